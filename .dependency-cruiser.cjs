@@ -1,0 +1,59 @@
+// Who may import whom. ARCHITECTURE.md says it in words.
+const CONTRACT = "^control-plane/src/contract/";
+const forbid = (name, from, to, comment) => ({ name, severity: "error", comment, from, to });
+module.exports = {
+  forbidden: [
+    forbid(
+      "contract-imports-nothing",
+      { path: CONTRACT, pathNot: "\\.test\\.ts$" },
+      { path: "^(gateway|control-plane|cli|deploy|migrations|runtime-images)/", pathNot: CONTRACT },
+      "The contract stands alone.",
+    ),
+    forbid(
+      "gateway-only-contract",
+      { path: "^gateway/" },
+      { path: "^(control-plane|cli|deploy|migrations|runtime-images)/", pathNot: CONTRACT },
+      "The gateway knows the contract only.",
+    ),
+    forbid(
+      "cli-only-contract",
+      { path: "^cli/" },
+      { path: "^(control-plane|gateway|deploy|migrations|runtime-images)/", pathNot: CONTRACT },
+      "The CLI knows the contract only.",
+    ),
+    forbid(
+      "sandbox-only-contract",
+      { path: "^runtime-images/" },
+      { path: "^(control-plane|gateway|cli|deploy|migrations)/", pathNot: CONTRACT },
+      "What runs in a sandbox knows the contract only.",
+    ),
+    forbid("nobody-imports-deploy", { pathNot: "^deploy/" }, { path: "^deploy/" }, "Composition roots are at the top."),
+    forbid(
+      "control-plane-stands-alone",
+      { path: "^control-plane/", pathNot: "\\.test\\.ts$" },
+      { path: "^(gateway|cli|deploy|migrations|runtime-images)/" },
+      "Others import the control plane, not the other way round.",
+    ),
+    forbid(
+      "system-role-by-hand",
+      { path: "^control-plane/src", pathNot: ["^control-plane/src/(wiring|db)/", "\\.test\\.ts$"] },
+      { path: "^control-plane/src/db/system-database", dependencyTypesNot: ["type-only"] },
+      "The system role is handed out by the composition root (SECURITY F10).",
+    ),
+    forbid(
+      "driver-reads-nothing",
+      { path: "^control-plane/src/sandbox/" },
+      { path: "^control-plane/src/(db|settings)/" },
+      "A driver reads no environment and no database.",
+    ),
+    forbid("no-cycles", {}, { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } }, "No cycles."),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "(^|/)dist/" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    parser: "swc",
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node"], extensions: [".ts", ".js"] },
+  },
+};

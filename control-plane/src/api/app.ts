@@ -1,0 +1,55 @@
+// The management API on one page: middleware in their order, then the routes.
+
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import { z } from "zod";
+import { PROBLEM_TYPE, PlatformError, toProblem } from "../contract/errors.ts";
+import { LIMITS } from "../contract/limits.ts";
+import { accountRoutes, type AccountDeps } from "./account-routes.ts";
+import { authenticate, requestId } from "./authenticate.ts";
+import { buildRoutes, type BuildDeps } from "./build-routes.ts";
+import { createRouter } from "./router.ts";
+import { functionRoutes, type FunctionDeps } from "./function-routes.ts";
+import { logRoutes, type LogReader } from "./log-routes.ts";
+
+export interface ApiDeps extends AccountDeps, BuildDeps, FunctionDeps {
+  logs: LogReader;
+  onError(error: unknown, requestId: string): void;
+}
+const INFO = {
+  openapi: "3.1.0",
+  info: { title: "fnctl", version: "1", description: "Management API of the fnctl function platform." },
+} as const;
+
+export function createApi(deps: ApiDeps) {
+  const app = createRouter();
+  app.use(requestId);
+  app.onError((error, c) => {
+    const known = normalise(error);
+    if (!(known instanceof PlatformError) || known.fault === "system") deps.onError(error, c.get("requestId"));
+    const problem = toProblem(known, c.get("requestId"));
+    return c.body(JSON.stringify(problem), problem.status as 500, { "content-type": PROBLEM_TYPE });
+  });
+  app.notFound(() => {
+    throw new PlatformError("NOT_FOUND", "The API has no such path.", { hint: "See /v1/openapi.json." });
+  });
+  app.get("/v1/healthz", (c) => c.json({ status: "ok" }));
+  app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
+  app.doc31("/v1/openapi.json", INFO);
+  app.use("/v1/*", authenticate(deps.system));
+  // A blob is streamed and counts its own bytes; everything else is a small document.
+  const small = bodyLimit({
+    maxSize: LIMITS.apiBodyBytes,
+    onError: () => Promise.reject(new PlatformError("PAYLOAD_TOO_LARGE", `The body is larger than ${LIMITS.apiBodyBytes} bytes.`)),
+  });
+  app.use("/v1/*", (c, next) => (c.req.path.startsWith("/v1/blobs/") ? next() : small(c, next)));
+  for (const routes of [accountRoutes(deps), functionRoutes(deps), buildRoutes(deps), logRoutes(deps)]) app.route("/", routes);
+  return app;
+}
+
+function normalise(error: unknown): unknown {
+  if (error instanceof z.ZodError) return new PlatformError("BAD_REQUEST", z.prettifyError(error));
+  if (error instanceof HTTPException)
+    return new PlatformError(error.status === 413 ? "PAYLOAD_TOO_LARGE" : "BAD_REQUEST", error.message || "The request is malformed.");
+  return error;
+}

@@ -1,0 +1,112 @@
+// Source blobs, and builds with their event stream.
+import { Readable } from "node:stream";
+import { createRoute } from "@hono/zod-openapi";
+import { z } from "zod";
+import { PlatformError } from "../contract/errors.ts";
+import { LIMITS } from "../contract/limits.ts";
+import { digestSchema } from "../contract/names.ts";
+import { buildSchema } from "../contract/resources.ts";
+import type { BlobStore } from "../blobs/blob-store.ts";
+import type { BuildStore } from "../builds/build-store.ts";
+import { buildResource } from "../functions/resources.ts";
+import { tenantOf } from "./context.ts";
+import { createRouter } from "./router.ts";
+import { PROBLEMS, SECURITY, json, stream } from "./responses.ts";
+
+export interface BuildDeps {
+  blobs: BlobStore;
+  builds: BuildStore;
+  /** Resolves when the build may have news, or after `timeoutMs`. */
+  buildChanged(buildId: string, timeoutMs: number): Promise<void>;
+}
+const POLL_MS = 1_000;
+const BATCH = 500;
+const digested = { params: z.object({ digest: digestSchema }) };
+const identified = { params: z.object({ id: z.uuid() }) };
+
+export function buildRoutes({ blobs, builds, buildChanged }: BuildDeps) {
+  const app = createRouter();
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/blobs/{digest}",
+      tags: ["sources"],
+      security: SECURITY,
+      request: digested,
+      responses: { ...PROBLEMS, 204: { description: "The tenant has this blob" } },
+    }),
+    async (c) => {
+      const has = await blobs.has(tenantOf(c, "deploy"), c.req.valid("param").digest);
+      if (!has) throw new PlatformError("NOT_FOUND", "There is no such blob.");
+      return c.body(null, 204);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "put",
+      path: "/v1/blobs/{digest}",
+      tags: ["sources"],
+      security: SECURITY,
+      request: digested,
+      responses: { ...PROBLEMS, 201: { description: "Stored" } },
+    }),
+    async (c) => {
+      const tenantId = tenantOf(c, "deploy");
+      if (Number(c.req.header("content-length") ?? 0) > LIMITS.sourceArchiveBytes)
+        throw new PlatformError("PAYLOAD_TOO_LARGE", `A source archive has at most ${LIMITS.sourceArchiveBytes} bytes.`);
+      if (c.req.raw.body === null) throw new PlatformError("BAD_REQUEST", "The request has no body.");
+      await blobs.put(tenantId, c.req.valid("param").digest, Readable.fromWeb(c.req.raw.body as never));
+      return c.body(null, 201);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/builds/{id}",
+      tags: ["builds"],
+      security: SECURITY,
+      request: identified,
+      responses: { ...PROBLEMS, 200: json(buildSchema, "The build") },
+    }),
+    async (c) => {
+      return c.json(buildResource(await builds.get({ tenantId: tenantOf(c, "read"), buildId: c.req.valid("param").id })), 200);
+    },
+  );
+
+  const query = z.object({ after: z.coerce.number().int().min(-1).default(-1), follow: z.enum(["true", "false"]).default("true") });
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/builds/{id}/events",
+      tags: ["builds"],
+      security: SECURITY,
+      request: { ...identified, query },
+      responses: { ...PROBLEMS, 200: stream("Events after `after`; follows until the build ends") },
+    }),
+    async (c) => {
+      const job = { tenantId: tenantOf(c, "read"), buildId: c.req.valid("param").id };
+      const { after, follow } = c.req.valid("query");
+      await builds.get(job); // 404 before the stream begins
+      const lines = Readable.from(eventLines(job, after, follow === "true", c.req.raw.signal));
+      return c.body(Readable.toWeb(lines) as never, 200, { "content-type": "application/x-ndjson" }) as never;
+    },
+  );
+
+  async function* eventLines(job: { tenantId: string; buildId: string }, after: number, follow: boolean, signal: AbortSignal) {
+    let last = after;
+    while (!signal.aborted) {
+      const changed = buildChanged(job.buildId, POLL_MS);
+      const ended = (await builds.get(job)).endedAt !== null;
+      const events = await builds.events(job, last, BATCH);
+      for (const event of events) yield `${JSON.stringify(event)}\n`;
+      last = events.at(-1)?.seq ?? last;
+      if (events.length === BATCH) continue;
+      if (ended || !follow) return;
+      await changed;
+    }
+  }
+  return app;
+}

@@ -1,0 +1,97 @@
+// Source archives, content-addressed and per tenant: whether another tenant has the same bytes shows nowhere.
+import { createHash, randomUUID } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { open, rm } from "node:fs/promises";
+import path from "node:path";
+import { Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { and, asc, eq, gt } from "drizzle-orm";
+import { PlatformError } from "../contract/errors.ts";
+import { LIMITS } from "../contract/limits.ts";
+import { blob, blobChunk } from "../db/schema.ts";
+import type { TenantDatabase } from "../db/tenant-database.ts";
+
+/** One row's worth; the table refuses more. */
+const CHUNK_BYTES = 1024 * 1024;
+
+export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
+  /** To disk first: a slow client must not hold a transaction open. */
+  async function spool(source: Readable, file: string): Promise<string> {
+    const hash = createHash("sha256");
+    let size = 0;
+    const meter = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        size += chunk.length;
+        hash.update(chunk);
+        done(size > LIMITS.sourceArchiveBytes ? tooLarge() : null, chunk);
+      },
+    });
+    await pipeline(source, meter, createWriteStream(file, { mode: 0o600 }));
+    return `sha256:${hash.digest("hex")}`;
+  }
+
+  return {
+    async has(tenantId: string, digest: string): Promise<boolean> {
+      const rows = await db.asTenant(tenantId, (tx) =>
+        tx
+          .select({ digest: blob.digest })
+          .from(blob)
+          .where(and(eq(blob.tenantId, tenantId), eq(blob.digest, digest))),
+      );
+      return rows.length === 1;
+    },
+
+    /** Stores the stream under `digest`, all of it or nothing. Throws DIGEST_MISMATCH or PAYLOAD_TOO_LARGE. */
+    async put(tenantId: string, digest: string, source: Readable): Promise<void> {
+      const file = path.join(spoolFolder, `upload-${randomUUID()}`);
+      try {
+        const actual = await spool(source, file);
+        if (actual !== digest) throw new PlatformError("DIGEST_MISMATCH", `The bytes have the digest ${actual}.`);
+        await db.asTenant(tenantId, async (tx) => {
+          const handle = await open(file);
+          try {
+            const { size } = await handle.stat();
+            const fresh = await tx.insert(blob).values({ tenantId, digest, size }).onConflictDoNothing().returning();
+            if (fresh.length === 0) return; // stored already
+            for (let index = 0; index * CHUNK_BYTES < size; index++) {
+              const data = Buffer.alloc(Math.min(CHUNK_BYTES, size - index * CHUNK_BYTES));
+              await handle.read(data, 0, data.length, index * CHUNK_BYTES);
+              await tx.insert(blobChunk).values({ tenantId, digest, index, data });
+            }
+          } finally {
+            await handle.close();
+          }
+        });
+      } finally {
+        await rm(file, { force: true });
+      }
+    },
+
+    /** Streams the blob, one row at a time; each row is its own short transaction. */
+    read(tenantId: string, digest: string): Readable {
+      async function* chunks() {
+        for (let after = -1; ;) {
+          const [row] = await db.asTenant(tenantId, (tx) =>
+            tx
+              .select()
+              .from(blobChunk)
+              .where(and(eq(blobChunk.tenantId, tenantId), eq(blobChunk.digest, digest), gt(blobChunk.index, after)))
+              .orderBy(asc(blobChunk.index))
+              .limit(1),
+          );
+          if (row === undefined) return;
+          yield row.data;
+          after = row.index;
+        }
+      }
+      return Readable.from(chunks());
+    },
+  };
+}
+export type BlobStore = ReturnType<typeof createBlobStore>;
+
+function tooLarge(): PlatformError {
+  return new PlatformError("PAYLOAD_TOO_LARGE", `A source archive has at most ${LIMITS.sourceArchiveBytes / 1024 ** 2} MiB.`, {
+    hint: "List large files that the function does not need in .fnctlignore.",
+  });
+}

@@ -1,0 +1,145 @@
+// One build, from its row to its end: builder sandbox, layer, image, trial start, alias. It may run more than once; only the holder
+// of the row's epoch can end it.
+import { PlatformError, toProblem } from "../contract/errors.ts";
+import { LIMITS } from "../contract/limits.ts";
+import type { BlobStore } from "../blobs/blob-store.ts";
+import type { LayerCache } from "../images/layer-cache.ts";
+import type { ImageStore } from "../images/layout-store.ts";
+import { versionImage } from "../images/oci.ts";
+import type { LeaseManager } from "../instances/lease-manager.ts";
+import type { VersionInfoCache } from "../instances/version-info.ts";
+import type { WarmPool } from "../instances/warm-pool.ts";
+import type { SandboxDriver } from "../sandbox/driver.ts";
+import { decideIsolation } from "../functions/isolation.ts";
+import { createBuilderClient } from "./builder-client.ts";
+import type { BuildJob, BuildStore } from "./build-store.ts";
+import { createEventLog, type EventLog } from "./event-log.ts";
+
+/** Builders have one size; what they install lives in memory. */
+export const BUILDER_MEMORY_MIB = 2048;
+
+export interface RegistrySettings {
+  npmRegistry?: string;
+  pypiIndex?: string;
+  caBundle?: string;
+}
+export interface WorkerOptions {
+  builds: BuildStore;
+  blobs: BlobStore;
+  images: ImageStore;
+  layers: LayerCache;
+  pool: WarmPool;
+  driver: SandboxDriver;
+  leases: LeaseManager;
+  versions: VersionInfoCache;
+  /** Digests of the base images that new versions get. */
+  bases: { builder: string; runtimes: Record<string, string> };
+  registries: RegistrySettings;
+  /** Names whose builder it is, for the egress proxy's log. */
+  labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
+  /** The builder is gone: its way out is closed. */
+  releaseEgress(instance: string): Promise<void>;
+  onError(error: unknown): void;
+}
+type Claimed = NonNullable<Awaited<ReturnType<BuildStore["claim"]>>>;
+
+export function createBuildWorker(options: WorkerOptions) {
+  const { builds, blobs, images, layers, pool, driver, leases, versions, bases } = options;
+
+  /** Runs the builder sandbox; what comes out is a stored, checked layer and the entry point. */
+  async function runBuilder(claimed: Claimed, log: EventLog) {
+    const { version, tenant, fn } = claimed;
+    const key = {
+      kind: "builder",
+      base: bases.builder,
+      isolation: decideIsolation(tenant.risk, undefined),
+      memoryMib: BUILDER_MEMORY_MIB,
+      egress: true,
+    } as const;
+    const { instance } = await pool.take(key);
+    const client = createBuilderClient(instance);
+    try {
+      await options.labelEgress(instance.id, tenant.id, `build:${fn.name}:${version.number}`);
+      await client.putSource(blobs.read(tenant.id, version.sourceDigest));
+      const { main, handler, runtime } = version.config;
+      const request = {
+        runtime,
+        timeoutMs: LIMITS.buildMs,
+        ...options.registries,
+        ...(main === undefined ? {} : { main }),
+        ...(handler === undefined ? {} : { handler }),
+      };
+      const entry = await client.build(request, (event) => {
+        if (event.type === "log") log.log(event.stream, event.text);
+        else if (event.type === "step") log.log("platform", `${event.name} ${Math.round(event.ms)} ms`);
+      });
+      return { entry, layer: await layers.add(tenant.id, await client.layer()) };
+    } finally {
+      client.close();
+      // Single-use: it held a tenant's source.
+      driver
+        .stop(instance.id)
+        .then(() => options.releaseEgress(instance.id))
+        .catch(options.onError);
+    }
+  }
+
+  async function publish(claimed: Claimed, job: BuildJob, built: Awaited<ReturnType<typeof runBuilder>>): Promise<void> {
+    const { version, tenant, fn } = claimed;
+    const base = await images.getImage("base", version.config.runtime);
+    for (const layer of base.manifest.layers) await images.mountBlob("base", tenant.id, layer.digest);
+    const labels = {
+      "dev.fnctl.runtime": version.config.runtime,
+      "dev.fnctl.entry": JSON.stringify(built.entry),
+      "org.opencontainers.image.base.digest": base.digest,
+    };
+    const image = versionImage(base, built.layer, labels);
+    await images.putImage(tenant.id, `${fn.name}-v${version.number}`, image);
+    const won = await builds.publish(job, claimed.build.epoch, version.id, {
+      imageDigest: image.manifest.descriptor.digest,
+      imageBytes: [...base.manifest.layers, built.layer].reduce((sum, layer) => sum + layer.size, 0),
+      layerDiffId: built.layer.digest,
+      baseDigest: base.digest,
+      entry: built.entry,
+    });
+    if (!won) throw new PlatformError("CONFLICT", "Another worker took this build over.");
+  }
+
+  /** Starts the version once before it goes live: what cannot be loaded never replaces what works. */
+  async function trial(claimed: Claimed): Promise<void> {
+    const info = await versions.get(claimed.fn.id, claimed.version.id);
+    const { managed } = await leases.launch(info);
+    if (!claimed.build.promote) await leases.stop(managed);
+  }
+
+  async function steps(claimed: Claimed, job: BuildJob, log: EventLog): Promise<void> {
+    const built = await log.phase("build", () => runBuilder(claimed, log));
+    await log.phase("publish", () => publish(claimed, job, built));
+    await log.phase("rollout", () => trial(claimed));
+  }
+
+  return {
+    /** Brings the build to its end. Returns normally when it has one; rejects only when it should be tried again. */
+    async run(job: BuildJob): Promise<void> {
+      const claimed = await builds.claim(job);
+      if (claimed === undefined) return;
+      const log = createEventLog(builds, job, claimed.nextSeq, options.onError);
+      const { epoch } = claimed.build;
+      try {
+        await steps(claimed, job, log);
+        await log.flush();
+        const promote = { functionId: claimed.fn.id, versionId: claimed.version.id };
+        await builds.finish(job, epoch, { promote }, log.stamp({ type: "end", state: "succeeded" }));
+      } catch (error) {
+        if (error instanceof PlatformError && error.code === "UNAVAILABLE") {
+          options.onError(error);
+          throw error;
+        } // a part of the platform is away: again later
+        if (!(error instanceof PlatformError)) options.onError(error);
+        const problem = toProblem(error);
+        await log.flush();
+        await builds.finish(job, epoch, { problem }, log.stamp({ type: "end", state: "failed", problem }));
+      }
+    },
+  };
+}

@@ -1,0 +1,93 @@
+// The change feed: what gateways hold in memory, as a snapshot and then a stream. A notice from the database only names a thing;
+// its present state is read again, so order and repetition of notices do not matter.
+import { randomUUID } from "node:crypto";
+import type { Change, Route } from "../contract/internal.ts";
+import type { SystemDatabase } from "../db/system-database.ts";
+import type { Notice } from "../functions/notify.ts";
+import { routeOf, tokenRecordOf } from "./route-of.ts";
+
+/** Changes kept for readers that reconnect; older ones get a snapshot. */
+const RING = 10_000;
+type Body = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
+export type Subscriber = (change: Change) => void;
+
+export function createChangeFeed(system: SystemDatabase) {
+  const stream = randomUUID();
+  let seq = 0;
+  const ring: Change[] = [];
+  const subscribers = new Set<Subscriber>();
+  let routes = new Map<string, Route>();
+  let tokens = new Map<string, Extract<Change, { type: "token" }>["token"]>();
+  const at = () => `${stream}.${seq}`;
+
+  function publish(body: Body): void {
+    seq++;
+    const change = { ...body, at: at() };
+    ring.push(change);
+    if (ring.length > RING) ring.shift();
+    for (const subscriber of subscribers) subscriber(change);
+  }
+
+  async function refreshFunction(id: string): Promise<void> {
+    const row = await system.liveFunction(id);
+    if (row !== undefined) {
+      const route = routeOf(row);
+      routes.set(id, route);
+      publish({ type: "route", route });
+    } else if (routes.delete(id)) publish({ type: "route-removed", functionId: id });
+  }
+
+  async function refreshToken(id: string): Promise<void> {
+    const row = await system.activeToken(id);
+    if (row !== undefined) {
+      const token = tokenRecordOf(row);
+      tokens.set(id, token);
+      publish({ type: "token", token });
+    } else if (tokens.delete(id)) publish({ type: "token-removed", tokenId: id });
+  }
+
+  /** The ring from just after `since`, or undefined when it no longer reaches back that far. */
+  function missed(since: string | undefined): Change[] | undefined {
+    const [theirs, number] = (since ?? "").split(".");
+    const from = Number(number);
+    if (theirs !== stream || !Number.isInteger(from) || from > seq || seq - from > ring.length) return undefined;
+    return ring.slice(ring.length - (seq - from));
+  }
+
+  return {
+    publish,
+    routes: {
+      get: (functionId: string) => routes.get(functionId),
+      withMin: () => [...routes.values()].filter((route) => route.min > 0),
+    },
+    /** Reads all of it anew; whoever listens gets a snapshot. At the start, after a lost database connection, and every few minutes. */
+    async resync(): Promise<void> {
+      const [rows, tokenRows] = await Promise.all([system.liveFunctions(), system.activeTokens()]);
+      routes = new Map(rows.map((row) => [row.fn.id, routeOf(row)]));
+      tokens = new Map(tokenRows.map((row) => [row.id, tokenRecordOf(row)]));
+      ring.length = 0;
+      seq++;
+      for (const subscriber of subscribers) this.snapshot(subscriber);
+    },
+    snapshot(to: Subscriber): void {
+      to({ at: at(), type: "snapshot-begin" });
+      for (const route of routes.values()) to({ at: at(), type: "route", route });
+      for (const token of tokens.values()) to({ at: at(), type: "token", token });
+      to({ at: at(), type: "snapshot-end" });
+    },
+    /** Calls `to` with what it missed or a snapshot, then with every change; returns the way to end it. */
+    subscribe(since: string | undefined, to: Subscriber): () => void {
+      const late = missed(since);
+      if (late === undefined) this.snapshot(to);
+      else for (const change of late) to(change);
+      subscribers.add(to);
+      return () => void subscribers.delete(to);
+    },
+    position: at,
+    async onNotice(notice: Notice): Promise<void> {
+      if (notice.kind === "function") await refreshFunction(notice.id);
+      if (notice.kind === "token") await refreshToken(notice.id);
+    },
+  };
+}
+export type ChangeFeed = ReturnType<typeof createChangeFeed>;

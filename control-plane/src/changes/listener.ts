@@ -1,0 +1,59 @@
+// One connection that LISTENs. After a break it comes back with backoff and says so, because notices were lost meanwhile.
+import pg from "pg";
+import { CHANNEL, noticeSchema, type Notice } from "../functions/notify.ts";
+
+const BACKOFF_MS = { first: 100, most: 5_000 };
+const PROBE_MS = 10_000;
+
+export interface ListenerOptions {
+  connection: string;
+  onNotice(notice: Notice): void;
+  /** Connected (again): everything may have changed. */
+  onConnected(): void;
+  onError(error: unknown): void;
+}
+
+export function createListener(options: ListenerOptions) {
+  let client: pg.Client | undefined;
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+  let backoff = BACKOFF_MS.first;
+
+  async function connect(): Promise<void> {
+    const next = new pg.Client({ connectionString: options.connection, keepAlive: true, connectionTimeoutMillis: 5_000 });
+    client = next;
+    next.on("error", options.onError);
+    next.on("end", retry);
+    next.on("notification", ({ payload }) => {
+      const notice = noticeSchema.safeParse(JSON.parse(payload ?? "null"));
+      if (notice.success) options.onNotice(notice.data);
+    });
+    await next.connect();
+    await next.query(`LISTEN ${CHANNEL}`);
+    backoff = BACKOFF_MS.first;
+    options.onConnected();
+  }
+
+  function retry(): void {
+    if (closed) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => connect().catch(failed), Math.random() * backoff); // full jitter
+    backoff = Math.min(backoff * 2, BACKOFF_MS.most);
+  }
+  function failed(error: unknown): void {
+    options.onError(error);
+    retry();
+  }
+  /** A half-open connection shows only when it is used. */
+  const probe = setInterval(() => void client?.query("SELECT 1").catch(() => client?.end().catch(() => undefined)), PROBE_MS);
+
+  return {
+    start: connect,
+    async close(): Promise<void> {
+      closed = true;
+      clearTimeout(timer);
+      clearInterval(probe);
+      await client?.end().catch(() => undefined);
+    },
+  };
+}

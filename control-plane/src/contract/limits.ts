@@ -1,0 +1,55 @@
+// Every limit that crosses a border, with its number and name. Bytes unless the name says otherwise.
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = {
+  /** A tenant or function name; with the `--` between them they make one DNS label (RFC 1035: 63 bytes). */
+  hostLabelBytes: 63,
+  slugBytes: 40,
+  /** Compressed source archive of one version. */
+  sourceArchiveBytes: 64 * MIB,
+  /** What a source archive may unpack to, and how (SECURITY G1, G2). */
+  sourceUnpackedBytes: 512 * MIB,
+  sourceFiles: 20_000,
+  sourcePathBytes: 1024,
+  sourcePathDepth: 32,
+  sourceRatio: 100,
+  /** One built layer, unpacked. */
+  layerBytes: 512 * MIB,
+  layerFiles: 60_000,
+  /** A build, from its start to its end, milliseconds. */
+  buildMs: 10 * 60_000,
+  buildLogBytes: 4 * MIB,
+  /** JSON bodies of the management API. */
+  apiBodyBytes: 256 * KIB,
+  /** Request header of an invocation: bytes in all, and number of fields (SECURITY D5). */
+  headerBytes: 16 * KIB,
+  headerCount: 100,
+  /** Time to send a request's header, milliseconds. */
+  headersTimeoutMs: 10_000,
+  /** Invocation bodies are streamed; the caps count bytes as they pass. */
+  requestBodyBytes: 100 * MIB,
+  responseBodyBytes: 1024 * MIB,
+  /** Environment settings of one function. */
+  envEntries: 100,
+  envBytes: 32 * KIB,
+  /** A request in the queue for a busy function. */
+  queueDepth: 200,
+  queueMs: 10_000,
+  /** One line of a function's log; longer ones are cut. */
+  logLineBytes: 16 * KIB,
+  /** Kept log of one function. */
+  logBytesPerFunction: 16 * MIB,
+  /** Log lines an instance may write in a second before they are counted instead of kept. */
+  logLinesPerSecond: 1000,
+  /** Instances of one function. */
+  maxInstances: 50,
+  maxConcurrency: 1000,
+  timeoutMinMs: 100,
+  timeoutMaxMs: 15 * 60_000,
+} as const;
+
+/** The memory sizes a function may ask for, MiB: a closed list, because pools are keyed by it. */
+export const MEMORY_SIZES_MIB = [128, 256, 512, 1024, 2048] as const;
+export const RUNTIMES = ["node24", "python3.13"] as const;
+export const ISOLATIONS = ["gvisor", "kata"] as const;

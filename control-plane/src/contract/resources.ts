@@ -1,0 +1,133 @@
+// Resources of the management API, `/v1`. Times are RFC 3339 in UTC.
+import { z } from "zod";
+import { functionConfigSchema } from "./config.ts";
+import { digestSchema, riskSchema, runtimeSchema, slugSchema, uuidSchema } from "./names.ts";
+import { problemSchema } from "./errors.ts";
+
+const time = z.iso.datetime();
+
+export const scopeSchema = z.enum(["operator", "admin", "deploy", "read", "invoke"]);
+export type Scope = z.infer<typeof scopeSchema>;
+
+export const tenantSchema = z.object({ id: uuidSchema, slug: slugSchema, risk: riskSchema, createdAt: time }).meta({ id: "Tenant" });
+export const createTenantSchema = z.strictObject({ slug: slugSchema, risk: riskSchema.default("standard") }).meta({ id: "CreateTenant" });
+
+/** A token without its secret. The secret is shown once, when it is made (SECURITY E10). */
+export const tokenSchema = z
+  .object({
+    id: uuidSchema,
+    name: z.string(),
+    prefix: z.string(),
+    scopes: z.array(scopeSchema),
+    createdAt: time,
+    expiresAt: time.nullable(),
+  })
+  .meta({ id: "Token" });
+export const createTokenSchema = z
+  .strictObject({
+    name: z.string().min(1).max(100),
+    scopes: z
+      .array(scopeSchema.exclude(["operator"]))
+      .min(1)
+      .default(["admin", "deploy", "read", "invoke"]),
+    expiresInSeconds: z.int().min(60).max(31_536_000).optional(),
+  })
+  .meta({ id: "CreateToken" });
+export const createdTokenSchema = tokenSchema.extend({ secret: z.string() }).meta({ id: "CreatedToken" });
+
+export const whoamiSchema = z
+  .object({ tenant: tenantSchema.nullable(), token: tokenSchema, endpoint: z.object({ domain: z.string(), publicUrl: z.string() }) })
+  .meta({ id: "Whoami" });
+
+export const PHASES = ["validate", "upload", "build", "publish", "rollout", "ready"] as const;
+export const buildStateSchema = z.enum(["queued", "running", "succeeded", "failed"]);
+/** One line of a build's event stream (`application/x-ndjson`). `seq` grows by one; a reader resumes with `?since=`. */
+export const buildEventSchema = z
+  .discriminatedUnion("type", [
+    z.object({
+      seq: z.int(),
+      at: time,
+      type: z.literal("phase"),
+      phase: z.enum(PHASES),
+      state: z.enum(["started", "done"]),
+      ms: z.number().optional(),
+    }),
+    z.object({ seq: z.int(), at: time, type: z.literal("log"), stream: z.enum(["stdout", "stderr", "platform"]), text: z.string() }),
+    z.object({ seq: z.int(), at: time, type: z.literal("end"), state: z.enum(["succeeded", "failed"]), problem: problemSchema.optional() }),
+  ])
+  .meta({ id: "BuildEvent" });
+export type BuildEvent = z.infer<typeof buildEventSchema>;
+
+export const buildSchema = z
+  .object({
+    id: uuidSchema,
+    state: buildStateSchema,
+    createdAt: time,
+    startedAt: time.nullable(),
+    endedAt: time.nullable(),
+    problem: problemSchema.nullable(),
+  })
+  .meta({ id: "Build" });
+
+export const versionSchema = z
+  .object({
+    id: uuidSchema,
+    number: z.int().positive(),
+    state: z.enum(["building", "ready", "failed"]),
+    config: functionConfigSchema,
+    sourceDigest: digestSchema,
+    imageDigest: digestSchema.nullable(),
+    imageBytes: z.int().nullable(),
+    createdAt: time,
+    live: z.boolean(),
+    build: buildSchema,
+  })
+  .meta({ id: "Version" });
+export type Version = z.infer<typeof versionSchema>;
+
+export const functionSchema = z
+  .object({
+    id: uuidSchema,
+    name: slugSchema,
+    runtime: runtimeSchema,
+    createdAt: time,
+    url: z.string(),
+    pathUrl: z.string(),
+    access: z.enum(["private", "public"]),
+    liveVersion: z.int().nullable(),
+    /** Changes with every change of the function; sent as ETag too. */
+    etag: z.string(),
+  })
+  .meta({ id: "Function" });
+export type FunctionResource = z.infer<typeof functionSchema>;
+
+export const instanceSchema = z
+  .object({
+    id: z.string(),
+    version: z.int(),
+    state: z.enum(["starting", "ready", "draining"]),
+    startedAt: time,
+    slots: z.int(),
+    inUse: z.int(),
+  })
+  .meta({ id: "Instance" });
+export const functionDetailSchema = functionSchema
+  .extend({
+    live: versionSchema.nullable(),
+    instances: z.array(instanceSchema),
+    /** The last instance that ended against its will, and why. */
+    lastFailure: z.object({ at: time, reason: z.string(), detail: z.string(), version: z.int() }).nullable(),
+  })
+  .meta({ id: "FunctionDetail" });
+
+/** Creates the function if it is new, and a version of it; `promote` moves `live` when the version is ready. */
+export const createVersionSchema = z
+  .strictObject({ sourceDigest: digestSchema, config: functionConfigSchema, promote: z.boolean().default(true) })
+  .meta({ id: "CreateVersion" });
+export const setAliasSchema = z.strictObject({ version: z.int().positive() }).meta({ id: "SetAlias" });
+
+export const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+export const pageQuerySchema = z.object({
+  cursor: z.string().max(200).optional(),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+});

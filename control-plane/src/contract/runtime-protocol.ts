@@ -1,0 +1,105 @@
+// Runtime protocol v1: HTTP/1.1 on the instance's Unix socket, between the platform and a bootstrap in a sandbox.
+// Everything a sandbox says is hostile input; these schemas check it, and callers cap its bytes.
+import { z } from "zod";
+import { envSchema } from "./config.ts";
+import { runtimeSchema, slugSchema, uuidSchema } from "./names.ts";
+
+export const PROTOCOL = 1;
+/** Public requests below this prefix are refused by ingress. */
+export const PROTOCOL_PREFIX = "/.fnctl/";
+export const PROTOCOL_PATHS = {
+  health: "/.fnctl/v1/health",
+  code: "/.fnctl/v1/code",
+  init: "/.fnctl/v1/init",
+  identity: "/.fnctl/v1/identity",
+} as const;
+
+/** Paths inside every sandbox. */
+export const SANDBOX_PATHS = {
+  /** The only writable host folder; holds the socket and nothing else (SECURITY I1). */
+  socketFolder: "/run/fn/sock",
+  socket: "/run/fn/sock/s",
+  /**
+   * The version's code, read-only, absent until `load`. One level below the mounted folder: gVisor holds the mounted folder itself open
+   * from its start, so what the host binds over it later is never seen, while a bind on an entry below it is.
+   */
+  code: "/function/code",
+  codeMount: "/function",
+  /** Present only where the sandbox has a way out: the egress proxy's socket for this instance. */
+  egressSocket: "/run/fn/egress/s",
+} as const;
+
+export const healthSchema = z.object({
+  state: z.enum(["idle", "loading", "ready", "failed"]),
+  runtime: runtimeSchema,
+  protocol: z.literal(PROTOCOL),
+});
+
+/** What the build found out about the code; stands at `.fnctl/entry.json` in the code folder and in the image's labels. */
+export const entrySchema = z.strictObject({
+  /** File below the code folder that is imported. */
+  file: z.string().max(512),
+  /** Export or attribute asked for by the owner; absent: the bootstrap tries `default`, `app`, `handler`. */
+  name: z.string().max(128).optional(),
+});
+
+export const initSchema = z.strictObject({
+  tenantId: uuidSchema,
+  tenant: slugSchema,
+  functionId: uuidSchema,
+  function: slugSchema,
+  versionId: uuidSchema,
+  version: z.int(),
+  entry: entrySchema,
+  env: envSchema,
+  limits: z.strictObject({ timeoutMs: z.int(), memoryMib: z.int(), concurrency: z.int() }),
+});
+export type InitRequest = z.infer<typeof initSchema>;
+/** 200: ready. `importMs`: the time the user's own import took. */
+export const initOkSchema = z.object({ importMs: z.number(), kind: z.string().max(64) });
+/** 422: the user's code did not load; `stack` is their own stack trace. */
+export const initFailedSchema = z.object({ message: z.string(), stack: z.string().optional() });
+
+/** Headers that ingress sets on an invocation after dropping the client's own copies. */
+export const INVOCATION_HEADERS = {
+  requestId: "x-request-id",
+  /** Milliseconds left until the deadline when the request was sent. */
+  timeoutMs: "x-fnctl-timeout-ms",
+  tenant: "x-fnctl-tenant",
+  function: "x-fnctl-function",
+  version: "x-fnctl-version",
+} as const;
+
+/** Runtime protocol of a builder sandbox (same socket, other image). */
+export const BUILDER_PATHS = {
+  health: "/.fnctl/v1/health",
+  /** PUT: the source archive, `application/gzip`, a gzip'd POSIX tar. 204, or 422 with `initFailedSchema`. */
+  source: "/.fnctl/v1/source",
+  /** POST `buildRequestSchema`: answers 200 with `application/x-ndjson` of `builderEventSchema`. */
+  build: "/.fnctl/v1/build",
+  /** GET: the layer as an uncompressed POSIX tar; entries sorted by path, regular files and folders only. */
+  layer: "/.fnctl/v1/layer",
+} as const;
+
+export const buildRequestSchema = z.strictObject({
+  runtime: runtimeSchema,
+  main: z.string().optional(),
+  handler: z.string().optional(),
+  /** The operator's registries; no credentials, ever. Absent: the tools' own defaults. */
+  npmRegistry: z.url().optional(),
+  pypiIndex: z.url().optional(),
+  /** PEM bundle to trust beside the built-in roots. */
+  caBundle: z.string().optional(),
+  /** Longest run, milliseconds. */
+  timeoutMs: z.int(),
+});
+export type BuildRequest = z.infer<typeof buildRequestSchema>;
+
+export const builderEventSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("log"), stream: z.enum(["stdout", "stderr"]), text: z.string() }),
+  z.object({ type: z.literal("step"), name: z.string(), ms: z.number() }),
+  z.object({ type: z.literal("done"), entry: entrySchema }),
+  /** The build ended because of the user's input; `message` names the mistake, `detail` may hold file, line and column. */
+  z.object({ type: z.literal("failed"), message: z.string(), hint: z.string().optional() }),
+]);
+export type BuilderEvent = z.infer<typeof builderEventSchema>;

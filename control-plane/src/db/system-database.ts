@@ -1,0 +1,92 @@
+// The system role: the few reads and writes that stand above tenants, each with a policy of its own (SECURITY F10). The composition
+// root hands this to the token look-up, the change feed, the reconciler and the operator's API, and to nobody else.
+import { and, eq, gt, inArray, isNotNull, isNull, or, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/node-postgres";
+import type pg from "pg";
+import type { Scope } from "../contract/resources.ts";
+import * as schema from "./schema.ts";
+
+const { tenant, token, operatorToken, fn, version, alias, build } = schema;
+
+export interface TokenOwner {
+  tokenId: string;
+  name: string;
+  prefix: string;
+  scopes: Scope[];
+  createdAt: Date;
+  expiresAt: Date | null;
+  /** null: an operator's token. */
+  tenantId: string | null;
+}
+
+export function createSystemDatabase(pool: pg.Pool) {
+  const db = drizzle(pool, { schema });
+  const unexpired = (expires: typeof token.expiresAt | typeof operatorToken.expiresAt) => or(isNull(expires), gt(expires, sql`now()`));
+
+  const liveRows = () =>
+    db
+      .select({ tenant, fn, version })
+      .from(alias)
+      .innerJoin(fn, and(eq(fn.tenantId, alias.tenantId), eq(fn.id, alias.functionId)))
+      .innerJoin(version, and(eq(version.tenantId, alias.tenantId), eq(version.id, alias.versionId)))
+      .innerJoin(tenant, eq(tenant.id, alias.tenantId));
+
+  return {
+    async tokenByHash(hash: Buffer): Promise<TokenOwner | undefined> {
+      const [own] = await db
+        .select()
+        .from(token)
+        .where(and(eq(token.hash, hash), isNull(token.revokedAt), unexpired(token.expiresAt)));
+      if (own !== undefined) return { ...own, tokenId: own.id };
+      const [operator] = await db
+        .select()
+        .from(operatorToken)
+        .where(and(eq(operatorToken.hash, hash), isNull(operatorToken.revokedAt), unexpired(operatorToken.expiresAt)));
+      return operator === undefined ? undefined : { ...operator, tokenId: operator.id, scopes: ["operator"], tenantId: null };
+    },
+    createTenant: (row: typeof tenant.$inferInsert) => db.insert(tenant).values(row).returning(),
+    createToken: (row: typeof token.$inferInsert) => db.insert(token).values(row),
+    createOperatorToken: (row: typeof operatorToken.$inferInsert) => db.insert(operatorToken).values(row),
+    tenantBySlug: async (slug: string) => (await db.select().from(tenant).where(eq(tenant.slug, slug)))[0],
+    tenantById: async (id: string) => (await db.select().from(tenant).where(eq(tenant.id, id)))[0],
+    /** Functions with a live version, for the route table. */
+    liveFunctions: () => liveRows(),
+    liveFunction: async (functionId: string) => (await liveRows().where(eq(fn.id, functionId)))[0],
+    activeTokens: () =>
+      db
+        .select()
+        .from(token)
+        .where(and(isNull(token.revokedAt), unexpired(token.expiresAt))),
+    activeToken: async (id: string) =>
+      (
+        await db
+          .select()
+          .from(token)
+          .where(and(eq(token.id, id), isNull(token.revokedAt)))
+      )[0],
+    /** A version that may be started, with its owner. */
+    readyVersion: async (versionId: string) =>
+      (
+        await db
+          .select({ tenant, fn, version })
+          .from(version)
+          .innerJoin(fn, and(eq(fn.tenantId, version.tenantId), eq(fn.id, version.functionId)))
+          .innerJoin(tenant, eq(tenant.id, version.tenantId))
+          .where(and(eq(version.id, versionId), isNotNull(version.imageDigest)))
+      )[0],
+    /** Builds that are not at an end, whatever the queue says of them. */
+    openBuilds: () =>
+      db
+        .select({ id: build.id, tenantId: build.tenantId, state: build.state, createdAt: build.createdAt })
+        .from(build)
+        .where(inArray(build.state, ["queued", "running"])),
+    /** This process's fencing epoch: greater than that of any owner before it. */
+    async nextEpoch(): Promise<number> {
+      const { rows } = await pool.query<{ epoch: number }>(
+        "UPDATE partition_owner SET epoch = epoch + 1, taken_at = now() WHERE partition = 0 RETURNING epoch",
+      );
+      return Number(rows[0]?.epoch);
+    },
+  };
+}
+export type SystemDatabase = ReturnType<typeof createSystemDatabase>;

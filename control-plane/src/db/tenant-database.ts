@@ -1,0 +1,44 @@
+// All that serves a tenant's request runs here: the app role, row-level security, the tenant set for this transaction only
+// (SECURITY F2). A connection that comes back from an error is thrown away, so the next borrower never sees a tenant (F7).
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import type pg from "pg";
+import * as schema from "./schema.ts";
+import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
+
+export type TenantTransaction = NodePgDatabase<typeof schema>;
+export interface TenantDatabase {
+  /** Runs `work` in one transaction as `tenantId`; retried when the database asked for it, so `work` has no other effects. */
+  asTenant<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T>;
+}
+const ATTEMPTS = 3;
+
+export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
+  async function once<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
+    const client = await pool.connect();
+    let failed: Error | undefined;
+    try {
+      await client.query("BEGIN");
+      await client.query("SELECT set_config('app.tenant', $1, true)", [tenantId]);
+      const value = await work(drizzle(client, { schema }));
+      await client.query("COMMIT");
+      return value;
+    } catch (error) {
+      failed = error instanceof Error ? error : new Error(String(error));
+      await client.query("ROLLBACK").catch(() => undefined);
+      throw error;
+    } finally {
+      client.release(failed !== undefined && isRetryable(failed) ? failed : undefined);
+    }
+  }
+  return {
+    async asTenant(tenantId, work) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await once(tenantId, work);
+        } catch (error) {
+          if (attempt === ATTEMPTS || !isRetryable(error)) throw mapDatabaseError(error);
+        }
+      }
+    },
+  };
+}

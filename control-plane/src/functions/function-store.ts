@@ -1,0 +1,190 @@
+// Functions, versions and the live alias: the queries of the management API, always as one tenant.
+import { and, asc, count, desc, eq, gt, lt, sql } from "drizzle-orm";
+import { PlatformError } from "../contract/errors.ts";
+import type { FunctionConfig } from "../contract/config.ts";
+import { alias, blob, build, fn, instanceFailure, version } from "../db/schema.ts";
+import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
+import { newId } from "../ids/uuid7.ts";
+import { notify } from "./notify.ts";
+import type { BuildRow, FunctionRow, VersionRow } from "./resources.ts";
+
+/** Most functions of one tenant; an own number until quotas exist. */
+export const FUNCTIONS_PER_TENANT = 1000;
+const missing = (what: string) => new PlatformError("NOT_FOUND", `There is no ${what}.`);
+
+export interface FunctionWithLive {
+  row: FunctionRow;
+  live: VersionRow | undefined;
+}
+
+export function createFunctionStore(db: TenantDatabase) {
+  const selectWithLive = (tx: TenantTransaction, tenantId: string) =>
+    tx
+      .select({ row: fn, live: version })
+      .from(fn)
+      .leftJoin(alias, and(eq(alias.tenantId, fn.tenantId), eq(alias.functionId, fn.id)))
+      .leftJoin(version, and(eq(version.tenantId, fn.tenantId), eq(version.id, alias.versionId)))
+      .where(eq(fn.tenantId, tenantId))
+      .$dynamic();
+
+  async function find(tx: TenantTransaction, tenantId: string, name: string): Promise<FunctionRow> {
+    const [row] = await tx
+      .select()
+      .from(fn)
+      .where(and(eq(fn.tenantId, tenantId), eq(fn.name, name)));
+    if (row === undefined) throw missing(`function ${name}`);
+    return row;
+  }
+
+  async function ensure(tx: TenantTransaction, tenantId: string, name: string, config: FunctionConfig): Promise<FunctionRow> {
+    const [known] = await tx
+      .select()
+      .from(fn)
+      .where(and(eq(fn.tenantId, tenantId), eq(fn.name, name)))
+      .for("update");
+    if (known !== undefined) return known;
+    const [total] = await tx.select({ n: count() }).from(fn);
+    if ((total?.n ?? 0) >= FUNCTIONS_PER_TENANT)
+      throw new PlatformError("QUOTA_EXCEEDED", `A tenant has at most ${FUNCTIONS_PER_TENANT} functions.`);
+    const [row] = await tx.insert(fn).values({ id: newId(), tenantId, name, runtime: config.runtime }).returning();
+    if (row === undefined) throw new Error("insert returned no row");
+    return row;
+  }
+
+  return {
+    async list(tenantId: string, after: string | undefined, limit: number): Promise<FunctionWithLive[]> {
+      const rows = await db.asTenant(tenantId, (tx) =>
+        selectWithLive(tx, tenantId)
+          .where(and(eq(fn.tenantId, tenantId), after === undefined ? undefined : gt(fn.name, after)))
+          .orderBy(asc(fn.name))
+          .limit(limit),
+      );
+      return rows.map(({ row, live }) => ({ row, live: live ?? undefined }));
+    },
+
+    async get(tenantId: string, name: string): Promise<FunctionWithLive> {
+      const [found] = await db.asTenant(tenantId, (tx) =>
+        selectWithLive(tx, tenantId).where(and(eq(fn.tenantId, tenantId), eq(fn.name, name))),
+      );
+      if (found === undefined) throw missing(`function ${name}`);
+      return { row: found.row, live: found.live ?? undefined };
+    },
+
+    async lastFailure(tenantId: string, functionId: string) {
+      const [row] = await db.asTenant(tenantId, (tx) =>
+        tx
+          .select()
+          .from(instanceFailure)
+          .where(and(eq(instanceFailure.tenantId, tenantId), eq(instanceFailure.functionId, functionId))),
+      );
+      return row;
+    },
+
+    /** The function if it is new, a version, and a queued build, in one transaction. */
+    async createVersion(tenantId: string, name: string, input: { sourceDigest: string; config: FunctionConfig; promote: boolean }) {
+      return db.asTenant(tenantId, async (tx) => {
+        const [source] = await tx
+          .select({ digest: blob.digest })
+          .from(blob)
+          .where(and(eq(blob.tenantId, tenantId), eq(blob.digest, input.sourceDigest)));
+        if (source === undefined)
+          throw new PlatformError("NOT_FOUND", "The source archive was not uploaded.", { hint: "PUT it to /v1/blobs/{digest} first." });
+        const owner = await ensure(tx, tenantId, name, input.config);
+        if (owner.runtime !== input.config.runtime) {
+          await tx
+            .update(fn)
+            .set({ runtime: input.config.runtime })
+            .where(and(eq(fn.tenantId, tenantId), eq(fn.id, owner.id)));
+        }
+        await tx
+          .update(fn)
+          .set({ nextVersion: owner.nextVersion + 1, revision: sql`${fn.revision} + 1` })
+          .where(and(eq(fn.tenantId, tenantId), eq(fn.id, owner.id)));
+        const row = {
+          id: newId(),
+          tenantId,
+          functionId: owner.id,
+          number: owner.nextVersion,
+          config: input.config,
+          sourceDigest: input.sourceDigest,
+        };
+        const [made] = await tx.insert(version).values(row).returning();
+        const [queued] = await tx.insert(build).values({ id: newId(), tenantId, versionId: row.id, promote: input.promote }).returning();
+        if (made === undefined || queued === undefined) throw new Error("insert returned no row");
+        return { owner, version: made, build: queued };
+      });
+    },
+
+    async versions(
+      tenantId: string,
+      name: string,
+      before: number | undefined,
+      limit: number,
+    ): Promise<{ version: VersionRow; build: BuildRow; live: boolean }[]> {
+      return db.asTenant(tenantId, async (tx) => {
+        const owner = await find(tx, tenantId, name);
+        const rows = await tx
+          .select({ version, build, liveId: alias.versionId })
+          .from(version)
+          .innerJoin(build, and(eq(build.tenantId, version.tenantId), eq(build.versionId, version.id)))
+          .leftJoin(alias, and(eq(alias.tenantId, version.tenantId), eq(alias.functionId, version.functionId)))
+          .where(
+            and(
+              eq(version.tenantId, tenantId),
+              eq(version.functionId, owner.id),
+              before === undefined ? undefined : lt(version.number, before),
+            ),
+          )
+          .orderBy(desc(version.number))
+          .limit(limit);
+        return rows.map((row) => ({ version: row.version, build: row.build, live: row.liveId === row.version.id }));
+      });
+    },
+
+    /** Points `live` at a version. `ifMatch` is the function's ETag as the caller read it. */
+    async setLive(tenantId: string, name: string, number: number, ifMatch?: string): Promise<void> {
+      await db.asTenant(tenantId, async (tx) => {
+        const owner = await find(tx, tenantId, name);
+        if (ifMatch !== undefined && ifMatch !== `"${owner.revision}"`)
+          throw new PlatformError("PRECONDITION_FAILED", "The function was changed by someone else.", { hint: "Read it again." });
+        const [target] = await tx
+          .select()
+          .from(version)
+          .where(and(eq(version.tenantId, tenantId), eq(version.functionId, owner.id), eq(version.number, number)));
+        if (target === undefined) throw missing(`version ${number}`);
+        if (target.state !== "ready")
+          throw new PlatformError("CONFLICT", `Version ${number} is ${target.state}.`, {
+            hint: "Choose a version that is ready: fnctl versions.",
+          });
+        await pointLive(tx, tenantId, owner.id, target.id);
+      });
+    },
+
+    async remove(tenantId: string, name: string): Promise<{ functionId: string; versions: number[] }> {
+      return db.asTenant(tenantId, async (tx) => {
+        const owner = await find(tx, tenantId, name);
+        const rows = await tx
+          .select({ number: version.number })
+          .from(version)
+          .where(and(eq(version.tenantId, tenantId), eq(version.functionId, owner.id)));
+        await tx.delete(fn).where(and(eq(fn.tenantId, tenantId), eq(fn.id, owner.id)));
+        await notify(tx, { kind: "function", id: owner.id });
+        return { functionId: owner.id, versions: rows.map((row) => row.number) };
+      });
+    },
+  };
+}
+export type FunctionStore = ReturnType<typeof createFunctionStore>;
+
+/** Inside a transaction of the tenant: moves `live` and tells the feed. */
+export async function pointLive(tx: TenantTransaction, tenantId: string, functionId: string, versionId: string): Promise<void> {
+  await tx
+    .insert(alias)
+    .values({ tenantId, functionId, name: "live", versionId })
+    .onConflictDoUpdate({ target: [alias.tenantId, alias.functionId, alias.name], set: { versionId } });
+  await tx
+    .update(fn)
+    .set({ revision: sql`${fn.revision} + 1` })
+    .where(and(eq(fn.tenantId, tenantId), eq(fn.id, functionId)));
+  await notify(tx, { kind: "function", id: functionId });
+}

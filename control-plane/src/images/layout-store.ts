@@ -1,0 +1,130 @@
+// ImageStore as OCI image layouts on disk, one per repository (image-spec, image-layout.md). A repository is a tenant, or `base`.
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { Transform, type Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { z } from "zod";
+import { PlatformError } from "../contract/errors.ts";
+import {
+  MEDIA,
+  descriptorSchema,
+  imageConfigSchema,
+  manifestSchema,
+  type Descriptor,
+  type Encoded,
+  type ImageConfig,
+  type Manifest,
+} from "./oci.ts";
+
+const REF = "org.opencontainers.image.ref.name";
+const indexSchema = z.object({ schemaVersion: z.literal(2), mediaType: z.string().optional(), manifests: z.array(descriptorSchema) });
+type Index = z.infer<typeof indexSchema>;
+
+export interface StoredImage {
+  digest: string;
+  manifest: Manifest;
+  config: ImageConfig;
+}
+export interface ImageStore {
+  /** Stores a stream as a blob; its digest is what it turns out to be. */
+  putBlob(repository: string, mediaType: string, source: Readable): Promise<Descriptor>;
+  /** Stores config and manifest and points `reference` at them. Every layer must be in the repository already. */
+  putImage(repository: string, reference: string, image: { config: Encoded; manifest: Encoded }): Promise<void>;
+  /** Makes a blob of one repository part of another, without a copy. */
+  mountBlob(from: string, to: string, digest: string): Promise<void>;
+  getImage(repository: string, reference: string): Promise<StoredImage>;
+  readBlob(repository: string, digest: string): Readable;
+  removeReference(repository: string, reference: string): Promise<void>;
+}
+
+export function createLayoutStore(root: string): ImageStore {
+  const folder = (repository: string) => path.join(root, repository);
+  const blob = (repository: string, digest: string) => path.join(folder(repository), "blobs", ...digest.split(":"));
+  const updates = new Map<string, Promise<unknown>>();
+
+  async function prepare(repository: string): Promise<void> {
+    await mkdir(path.join(folder(repository), "blobs", "sha256"), { recursive: true });
+    await replaceFile(path.join(folder(repository), "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
+  }
+
+  async function readIndex(repository: string): Promise<Index> {
+    const text = await readFile(path.join(folder(repository), "index.json"), "utf8").catch(() => undefined);
+    return text === undefined ? { schemaVersion: 2, mediaType: MEDIA.index, manifests: [] } : indexSchema.parse(JSON.parse(text));
+  }
+
+  /** One writer at a time per repository: index.json is read, changed and replaced. */
+  function changeIndex(repository: string, change: (manifests: Descriptor[]) => Descriptor[]): Promise<void> {
+    const next = (updates.get(repository) ?? Promise.resolve()).then(async () => {
+      const index = await readIndex(repository);
+      await replaceFile(path.join(folder(repository), "index.json"), JSON.stringify({ ...index, manifests: change(index.manifests) }));
+    });
+    updates.set(
+      repository,
+      next.catch(() => undefined),
+    );
+    return next;
+  }
+
+  async function putBytes(repository: string, { bytes, descriptor }: Encoded): Promise<void> {
+    await replaceFile(blob(repository, descriptor.digest), bytes);
+  }
+
+  return {
+    async putBlob(repository, mediaType, source) {
+      await prepare(repository);
+      const draft = path.join(folder(repository), "blobs", `draft-${randomUUID()}`);
+      const hash = createHash("sha256");
+      let size = 0;
+      const meter = new Transform({
+        transform(chunk: Buffer, _encoding, done) {
+          hash.update(chunk);
+          size += chunk.length;
+          done(null, chunk);
+        },
+      });
+      try {
+        await pipeline(source, meter, createWriteStream(draft));
+        const digest = `sha256:${hash.digest("hex")}`;
+        await rename(draft, blob(repository, digest));
+        return { mediaType, digest, size };
+      } catch (error) {
+        await rm(draft, { force: true });
+        throw error;
+      }
+    },
+    async putImage(repository, reference, image) {
+      await prepare(repository);
+      await putBytes(repository, image.config);
+      await putBytes(repository, image.manifest);
+      const entry = { ...image.manifest.descriptor, annotations: { [REF]: reference } };
+      await changeIndex(repository, (manifests) => [...manifests.filter((old) => old.annotations?.[REF] !== reference), entry]);
+    },
+    async mountBlob(from, to, digest) {
+      await prepare(to);
+      await link(blob(from, digest), blob(to, digest)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "EEXIST") throw error;
+      });
+    },
+    async getImage(repository, reference) {
+      const entry = (await readIndex(repository)).manifests.find((manifest) => manifest.annotations?.[REF] === reference);
+      if (entry === undefined) throw new PlatformError("NOT_FOUND", `No image ${reference}.`);
+      const manifest = manifestSchema.parse(JSON.parse(await readFile(blob(repository, entry.digest), "utf8")));
+      const config = imageConfigSchema.parse(JSON.parse(await readFile(blob(repository, manifest.config.digest), "utf8")));
+      return { digest: entry.digest, manifest, config };
+    },
+    readBlob: (repository, digest) => createReadStream(blob(repository, digest)),
+    removeReference: (repository, reference) =>
+      changeIndex(repository, (manifests) => manifests.filter((old) => old.annotations?.[REF] !== reference)),
+  };
+}
+
+/** Whole or not at all. */
+async function replaceFile(file: string, content: string | Uint8Array): Promise<void> {
+  const known = await stat(file).catch(() => undefined);
+  if (known !== undefined && file.includes("/blobs/")) return; // content-addressed: the same bytes
+  const draft = `${file}.${randomUUID()}`;
+  await writeFile(draft, content);
+  await rename(draft, file);
+}

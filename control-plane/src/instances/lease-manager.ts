@@ -1,0 +1,244 @@
+// Leases: which gateway may use which instance. One owner decides; gateways hold what they were given until it is recalled or lapses.
+import { PlatformError } from "../contract/errors.ts";
+import type { Lease, leaseRequestSchema, releaseRequestSchema, renewRequestSchema } from "../contract/internal.ts";
+import { newId } from "../ids/uuid7.ts";
+import type { z } from "zod";
+import { createInstanceTable, type Managed } from "./managed.ts";
+import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./reap.ts";
+import type { Starter } from "./starter.ts";
+import type { VersionInfo, VersionInfoCache } from "./version-info.ts";
+import type { Instance } from "../sandbox/driver.ts";
+
+/** Instances on one machine, builders not counted: a stop for mistakes, far above what fits. */
+export const MAX_INSTANCES = 2000;
+/** After a load that failed, the same answer for this long: a broken function must not drain the pool. */
+export const FAILED_INIT_MS = 2_000;
+
+export interface InstanceFailure {
+  tenantId: string;
+  functionId: string;
+  version: number;
+  instance: string;
+  reason: string;
+  detail: string;
+}
+export interface LeaseManagerOptions {
+  epoch: number;
+  versions: VersionInfoCache;
+  start: Starter;
+  stopInstance(id: string): Promise<void>;
+  listInstances(): Promise<Instance[]>;
+  emit(change: { type: "recall"; leaseId: string } | { type: "instance-ended"; instance: string; reason: string }): void;
+  /** An instance ended against its will, or did not load: for its owner's log and `describe`. */
+  onFailure(failure: InstanceFailure): void;
+  onError(error: unknown): void;
+}
+
+export function createLeaseManager(options: LeaseManagerOptions) {
+  const table = createInstanceTable();
+  const starting = new Map<string, number>();
+  const failed = new Map<string, { error: unknown; until: number }>();
+  const waiters = new Set<() => void>();
+  const wake = () => {
+    for (const waiter of waiters) waiter();
+    waiters.clear();
+  };
+  const changed = (timeoutMs: number) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(done, timeoutMs);
+      function done() {
+        clearTimeout(timer);
+        waiters.delete(done);
+        resolve();
+      }
+      waiters.add(done);
+    });
+
+  function grant(managed: Managed, holder: string, timing?: Lease["timing"]): Lease {
+    const lease = { leaseId: newId(), holder, expiresAt: Date.now() + LEASE_TTL_MS };
+    table.lease(managed, lease);
+    const { instance, functionId, versionId, version, slots } = managed;
+    if (instance.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The instance has no address.");
+    const { address } = instance;
+    return {
+      leaseId: lease.leaseId,
+      instance: instance.id,
+      functionId,
+      versionId,
+      version,
+      address,
+      slots,
+      epoch: options.epoch,
+      expiresAt: lease.expiresAt,
+      ...(timing === undefined ? {} : { timing }),
+    };
+  }
+
+  /** Starts an instance of the version; it is in the table, free, when this resolves. */
+  async function launch(info: VersionInfo): Promise<{ managed: Managed; timing: Lease["timing"] }> {
+    const { versionId } = info.image;
+    const known = failed.get(versionId);
+    if (known !== undefined && known.until > Date.now()) throw known.error;
+    failed.delete(versionId);
+    starting.set(versionId, (starting.get(versionId) ?? 0) + 1);
+    try {
+      const { instance, timing } = await options.start(info);
+      const { tenantId, functionId, version } = info.image;
+      const managed: Managed = {
+        instance,
+        tenantId,
+        functionId,
+        versionId,
+        version,
+        slots: info.concurrency,
+        idleTimeoutMs: info.idleTimeoutMs,
+        inUse: 0,
+        state: "ready",
+        freeSince: Date.now(),
+      };
+      table.add(managed);
+      return { managed, timing };
+    } catch (error) {
+      noteFailedStart(info, error);
+      throw error;
+    } finally {
+      const left = (starting.get(versionId) ?? 1) - 1;
+      if (left === 0) starting.delete(versionId);
+      else starting.set(versionId, left);
+      wake();
+    }
+  }
+
+  function noteFailedStart(info: VersionInfo, error: unknown): void {
+    if (!(error instanceof PlatformError) || error.code !== "INIT_FAILED") return;
+    const { tenantId, functionId, versionId, version } = info.image;
+    failed.set(versionId, { error, until: Date.now() + FAILED_INIT_MS });
+    const stack = error.facts?.["stack"];
+    options.onFailure({
+      tenantId,
+      functionId,
+      version,
+      instance: "",
+      reason: "init-failed",
+      detail: typeof stack === "string" ? `${error.message}\n${stack}` : error.message,
+    });
+  }
+
+  async function stop(managed: Managed): Promise<void> {
+    if (managed.state === "stopping") return;
+    managed.state = "stopping";
+    wake();
+    await options.stopInstance(managed.instance.id).catch(options.onError);
+    table.remove(managed);
+  }
+
+  /** Why an instance ended, if the driver says that it did; it is noted for its owner and removed. */
+  async function reapEnded(): Promise<Map<string, { reason: string; detail: string }>> {
+    const out = new Map<string, { reason: string; detail: string }>();
+    for (const instance of await options.listInstances()) {
+      const managed = table.get(instance.id);
+      if (managed === undefined || managed.state === "stopping" || instance.ended === undefined) continue;
+      const { reason, detail } = instance.ended;
+      out.set(instance.id, instance.ended);
+      options.emit({ type: "instance-ended", instance: instance.id, reason });
+      options.onFailure({ ...managed, instance: instance.id, reason, detail });
+      void stop(managed);
+    }
+    return out;
+  }
+
+  return {
+    table,
+    launch,
+    stop,
+    reapEnded,
+    startingOf: (versionId: string) => starting.get(versionId) ?? 0,
+
+    /** A lease on an instance of the version; starts one if `max` allows, recalls one that another gateway holds if not. */
+    async acquire(request: z.infer<typeof leaseRequestSchema>): Promise<Lease> {
+      const info = await options.versions.get(request.functionId, request.versionId);
+      const end = Date.now() + request.waitMs;
+      for (;;) {
+        const mine = table.ofVersion(request.versionId);
+        const free = mine.find((managed) => managed.lease === undefined && managed.orphanUntil === undefined);
+        if (free !== undefined) return grant(free, request.holder);
+        const begun = starting.get(request.versionId) ?? 0;
+        if (mine.length + begun < info.max) {
+          if (table.size() >= MAX_INSTANCES)
+            throw new PlatformError("CAPACITY_UNAVAILABLE", "This platform runs as many instances as it may.");
+          const { managed, timing } = await launch(info);
+          if (managed.lease === undefined) return grant(managed, request.holder, timing);
+          continue;
+        }
+        const elsewhere = mine.find((managed) => managed.lease !== undefined && managed.lease.holder !== request.holder);
+        if (begun === 0 && elsewhere === undefined && mine.every((managed) => managed.lease !== undefined)) {
+          throw new PlatformError("CONCURRENCY_EXCEEDED", `All ${info.max} instances are in use.`);
+        }
+        if (elsewhere?.lease !== undefined) options.emit({ type: "recall", leaseId: elsewhere.lease.leaseId });
+        if (Date.now() >= end) throw new PlatformError("CAPACITY_UNAVAILABLE", "No instance became free in time.");
+        await changed(Math.min(200, end - Date.now()));
+      }
+    },
+
+    renew(request: z.infer<typeof renewRequestSchema>): { expiresAt: number; lost: string[] } {
+      const expiresAt = Date.now() + LEASE_TTL_MS;
+      const lost: string[] = [];
+      for (const { leaseId, instance, versionId, inUse, slots } of request.leases) {
+        const managed = table.get(instance);
+        const claimable = managed?.orphanUntil !== undefined || managed?.lease?.leaseId === leaseId;
+        if (managed === undefined || managed.state === "stopping" || managed.versionId !== versionId || !claimable) {
+          lost.push(leaseId);
+          continue;
+        }
+        managed.inUse = inUse;
+        managed.slots = slots;
+        if (managed.lease?.leaseId === leaseId) managed.lease.expiresAt = expiresAt;
+        else table.lease(managed, { leaseId, holder: request.holder, expiresAt });
+      }
+      return { expiresAt, lost };
+    },
+
+    /** Takes leases back; answers why an instance ended where the holder found it broken. */
+    async release(
+      request: z.infer<typeof releaseRequestSchema>,
+      keep: (managed: Managed) => boolean,
+    ): Promise<{ leaseId: string; reason: string; detail: string }[]> {
+      const reasons = request.leases.some((lease) => lease.reason === "broken")
+        ? await reapEnded()
+        : new Map<string, { reason: string; detail: string }>();
+      const ended: { leaseId: string; reason: string; detail: string }[] = [];
+      for (const { leaseId, reason, detail } of request.leases) {
+        const managed = table.ofLease(leaseId);
+        if (managed === undefined || managed.lease?.holder !== request.holder) continue;
+        const why = reasons.get(managed.instance.id);
+        if (why !== undefined) ended.push({ leaseId, ...why });
+        const healthy = reason === "idle" || reason === "recalled" || reason === "drain";
+        if (!healthy && why === undefined) options.onFailure({ ...managed, instance: managed.instance.id, reason, detail: detail ?? "" });
+        table.lease(managed, undefined);
+        if (!healthy || (reason === "idle" && !keep(managed))) void stop(managed);
+      }
+      wake();
+      return ended;
+    },
+
+    /** Takes over an instance that ran before this process did. */
+    adopt(instance: Instance, info: VersionInfo): void {
+      const { tenantId, functionId, versionId, version } = info.image;
+      const orphanUntil = Date.now() + LEASE_TTL_MS + LEASE_GRACE_MS;
+      table.add({
+        instance,
+        tenantId,
+        functionId,
+        versionId,
+        version,
+        slots: info.concurrency,
+        idleTimeoutMs: info.idleTimeoutMs,
+        inUse: 0,
+        state: "ready",
+        freeSince: Date.now(),
+        orphanUntil,
+      });
+    },
+  };
+}
+export type LeaseManager = ReturnType<typeof createLeaseManager>;

@@ -1,0 +1,62 @@
+// The control plane's picture of running instances: which version each holds for life, and who holds its lease.
+import type { Instance } from "../sandbox/driver.ts";
+
+export interface HeldLease {
+  leaseId: string;
+  holder: string;
+  /** Milliseconds since the epoch; after this and a grace the instance is stopped. */
+  expiresAt: number;
+}
+export interface Managed {
+  instance: Instance;
+  tenantId: string;
+  functionId: string;
+  versionId: string;
+  version: number;
+  slots: number;
+  idleTimeoutMs: number;
+  inUse: number;
+  state: "ready" | "stopping";
+  lease?: HeldLease;
+  /** Free (no lease) since then. */
+  freeSince: number;
+  /** Found running after a restart of the control plane: its holder has until then to say so. */
+  orphanUntil?: number;
+}
+
+export function createInstanceTable() {
+  const byId = new Map<string, Managed>();
+  const byVersion = new Map<string, Set<Managed>>();
+  const byLease = new Map<string, Managed>();
+  return {
+    add(managed: Managed): void {
+      byId.set(managed.instance.id, managed);
+      const set = byVersion.get(managed.versionId) ?? new Set();
+      byVersion.set(managed.versionId, set.add(managed));
+    },
+    remove(managed: Managed): void {
+      byId.delete(managed.instance.id);
+      if (managed.lease !== undefined) byLease.delete(managed.lease.leaseId);
+      const set = byVersion.get(managed.versionId);
+      set?.delete(managed);
+      if (set?.size === 0) byVersion.delete(managed.versionId);
+    },
+    lease(managed: Managed, lease: HeldLease | undefined): void {
+      if (managed.lease !== undefined) byLease.delete(managed.lease.leaseId);
+      delete managed.lease;
+      delete managed.orphanUntil;
+      managed.freeSince = Date.now();
+      if (lease === undefined) return;
+      managed.lease = lease;
+      byLease.set(lease.leaseId, managed);
+    },
+    get: (id: string) => byId.get(id),
+    ofLease: (leaseId: string) => byLease.get(leaseId),
+    /** Ready ones of a version; those being stopped no longer count. */
+    ofVersion: (versionId: string): Managed[] => [...(byVersion.get(versionId) ?? [])].filter((managed) => managed.state === "ready"),
+    ofFunction: (functionId: string): Managed[] => [...byId.values()].filter((managed) => managed.functionId === functionId),
+    all: (): Managed[] => [...byId.values()],
+    size: () => byId.size,
+  };
+}
+export type InstanceTable = ReturnType<typeof createInstanceTable>;

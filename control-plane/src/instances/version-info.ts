@@ -1,0 +1,70 @@
+// All that starting an instance of a version needs; versions are immutable, so it is read once.
+import { createHash } from "node:crypto";
+import { PlatformError } from "../contract/errors.ts";
+import type { Isolation } from "../contract/names.ts";
+import type { InitRequest } from "../contract/runtime-protocol.ts";
+import type { SystemDatabase } from "../db/system-database.ts";
+import { decideIsolation } from "../functions/isolation.ts";
+import type { ImageRef } from "../sandbox/driver.ts";
+
+export interface VersionInfo {
+  image: ImageRef;
+  base: string;
+  isolation: Isolation;
+  memoryMib: ImageMemory;
+  concurrency: number;
+  min: number;
+  max: number;
+  idleTimeoutMs: number;
+  init: InitRequest;
+}
+type ImageMemory = 128 | 256 | 512 | 1024 | 2048;
+/** Versions kept in memory; beyond it the oldest goes. */
+const KEPT = 10_000;
+
+export function createVersionInfo(system: SystemDatabase) {
+  const known = new Map<string, VersionInfo>();
+  return {
+    /** Throws NOT_FOUND for a version that is not ready or not of this function. */
+    async get(functionId: string, versionId: string): Promise<VersionInfo> {
+      const cached = known.get(versionId);
+      if (cached?.image.functionId === functionId) return cached;
+      const row = await system.readyVersion(versionId);
+      if (row === undefined || row.fn.id !== functionId) throw new PlatformError("NOT_FOUND", "There is no such version.");
+      const info = describe(row);
+      if (known.size >= KEPT) known.delete(known.keys().next().value ?? "");
+      known.set(versionId, info);
+      return info;
+    },
+    forgetFunction(functionId: string): void {
+      for (const [id, info] of known) if (info.image.functionId === functionId) known.delete(id);
+    },
+  };
+}
+export type VersionInfoCache = ReturnType<typeof createVersionInfo>;
+
+function describe(row: NonNullable<Awaited<ReturnType<SystemDatabase["readyVersion"]>>>): VersionInfo {
+  const { tenant, fn, version } = row;
+  const { config, layerDiffId, baseDigest, entry } = version;
+  if (layerDiffId === null || baseDigest === null || entry === null)
+    throw new PlatformError("INTERNAL", "A ready version lacks its image.");
+  const identity = { tenantId: tenant.id, functionId: fn.id, versionId: version.id, version: version.number };
+  return {
+    image: { ...identity, layer: layerDiffId, configHash: createHash("sha256").update(JSON.stringify(config)).digest("hex") },
+    base: baseDigest,
+    isolation: decideIsolation(tenant.risk, config.isolation),
+    memoryMib: config.memoryMib,
+    concurrency: config.concurrency,
+    min: config.min,
+    max: config.max,
+    idleTimeoutMs: config.idleTimeoutMs,
+    init: {
+      ...identity,
+      tenant: tenant.slug,
+      function: fn.name,
+      entry,
+      env: config.env,
+      limits: { timeoutMs: config.timeoutMs, memoryMib: config.memoryMib, concurrency: config.concurrency },
+    },
+  };
+}

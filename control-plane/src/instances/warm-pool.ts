@@ -1,0 +1,127 @@
+// Pre-started generic sandboxes. A wrapper around a driver: it holds only sandboxes that never saw a tenant, gives each out once,
+// and starts the next in the background.
+import type { SandboxDriver, SandboxSpec, Instance } from "../sandbox/driver.ts";
+import { newInstanceId } from "../ids/uuid7.ts";
+
+export type PoolKey = Pick<SandboxSpec, "kind" | "base" | "isolation" | "memoryMib" | "egress">;
+export interface PoolOptions {
+  driver: SandboxDriver;
+  epoch: number;
+  /** How many to keep, per key. */
+  sizes: ReadonlyMap<string, { key: PoolKey; size: number }>;
+  /** Called before a start that has a way out, so that its socket is there to be mounted. */
+  prepareEgress(id: string): Promise<void>;
+  onError(error: unknown): void;
+}
+export const keyName = (key: PoolKey): string => `${key.kind}/${key.base}/${key.isolation}/${key.memoryMib}/${key.egress}`;
+
+/** Refilling waits this long after a sandbox was taken: the request that took it needs the processor now. */
+const REFILL_DELAY_MS = 150;
+const RETRY_DELAY_MS = 2_000;
+/** Starts at a time; more only make each slower on a small machine. */
+const PARALLEL_STARTS = 2;
+
+export interface Taken {
+  instance: Instance;
+  /** Milliseconds of the start when the pool was empty. */
+  startMs?: number;
+}
+
+export function createWarmPool(options: PoolOptions) {
+  const { driver } = options;
+  const idle = new Map<string, Instance[]>();
+  let starting = 0;
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  const inFlight = new Set<Promise<unknown>>();
+  const of = (name: string): Instance[] => idle.get(name) ?? idle.set(name, []).get(name) ?? [];
+
+  async function start(key: PoolKey): Promise<Instance> {
+    const id = newInstanceId();
+    if (key.egress) await options.prepareEgress(id);
+    return driver.start({ ...key, id, epoch: options.epoch });
+  }
+
+  function schedule(delayMs: number): void {
+    if (stopped) return;
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      refill();
+    }, delayMs);
+  }
+
+  function refill(): void {
+    for (const [name, { key, size }] of options.sizes) {
+      while (!stopped && starting < PARALLEL_STARTS && of(name).length + pending(name) < size) launch(name, key);
+    }
+  }
+  const launching = new Map<string, number>();
+  const pending = (name: string) => launching.get(name) ?? 0;
+
+  function launch(name: string, key: PoolKey): void {
+    starting++;
+    launching.set(name, pending(name) + 1);
+    const work = start(key).then(
+      (instance) => (stopped ? driver.stop(instance.id) : void of(name).push(instance)),
+      (error: unknown) => {
+        options.onError(error);
+        schedule(RETRY_DELAY_MS);
+      },
+    );
+    const done = work.finally(() => {
+      starting--;
+      launching.set(name, pending(name) - 1);
+      inFlight.delete(done);
+      schedule(0);
+    });
+    inFlight.add(done);
+  }
+
+  return {
+    /** Sandboxes found running at the start, still generic: they are as good as new ones. */
+    adopt(instances: readonly Instance[]): void {
+      for (const instance of instances) {
+        const list = of(keyName(instance));
+        if (options.sizes.has(keyName(instance)) && list.length < (options.sizes.get(keyName(instance))?.size ?? 0)) list.push(instance);
+        else void driver.stop(instance.id).catch(options.onError);
+      }
+      schedule(0);
+    },
+    /** A generic sandbox, from the pool or fresh; from now on the caller's to stop. */
+    async take(key: PoolKey): Promise<Taken> {
+      const ready = of(keyName(key)).shift();
+      schedule(REFILL_DELAY_MS);
+      if (ready !== undefined) return { instance: ready };
+      const begun = performance.now();
+      const instance = await start(key);
+      return { instance, startMs: performance.now() - begun };
+    },
+    /** Forgets a sandbox that ended while it waited. */
+    drop(id: string): boolean {
+      for (const list of idle.values()) {
+        const at = list.findIndex((instance) => instance.id === id);
+        if (at >= 0) {
+          list.splice(at, 1);
+          schedule(0);
+          return true;
+        }
+      }
+      return false;
+    },
+    counts: (): Record<string, number> => Object.fromEntries([...idle].map(([name, list]) => [name, list.length])),
+    /** Resolves when the pool holds what it should, or after `timeoutMs`. */
+    async whenFull(timeoutMs: number): Promise<void> {
+      const end = Date.now() + timeoutMs;
+      const full = () => [...options.sizes].every(([name, { size }]) => of(name).length >= size);
+      while (!full() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+    },
+    /** Starts no more; with `stopIdle` ends what waits. */
+    async close(stopIdle: boolean): Promise<void> {
+      stopped = true;
+      clearTimeout(timer);
+      await Promise.all(inFlight);
+      if (stopIdle) await Promise.all([...idle.values()].flat().map((instance) => driver.stop(instance.id)));
+    },
+  };
+}
+export type WarmPool = ReturnType<typeof createWarmPool>;

@@ -1,0 +1,95 @@
+// The internal listener: what gateways and the supervisor ask. Never reachable from the public one (SECURITY D8); every call carries
+// the shared secret, and without a secret the process does not start.
+import { timingSafeEqual } from "node:crypto";
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import { z } from "zod";
+import { PROBLEM_TYPE, PlatformError, toProblem } from "../contract/errors.ts";
+import {
+  INTERNAL_PATHS,
+  bootstrapRequestSchema,
+  leaseRequestSchema,
+  releaseRequestSchema,
+  renewRequestSchema,
+} from "../contract/internal.ts";
+import { readJson } from "../http/json-body.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { LeaseManager } from "../instances/lease-manager.ts";
+import type { Reconciler } from "../instances/reconciler.ts";
+
+const BODY_CAP = 4 * 1024 * 1024;
+const PING_MS = 5_000;
+/** A reader that falls this far behind is cut off; it comes back and gets a snapshot. */
+const STREAM_BACKLOG = 64 * 1024 * 1024;
+
+export interface InternalDeps {
+  secret: Buffer;
+  feed: ChangeFeed;
+  leases: LeaseManager;
+  reconciler: Reconciler;
+  bootstrap(request: z.infer<typeof bootstrapRequestSchema>): Promise<unknown>;
+  status(): unknown;
+  onError(error: unknown): void;
+}
+
+export function createInternalListener(deps: InternalDeps): http.Server {
+  const posts: Record<string, (body: unknown) => unknown> = {
+    [INTERNAL_PATHS.leases]: (body) => deps.leases.acquire(leaseRequestSchema.parse(body)),
+    [INTERNAL_PATHS.renew]: (body) => deps.leases.renew(renewRequestSchema.parse(body)),
+    [INTERNAL_PATHS.release]: async (body) => {
+      const keep = (managed: { functionId: string; versionId: string }) =>
+        deps.leases.table.ofVersion(managed.versionId).length <= deps.reconciler.minOf(managed.functionId, managed.versionId);
+      return { ended: await deps.leases.release(releaseRequestSchema.parse(body), keep) };
+    },
+    [INTERNAL_PATHS.bootstrap]: (body) => deps.bootstrap(bootstrapRequestSchema.parse(body)),
+  };
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!authorised(request, deps.secret)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
+    const url = new URL(request.url ?? "/", "http://internal");
+    if (request.method === "GET" && url.pathname === INTERNAL_PATHS.changes) {
+      streamChanges(deps.feed, url.searchParams.get("since") ?? undefined, response);
+      return;
+    }
+    if (request.method === "GET" && url.pathname === "/internal/v1/status") {
+      reply(response, 200, "application/json", deps.status());
+      return;
+    }
+    const handler = request.method === "POST" ? posts[url.pathname] : undefined;
+    if (handler === undefined) throw new PlatformError("NOT_FOUND", "No such internal path.");
+    reply(response, 200, "application/json", await handler(await readJson(request, BODY_CAP)));
+  }
+
+  return http.createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      const known = error instanceof z.ZodError ? new PlatformError("BAD_REQUEST", z.prettifyError(error)) : error;
+      if (!(known instanceof PlatformError)) deps.onError(error);
+      const problem = toProblem(known);
+      reply(response, problem.status, PROBLEM_TYPE, problem);
+    });
+  });
+}
+
+/** Equal length is not secret; equal content is compared in constant time. */
+export function authorised(request: IncomingMessage, secret: Buffer): boolean {
+  const given = Buffer.from((request.headers.authorization ?? "").replace(/^Bearer /, ""));
+  return given.length === secret.length && timingSafeEqual(given, secret);
+}
+
+function reply(response: ServerResponse, status: number, type: string, body: unknown): void {
+  if (response.headersSent) response.destroy();
+  else response.writeHead(status, { "content-type": type }).end(JSON.stringify(body));
+}
+
+function streamChanges(feed: ChangeFeed, since: string | undefined, response: ServerResponse): void {
+  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  const write = (change: unknown) => {
+    response.write(`${JSON.stringify(change)}\n`);
+    if (response.writableLength > STREAM_BACKLOG) response.destroy();
+  };
+  const end = feed.subscribe(since, write);
+  const ping = setInterval(() => write({ at: feed.position(), type: "ping" }), PING_MS);
+  response.on("close", () => {
+    end();
+    clearInterval(ping);
+  });
+}

@@ -1,0 +1,18 @@
+// Numbers of the log collector.
+export const COLLECTOR = {
+  /** One segment file; a function keeps as many as LIMITS.logBytesPerFunction allows. */
+  segmentBytes: 1024 * 1024,
+  /** Bytes an instance may write in a second before its lines are counted instead of kept. */
+  bytesPerSecond: 1024 * 1024,
+  /** Above this many bytes in a tenth of a second a pipe is left alone until the tenth is over: counting costs time too. */
+  burstBytes: 2 * 1024 * 1024,
+  burstMs: 100,
+  /** Records wait at most this long to be written together. */
+  flushMs: 50,
+  /** New pipes are noticed by inotify, and by this look should a notice be lost. */
+  rescanMs: 2_000,
+  /** A sandbox whose pipes are half made is looked at again after this. */
+  retryMs: 50,
+  /** A reader that follows is cut off when this much waits for it. */
+  followBacklogBytes: 4 * 1024 * 1024,
+} as const;

@@ -1,0 +1,25 @@
+// One line of a sandbox becomes one record. Whose it is comes from the channel; the line gives text, level and request id only.
+import { RECORD_MARK, sandboxRecordSchema, type LogChannel, type LogRecord } from "../../contract/logs.ts";
+import { sanitise } from "./sanitise.ts";
+
+export type Draft = Omit<LogRecord, "seq" | "at">;
+
+export function parseRecord(line: string, source: "stdout" | "stderr", channel: LogChannel): Draft {
+  const base = { source, version: channel.version, instance: channel.instance };
+  if (line.startsWith(RECORD_MARK)) {
+    const parsed = sandboxRecordSchema.safeParse(tryJson(line.slice(1)));
+    if (parsed.success) {
+      const { l, r, m } = parsed.data;
+      return { ...base, level: l ?? "info", message: sanitise(m), ...(r === undefined ? {} : { requestId: r }) };
+    }
+  }
+  return { ...base, level: source === "stderr" ? "error" : "info", message: sanitise(line.replace(/\r$/, "")) };
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,131 @@
+// Reads the named pipes of all sandboxes. They belong to the driver and outlive this process; after a restart it opens them again.
+import { closeSync, constants, openSync, readFileSync, watch } from "node:fs";
+import { readdir } from "node:fs/promises";
+import net from "node:net";
+import path from "node:path";
+import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
+import { createLineSplitter } from "./line-splitter.ts";
+import { COLLECTOR } from "./limits.ts";
+import { parseRecord } from "./parse-record.ts";
+import { createRate } from "./rate.ts";
+import type { Segments } from "./segments.ts";
+
+const SOURCES = [
+  ["out", "stdout"],
+  ["err", "stderr"],
+] as const;
+
+export function createPipeReader(root: string, segments: Segments, onError: (error: unknown) => void) {
+  const open = new Map<string, { close(): void }>();
+  let retry: NodeJS.Timeout | undefined;
+
+  /** Whose lines these are, once the driver has said so. */
+  function channelOf(instance: string): LogChannel | undefined {
+    try {
+      return logChannelSchema.parse(JSON.parse(readFileSync(path.join(root, instance, "meta.json"), "utf8")));
+    } catch {
+      return undefined; // still generic: its lines belong to nobody
+    }
+  }
+
+  function openInstance(instance: string): void {
+    let channel: LogChannel | undefined;
+    const rate = createRate();
+    const sockets: net.Socket[] = [];
+    const reportDropped = () => {
+      const dropped = rate.takeDropped();
+      if (dropped > 0 && channel !== undefined)
+        segments.append(channel, {
+          level: "warn",
+          source: "platform",
+          version: channel.version,
+          instance,
+          message: `${dropped} lines dropped: this instance writes more than is kept`,
+        });
+    };
+    const onLine = (source: "stdout" | "stderr") => (line: string) => {
+      channel ??= channelOf(instance);
+      if (channel === undefined || !rate.admit(line.length)) return;
+      segments.append(channel, parseRecord(line, source, channel));
+    };
+    for (const { fd, source } of openBoth(path.join(root, instance))) sockets.push(readPipe(fd, onLine(source)));
+    const timer = setInterval(reportDropped, 1_000);
+    const entry = {
+      close() {
+        clearInterval(timer);
+        reportDropped();
+        for (const socket of sockets) socket.destroy();
+        open.delete(instance);
+      },
+    };
+    open.set(instance, entry);
+    let left = sockets.length;
+    for (const socket of sockets) socket.on("error", onError).on("close", () => --left === 0 && entry.close());
+  }
+
+  async function scan(): Promise<void> {
+    let again = false;
+    for (const instance of await readdir(root).catch(() => [])) {
+      if (open.has(instance)) continue;
+      try {
+        openInstance(instance);
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code !== "ENOENT" && code !== "EACCES") onError(error);
+        again = true; // half made; the driver is at it
+      }
+    }
+    if (again) retry ??= setTimeout(() => ((retry = undefined), void scan()), COLLECTOR.retryMs);
+  }
+
+  const timer = setInterval(() => void scan(), COLLECTOR.rescanMs);
+  const watcher = watch(root, () => void scan());
+  watcher.on("error", onError);
+  void scan();
+  return {
+    close(): void {
+      clearInterval(timer);
+      clearTimeout(retry);
+      watcher.close();
+      for (const entry of open.values()) entry.close();
+    },
+  };
+}
+
+/** Both or none: a sandbox whose second pipe is not there yet is looked at again later. */
+function openBoth(folder: string): { fd: number; source: "stdout" | "stderr" }[] {
+  const opened: { fd: number; source: "stdout" | "stderr" }[] = [];
+  try {
+    for (const [file, source] of SOURCES)
+      opened.push({ fd: openSync(path.join(folder, file), constants.O_RDONLY | constants.O_NONBLOCK), source });
+    return opened;
+  } catch (error) {
+    for (const { fd } of opened) closeSync(fd);
+    throw error;
+  }
+}
+
+/** Reads to the end, resting when a sandbox writes faster than anybody reads. */
+function readPipe(fd: number, onLine: (line: string) => void): net.Socket {
+  const socket = new net.Socket({ fd, readable: true, writable: false });
+  const splitter = createLineSplitter(onLine);
+  let burst = 0;
+  let since = Date.now();
+  socket.on("data", (chunk) => {
+    splitter.push(chunk);
+    const now = Date.now();
+    if (now - since > COLLECTOR.burstMs) {
+      since = now;
+      burst = 0;
+    }
+    burst += chunk.length;
+    if (burst <= COLLECTOR.burstBytes) return;
+    socket.pause();
+    setTimeout(() => socket.resume(), COLLECTOR.burstMs);
+  });
+  socket.on("end", () => {
+    splitter.end();
+    socket.destroy();
+  });
+  return socket;
+}

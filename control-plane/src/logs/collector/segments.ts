@@ -1,0 +1,122 @@
+// The log of each function: ND-JSON segments on disk, `<tenant>/<function>/<first sequence number>.ndjson`. The oldest go first when
+// there are too many, so one function's flood never costs another's lines.
+import { appendFile, mkdir, readFile, readdir, rm, stat } from "node:fs/promises";
+import { EventEmitter } from "node:events";
+import path from "node:path";
+import { LIMITS } from "../../contract/limits.ts";
+import type { LogRecord } from "../../contract/logs.ts";
+import type { Draft } from "./parse-record.ts";
+import { COLLECTOR } from "./limits.ts";
+
+export interface Owner {
+  tenantId: string;
+  functionId: string;
+}
+interface Log {
+  folder: string;
+  waiting: LogRecord[];
+  writing: Promise<void>;
+  timer: NodeJS.Timeout | undefined;
+  segment: { file: string; bytes: number } | undefined;
+}
+const SEGMENTS = Math.floor(LIMITS.logBytesPerFunction / COLLECTOR.segmentBytes);
+
+export function createSegments(root: string, onError: (error: unknown) => void) {
+  const logs = new Map<string, Log>();
+  const news = new EventEmitter().setMaxListeners(0);
+  // Grows over restarts too, because it begins at the time in microseconds.
+  let seq = Date.now() * 1000;
+  const nameOf = ({ tenantId, functionId }: Owner) => `${tenantId}/${functionId}`;
+
+  function logOf(owner: Owner): Log {
+    const name = nameOf(owner);
+    const known = logs.get(name);
+    if (known !== undefined) return known;
+    const log = { folder: path.join(root, name), waiting: [], writing: Promise.resolve(), timer: undefined, segment: undefined };
+    logs.set(name, log);
+    return log;
+  }
+
+  async function openSegment(log: Log, first: number): Promise<{ file: string; bytes: number }> {
+    if (log.segment !== undefined && log.segment.bytes < COLLECTOR.segmentBytes) return log.segment;
+    await mkdir(log.folder, { recursive: true, mode: 0o700 });
+    const names = await segmentNames(log.folder);
+    const newest = names.at(-1);
+    const size = newest === undefined ? 0 : (await stat(path.join(log.folder, newest))).size;
+    if (log.segment === undefined && newest !== undefined && size < COLLECTOR.segmentBytes)
+      return { file: path.join(log.folder, newest), bytes: size };
+    for (const old of names.slice(0, Math.max(0, names.length - SEGMENTS + 1))) await rm(path.join(log.folder, old), { force: true });
+    return { file: path.join(log.folder, `${first}.ndjson`), bytes: 0 };
+  }
+
+  async function write(log: Log): Promise<void> {
+    const records = log.waiting;
+    log.waiting = [];
+    if (records.length === 0) return;
+    log.segment = await openSegment(log, records[0]?.seq ?? 0);
+    const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+    await appendFile(log.segment.file, text, { mode: 0o600 });
+    log.segment.bytes += Buffer.byteLength(text);
+  }
+
+  function flush(log: Log): Promise<void> {
+    clearTimeout(log.timer);
+    log.timer = undefined;
+    log.writing = log.writing.then(() => write(log)).catch(onError);
+    return log.writing;
+  }
+
+  return {
+    append(owner: Owner, draft: Draft): void {
+      const record: LogRecord = { ...draft, at: Date.now(), seq: ++seq };
+      const log = logOf(owner);
+      log.waiting.push(record);
+      log.timer ??= setTimeout(() => void flush(log), COLLECTOR.flushMs);
+      news.emit(nameOf(owner), record);
+    },
+    /** Records oldest first, from the newest segments backwards until `limit` are found. `keep` decides; `sinceMs` skips old segments. */
+    async read(owner: Owner, limit: number, sinceMs: number | undefined, keep: (record: LogRecord) => boolean): Promise<LogRecord[]> {
+      const log = logOf(owner);
+      await flush(log);
+      const found: LogRecord[][] = [];
+      let count = 0;
+      for (const name of (await segmentNames(log.folder)).toReversed()) {
+        const records = parseSegment(await readFile(path.join(log.folder, name), "utf8").catch(() => "")).filter(keep);
+        found.unshift(records.slice(-(limit - count)));
+        count += Math.min(records.length, limit - count);
+        if (count >= limit || (sinceMs !== undefined && Number.parseInt(name, 10) / 1000 < sinceMs)) break;
+      }
+      return found.flat();
+    },
+    follow(owner: Owner, onRecord: (record: LogRecord) => void): () => void {
+      news.on(nameOf(owner), onRecord);
+      return () => void news.off(nameOf(owner), onRecord);
+    },
+    async remove(owner: Owner): Promise<void> {
+      const log = logOf(owner);
+      await flush(log);
+      logs.delete(nameOf(owner));
+      await rm(log.folder, { recursive: true, force: true });
+    },
+    async close(): Promise<void> {
+      await Promise.all([...logs.values()].map((log) => flush(log)));
+    },
+  };
+}
+export type Segments = ReturnType<typeof createSegments>;
+
+async function segmentNames(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => name.endsWith(".ndjson")).toSorted((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+}
+
+/** A line cut off by a crash in the middle of a write is passed over. */
+function parseSegment(text: string): LogRecord[] {
+  return text.split("\n").flatMap((line) => {
+    try {
+      return line === "" ? [] : [JSON.parse(line) as LogRecord];
+    } catch {
+      return [];
+    }
+  });
+}

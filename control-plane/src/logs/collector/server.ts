@@ -1,0 +1,72 @@
+// The collector's own listener: reads for the control plane, and the platform's notes about instances. Who may connect is decided by
+// the socket's folder (owner and group).
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import { z } from "zod";
+import { PROBLEM_TYPE, PlatformError, toProblem } from "../../contract/errors.ts";
+import { levelSchema, logQuerySchema, type LogRecord } from "../../contract/logs.ts";
+import { readJson } from "../../http/json-body.ts";
+import { COLLECTOR } from "./limits.ts";
+import { sanitise } from "./sanitise.ts";
+import type { Owner, Segments } from "./segments.ts";
+
+const noteSchema = z.strictObject({
+  tenantId: z.uuid(),
+  functionId: z.uuid(),
+  version: z.int(),
+  instance: z.string().max(64),
+  level: levelSchema,
+  message: z.string(),
+});
+const NOTE_CAP = 64 * 1024;
+const PATH = /^\/v1\/logs\/([0-9a-f-]{36})\/([0-9a-f-]{36})$/;
+
+export function createCollectorServer(segments: Segments): http.Server {
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://collector");
+    if (request.method === "POST" && url.pathname === "/v1/notes") {
+      const { tenantId, functionId, message, ...note } = noteSchema.parse(await readJson(request, NOTE_CAP));
+      segments.append({ tenantId, functionId }, { ...note, source: "platform", message: sanitise(message) });
+      response.writeHead(204).end();
+      return;
+    }
+    const match = PATH.exec(url.pathname);
+    if (match === null) throw new PlatformError("NOT_FOUND", "No such path.");
+    const owner = { tenantId: match[1] ?? "", functionId: match[2] ?? "" };
+    if (request.method === "DELETE") {
+      await segments.remove(owner);
+      response.writeHead(204).end();
+    } else await sendLogs(segments, owner, url.searchParams, response);
+  }
+  return http.createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      const problem = toProblem(error instanceof z.ZodError ? new PlatformError("BAD_REQUEST", z.prettifyError(error)) : error);
+      if (response.headersSent) response.destroy();
+      else response.writeHead(problem.status, { "content-type": PROBLEM_TYPE }).end(JSON.stringify(problem));
+    });
+  });
+}
+
+async function sendLogs(segments: Segments, owner: Owner, search: URLSearchParams, response: ServerResponse): Promise<void> {
+  const { limit, since, requestId, version, follow } = logQuerySchema.parse(Object.fromEntries(search));
+  const keep = (record: LogRecord) =>
+    (since === undefined || record.at >= since) &&
+    (requestId === undefined || record.requestId === requestId) &&
+    (version === undefined || record.version === version);
+  const send = (record: LogRecord) => {
+    response.write(`${JSON.stringify(record)}\n`);
+    if (response.writableLength > COLLECTOR.followBacklogBytes) response.destroy();
+  };
+  // Subscribed before the read, so that nothing falls between the two.
+  const late: LogRecord[] = [];
+  let live: (record: LogRecord) => void = (record) => void late.push(record);
+  const end = follow === "true" ? segments.follow(owner, (record) => keep(record) && live(record)) : () => undefined;
+  response.on("close", end);
+  const records = await segments.read(owner, limit, since, keep);
+  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  response.flushHeaders();
+  for (const record of records) send(record);
+  const last = records.at(-1)?.seq ?? 0;
+  if (follow !== "true") return void response.end();
+  for (const record of late) if (record.seq > last) send(record);
+  live = send;
+}

@@ -1,0 +1,62 @@
+// Composition root of the control plane: reads the environment, wires, listens, and ends in order.
+import pino from "pino";
+import { createBuildNews } from "./changes/build-news.ts";
+import { createChangeFeed } from "./changes/feed.ts";
+import { createListener } from "./changes/listener.ts";
+import { controlPlaneSettings } from "./settings/control-plane-settings.ts";
+import { readSettings } from "./settings/environment.ts";
+import { readSecret } from "./settings/secret.ts";
+import { wireBuilding } from "./wiring/building.ts";
+import { wireData } from "./wiring/data.ts";
+import { openListeners } from "./wiring/listeners.ts";
+import { wireSandboxes } from "./wiring/sandboxes.ts";
+
+/** Everything that gateways hold is read anew this often, whatever notices said (SECURITY 4.1). */
+const RESYNC_MS = 5 * 60_000;
+
+async function main(environment: Record<string, string | undefined>): Promise<void> {
+  const settings = readSettings(controlPlaneSettings, environment);
+  const log = pino({ name: "control-plane" });
+  const onError = (error: unknown, requestId?: string) => log.error({ err: error, requestId }, "unexpected");
+  const secret = readSecret(settings.FNCTL_INTERNAL_SECRET_FILE);
+
+  const data = wireData(settings, onError);
+  const feed = createChangeFeed(data.system);
+  const buildNews = createBuildNews();
+  const sandboxes = await wireSandboxes({ settings, secret, data, feed, onError });
+  const building = await wireBuilding(settings, data, sandboxes, onError);
+  const resync = () => void feed.resync().catch(onError);
+  const listener = createListener({
+    connection: settings.FNCTL_DB_SYSTEM,
+    onNotice(notice) {
+      if (notice.kind === "build") return buildNews.tell(notice.id);
+      if (notice.kind === "function") sandboxes.versions.forgetFunction(notice.id);
+      feed.onNotice(notice).catch(onError);
+    },
+    onConnected: resync,
+    onError,
+  });
+  await feed.resync();
+  await listener.start();
+  await sandboxes.reconciler.adopt();
+  sandboxes.reconciler.run();
+  await building.run();
+  const timer = setInterval(resync, RESYNC_MS);
+  const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, onError });
+  log.info({ epoch: sandboxes.epoch }, "ready");
+
+  const end = async (signal: string): Promise<void> => {
+    log.info({ signal }, "stopping");
+    clearInterval(timer);
+    listeners.close();
+    await sandboxes.reconciler.close();
+    await building.close();
+    await sandboxes.pool.close(false); // sandboxes stay: the next control plane adopts them
+    await listener.close();
+    await data.close();
+    process.exit(0);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => void end(signal).catch(() => process.exit(1)));
+}
+
+await main(process.env);

@@ -1,0 +1,62 @@
+// The one interface between the platform and whatever isolates code. Verbs are idempotent. A driver reads no environment and no
+// database, never downgrades an isolation, and refuses with a coded error what it cannot do.
+import { z } from "zod";
+import { digestSchema, isolationSchema, uuidSchema, type Isolation } from "../contract/names.ts";
+import { MEMORY_SIZES_MIB } from "../contract/limits.ts";
+
+/** Fixed length: runsc takes an id that is a prefix of another as ambiguous. */
+export const instanceIdSchema = z.string().regex(/^[0-9a-f]{20}$/);
+
+export const sandboxSpecSchema = z.strictObject({
+  id: instanceIdSchema,
+  kind: z.enum(["function", "builder"]),
+  /** Digest of the base image; the driver holds its unpacked root file system. */
+  base: digestSchema,
+  isolation: isolationSchema,
+  memoryMib: z.literal([...MEMORY_SIZES_MIB]),
+  /** Mounts the egress proxy's socket of this instance; without it nothing but loopback exists inside. */
+  egress: z.boolean(),
+  epoch: z.int(),
+});
+export type SandboxSpec = z.infer<typeof sandboxSpecSchema>;
+
+/** What a generic sandbox becomes, once and for life (SECURITY H1). */
+export const imageRefSchema = z.strictObject({
+  tenantId: uuidSchema,
+  functionId: uuidSchema,
+  versionId: uuidSchema,
+  version: z.int().positive(),
+  /** SHA-256 of the version's configuration: another configuration is another instance. */
+  configHash: z.string().regex(/^[0-9a-f]{64}$/),
+  /** diff_id of the code layer; the driver finds it unpacked under the tenant. */
+  layer: digestSchema,
+});
+export type ImageRef = z.infer<typeof imageRefSchema>;
+
+export const addressSchema = z.object({ kind: z.literal("unix"), path: z.string() });
+export const instanceSchema = z.object({
+  ...sandboxSpecSchema.shape,
+  state: z.enum(["starting", "idle", "loaded", "ended"]),
+  startedAt: z.number(),
+  address: addressSchema.optional(),
+  image: imageRefSchema.optional(),
+  /** Why it ended, while it is still listed: until `stop` is called. */
+  ended: z.object({ reason: z.enum(["exited", "oom", "start-failed"]), detail: z.string() }).optional(),
+});
+export type Instance = z.infer<typeof instanceSchema>;
+
+export interface SandboxDriver {
+  readonly name: string;
+  readonly isolations: readonly Isolation[];
+  /** Whatever a tenant needs before its first instance (a namespace, a policy). */
+  prepareTenant(tenantId: string): Promise<void>;
+  /** Starts a generic sandbox; resolves when it is idle, that is, answers on its address. */
+  start(spec: SandboxSpec): Promise<Instance>;
+  /** Puts the code of `image` into an idle sandbox. A second call with the same image does nothing, with another it fails. */
+  load(id: string, image: ImageRef): Promise<Instance>;
+  /** Ends it and leaves nothing: processes, cgroups, mounts, folders. Unknown ids are no error. */
+  stop(id: string): Promise<void>;
+  /** All that exists, ended ones included: the truth after any restart of the caller. */
+  list(): Promise<Instance[]>;
+  removeTenant(tenantId: string): Promise<void>;
+}

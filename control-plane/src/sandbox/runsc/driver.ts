@@ -1,0 +1,184 @@
+// SandboxDriver on one machine: gVisor by runsc, no Kubernetes. The only code of the platform that runs as root (SECURITY I2).
+import { existsSync } from "node:fs";
+import { chmod, mkdir, readdir } from "node:fs/promises";
+import path from "node:path";
+import { PlatformError } from "../../contract/errors.ts";
+import type { Isolation } from "../../contract/names.ts";
+import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
+import { oomKills } from "./cgroup.ts";
+import { createLayout, type RunscPaths } from "./layout.ts";
+import { closeAll, holdOpen, nameChannel, removeLogPipes } from "./log-pipes.ts";
+import { makeShared, readOnlyView, releaseNullNetns } from "./mounts.ts";
+import { isAlive } from "./process-state.ts";
+import { readRecords, saveRecord, type InstanceRecord } from "./record.ts";
+import { RUNSC_FLOOR, createRunsc } from "./runsc.ts";
+import { LAYER_CODE, bindCode, bringUp, tearDown, type StartContext } from "./start.ts";
+
+export interface RunscDriverOptions {
+  binary: string;
+  paths: RunscPaths;
+  /** Group that may dial instances (gateway and control plane). */
+  dataGid: number;
+  /** Group of the log collector. */
+  logGid: number;
+  /** Folder of cgroups, e.g. `/fnctl-1a2b3c4d`: two platforms on one machine do not share it. */
+  cgroupParent: string;
+}
+const ISOLATIONS: readonly Isolation[] = ["gvisor"];
+/** Each instance has a host uid of its own, far above those of people and services. */
+const uidFor = (id: string): number => 1_000_000 + (Number.parseInt(id.slice(0, 7), 16) % 100_000_000);
+
+/** Prepares the host, adopts what an earlier driver left running, and removes what it left half-made. */
+export async function createRunscDriver(options: RunscDriverOptions): Promise<SandboxDriver> {
+  const layout = createLayout(options.paths);
+  const runsc = createRunsc(options.binary, layout.runscRoot);
+  const cgroupOf = (id: string) => `${options.cgroupParent}/${id}`;
+  const context: StartContext = { layout, runsc, cgroupOf, binary: options.binary, dataGid: options.dataGid, logGid: options.logGid };
+  const records = new Map<string, InstanceRecord>();
+  const held = new Map<string, number[]>();
+  const busy = new Map<string, Promise<unknown>>();
+  const stopping = new Set<string>();
+
+  /** One verb at a time per instance. */
+  function serial<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const next = (busy.get(id) ?? Promise.resolve()).then(work, work);
+    const tail = next.catch(() => undefined).finally(() => busy.get(id) === tail && busy.delete(id));
+    busy.set(id, tail);
+    return next;
+  }
+
+  await checkRelease(runsc);
+  await prepareHost(options.paths, layout);
+  for (const { id, record } of await readRecords(layout)) {
+    if (record === undefined || record.pid === undefined || record.instance.state === "starting") await tearDown(context, id, true);
+    else {
+      records.set(id, record);
+      held.set(id, holdOpen(layout.instance(id)));
+    }
+  }
+  for (const id of await readdir(layout.logs)) if (!records.has(id)) await removeLogPipes(layout.instance(id));
+
+  async function start(spec: SandboxSpec): Promise<Instance> {
+    const known = records.get(spec.id);
+    if (known !== undefined) return structuredClone(known.instance);
+    refuseUnsupported(spec, layout);
+    const record: InstanceRecord = {
+      instance: { ...spec, state: "starting", startedAt: Date.now() },
+      uid: uidFor(spec.id),
+      cgroupsPath: cgroupOf(spec.id),
+    };
+    records.set(spec.id, record);
+    try {
+      await bringUp(context, record, (fds) => held.set(spec.id, fds));
+    } catch (error) {
+      const causes = [error, ...(await stop(spec.id).then(
+        () => [],
+        (left: unknown) => [left],
+      ))];
+      if (error instanceof PlatformError && causes.length === 1) throw error;
+      throw new PlatformError("SANDBOX_FAILED", "The sandbox did not start.", { cause: causes.length === 1 ? error : new AggregateError(causes) });
+    }
+    return structuredClone(record.instance);
+  }
+
+  async function load(id: string, image: ImageRef): Promise<Instance> {
+    const record = await alive(id);
+    const { instance } = record;
+    if (instance.image !== undefined && JSON.stringify(instance.image) !== JSON.stringify(image))
+      throw new PlatformError("CONFLICT", "The sandbox already belongs to another version.");
+    const layer = path.join(layout.layersView, layout.layer(image.tenantId, image.layer), LAYER_CODE);
+    if (!existsSync(layer)) throw new PlatformError("NOT_FOUND", "The version's layer is not unpacked on this machine.");
+    if (instance.image === undefined) {
+      instance.image = image;
+      instance.state = "loaded";
+      await saveRecord(layout, record); // before the mount: whatever happens next, it is never generic again
+    }
+    const channel = { instance: id, tenantId: image.tenantId, functionId: image.functionId, version: image.version };
+    await Promise.all([
+      bindCode(layout, id, image.tenantId, image.layer),
+      nameChannel(layout.instance(id), channel, options.logGid),
+    ]);
+    return structuredClone(instance);
+  }
+
+  async function alive(id: string): Promise<InstanceRecord> {
+    const record = records.get(id);
+    if (record === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
+    await noteEnd(record);
+    if (record.instance.state === "ended") throw new PlatformError("FUNCTION_CRASHED", "The sandbox has ended.");
+    return record;
+  }
+
+  /** What could not be removed stays listed, so that somebody asks again. */
+  async function stop(id: string): Promise<void> {
+    const halfMade = records.get(id)?.instance.address === undefined;
+    stopping.add(id);
+    try {
+      closeAll(held.get(id) ?? []);
+      held.delete(id);
+      if (existsSync(layout.instance(id).folder)) await tearDown(context, id, halfMade);
+      records.delete(id);
+    } finally {
+      stopping.delete(id);
+    }
+    if (records.size === 0) await releaseNullNetns(layout.runscRoot);
+  }
+
+  async function list(): Promise<Instance[]> {
+    await Promise.all([...records.values()].map((record) => noteEnd(record)));
+    return [...records.values()].filter(({ instance }) => !stopping.has(instance.id)).map(({ instance }) => structuredClone(instance));
+  }
+
+  return {
+    name: "runsc",
+    isolations: ISOLATIONS,
+    prepareTenant: async () => undefined,
+    start: (spec) => serial(spec.id, () => start(spec)),
+    load: (id, image) => serial(id, () => load(id, image)),
+    stop: (id) => serial(id, () => stop(id)),
+    list,
+    async removeTenant(tenantId) {
+      const theirs = [...records.values()].filter((record) => record.instance.image?.tenantId === tenantId);
+      await Promise.all(theirs.map((record) => serial(record.instance.id, () => stop(record.instance.id))));
+    },
+  };
+}
+
+async function checkRelease(runsc: ReturnType<typeof createRunsc>): Promise<void> {
+  const release = await runsc.release();
+  if (release >= RUNSC_FLOOR) return;
+  throw new PlatformError("ISOLATION_UNAVAILABLE", `runsc ${release} is older than the security floor ${RUNSC_FLOOR}.`, {
+    hint: "Install a newer gVisor release.",
+  });
+}
+
+async function prepareHost(paths: RunscPaths, layout: ReturnType<typeof createLayout>): Promise<void> {
+  for (const folder of [layout.instances, layout.logs, layout.layersView]) await mkdir(folder, { recursive: true });
+  await chmod(layout.instances, 0o711);
+  await chmod(layout.logs, 0o755);
+  await mkdir(layout.runscRoot, { recursive: true, mode: 0o700 });
+  await makeShared(layout.instances);
+  await readOnlyView(paths.layersDir, layout.layersView);
+}
+
+function refuseUnsupported(spec: SandboxSpec, layout: ReturnType<typeof createLayout>): void {
+  if (!ISOLATIONS.includes(spec.isolation)) {
+    throw new PlatformError("ISOLATION_UNAVAILABLE", `This machine offers no ${spec.isolation} isolation.`, {
+      hint: "Kata needs the Kubernetes mode with nodes set up for it; on one machine every function runs in gVisor.",
+    });
+  }
+  if (!existsSync(path.join(layout.base(spec.base), "process.json")))
+    throw new PlatformError("SANDBOX_FAILED", `The base image ${spec.base} is not on this machine.`);
+}
+
+/** Notices an end and why, while the cgroup that knows still exists. */
+async function noteEnd(record: InstanceRecord): Promise<void> {
+  const { instance, pid, ticks } = record;
+  if (instance.state === "ended" || pid === undefined || ticks === undefined || isAlive(pid, ticks)) return;
+  const kills = (await oomKills(record.cgroupsPath)) ?? 0;
+  instance.state = "ended";
+  instance.ended =
+    kills > 0
+      ? { reason: "oom", detail: `It used more than its ${instance.memoryMib} MiB of memory.` }
+      : { reason: "exited", detail: "Its process ended by itself." };
+}

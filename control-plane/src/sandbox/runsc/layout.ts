@@ -1,0 +1,72 @@
+// Where things of the runsc driver are on the host. Pure; every path is built here from validated ids.
+import path from "node:path";
+
+export interface RunscPaths {
+  /** Short, because a Unix socket's path has 108 bytes at most (unix(7)). */
+  runDir: string;
+  /** Unpacked base root file systems, `<hex of digest>/rootfs` beside `process.json`. */
+  basesDir: string;
+  /** Unpacked code layers, `<tenant>/<hex of diff_id>`. */
+  layersDir: string;
+  /** The egress proxy's per-instance folders. */
+  egressDir: string;
+}
+
+export interface InstancePaths {
+  folder: string;
+  meta: string;
+  bundle: string;
+  tmpfs: string;
+  /** In the tmpfs: the only part that is mounted into the sandbox. */
+  box: string;
+  boundSocket: string;
+  /** In the tmpfs but not mounted: the hard link that is dialled (SECURITY I1). */
+  pinFolder: string;
+  pinnedSocket: string;
+  /** Mounted into the sandbox; the layer is bound on its entry `code` (SANDBOX_PATHS.code). */
+  codeMount: string;
+  code: string;
+  logFolder: string;
+  stdout: string;
+  stderr: string;
+  logMeta: string;
+}
+
+export const hex = (digest: string): string => digest.slice("sha256:".length);
+
+export function createLayout(paths: RunscPaths) {
+  const instances = path.join(paths.runDir, "i");
+  const logs = path.join(paths.runDir, "l");
+  return {
+    instances,
+    logs,
+    runscRoot: path.join(paths.runDir, "runsc"),
+    /** Read-only bind of the layers: what is mounted from here is read-only wherever it propagates. */
+    layersView: path.join(paths.runDir, "layers"),
+    base: (digest: string) => path.join(paths.basesDir, hex(digest)),
+    layer: (tenantId: string, diffId: string) => path.join(tenantId, hex(diffId)),
+    egress: (id: string) => path.join(paths.egressDir, id),
+    instance(id: string): InstancePaths {
+      const folder = path.join(instances, id);
+      const tmpfs = path.join(folder, "t");
+      const logFolder = path.join(logs, id);
+      return {
+        folder,
+        meta: path.join(folder, "meta.json"),
+        bundle: path.join(folder, "bundle"),
+        tmpfs,
+        box: path.join(tmpfs, "b"),
+        boundSocket: path.join(tmpfs, "b", "s"),
+        pinFolder: path.join(tmpfs, "p"),
+        pinnedSocket: path.join(tmpfs, "p", "s"),
+        codeMount: path.join(folder, "fn"),
+        code: path.join(folder, "fn", "code"),
+        logFolder,
+        stdout: path.join(logFolder, "out"),
+        stderr: path.join(logFolder, "err"),
+        logMeta: path.join(logFolder, "meta.json"),
+      };
+    },
+  };
+}
+export type RunscLayout = ReturnType<typeof createLayout>;

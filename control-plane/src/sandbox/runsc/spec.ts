@@ -1,0 +1,92 @@
+// The OCI runtime spec of one sandbox: data in, data out. Tenants supply no part of it (SECURITY 2.A).
+import { SANDBOX_PATHS } from "../../contract/runtime-protocol.ts";
+import type { SandboxSpec } from "../driver.ts";
+
+const MIB = 1024 * 1024;
+/** The Sentry, its stubs and the gofer live in the same cgroup as the function; this much is theirs. */
+export const SANDBOX_OVERHEAD_MIB = 64;
+/** gVisor's threads and stub processes count on the host, so the limit is above what a function itself may have. */
+export const PIDS_LIMIT = 1024;
+const CPU_PERIOD_US = 100_000;
+
+export interface BaseProcess {
+  args: string[];
+  env: string[];
+  cwd: string;
+}
+export interface SpecInput {
+  spec: SandboxSpec;
+  uid: number;
+  base: BaseProcess;
+  rootfs: string;
+  box: string;
+  code: string;
+  egress: string | undefined;
+  cgroupsPath: string;
+}
+
+/** Folder sizes: a builder unpacks and installs in memory, a function has scratch space. */
+function scratch(spec: SandboxSpec): { path: string; mib: number }[] {
+  if (spec.kind === "builder")
+    return [
+      { path: "/tmp", mib: 256 },
+      { path: "/work", mib: spec.memoryMib - 512 },
+    ];
+  return [
+    { path: "/tmp", mib: Math.min(512, spec.memoryMib / 2) },
+    { path: "/dev/shm", mib: Math.min(64, spec.memoryMib / 4) },
+  ];
+}
+
+/** One core up to 1 GiB, two above: bursts are short, neighbours keep the rest. */
+const cpus = (memoryMib: number): number => (memoryMib > 1024 ? 2 : 1);
+
+const tmpfs = (path: string, mib: number) => ({
+  destination: path,
+  type: "tmpfs",
+  source: "tmpfs",
+  options: ["nosuid", "nodev", `size=${mib * MIB}`, "mode=1777"],
+});
+const bind = (source: string, destination: string, options: string[]) => ({ destination, type: "bind", source, options });
+
+export function buildRuntimeSpec(input: SpecInput) {
+  const { spec, uid, base } = input;
+  const memory = (spec.memoryMib + SANDBOX_OVERHEAD_MIB) * MIB;
+  return {
+    ociVersion: "1.1.0",
+    hostname: spec.kind,
+    process: {
+      terminal: false,
+      user: { uid, gid: uid, umask: 0o022 },
+      args: base.args,
+      env: [...base.env, `FNCTL_MEMORY_MIB=${spec.memoryMib}`],
+      cwd: base.cwd,
+      capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
+      rlimits: [
+        { type: "RLIMIT_NOFILE", hard: 8192, soft: 8192 },
+        { type: "RLIMIT_CORE", hard: 0, soft: 0 },
+      ],
+      noNewPrivileges: true,
+    },
+    root: { path: input.rootfs, readonly: true },
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+      ...scratch(spec).map(({ path, mib }) => tmpfs(path, mib)),
+      bind(input.box, SANDBOX_PATHS.socketFolder, ["bind", "rw", "nosuid", "nodev", "noexec"]),
+      // rslave: what the host binds on an entry of this folder later appears in the running sandbox.
+      bind(input.code, SANDBOX_PATHS.codeMount, ["rbind", "rslave", "ro", "nosuid", "nodev"]),
+      ...(input.egress === undefined ? [] : [bind(input.egress, "/run/fn/egress", ["bind", "ro", "nosuid", "nodev", "noexec"])]),
+    ],
+    linux: {
+      namespaces: ["pid", "network", "ipc", "uts", "mount"].map((type) => ({ type })),
+      cgroupsPath: input.cgroupsPath,
+      resources: {
+        memory: { limit: memory, swap: memory },
+        cpu: { period: CPU_PERIOD_US, quota: cpus(spec.memoryMib) * CPU_PERIOD_US, shares: 1024 * cpus(spec.memoryMib) },
+        pids: { limit: PIDS_LIMIT },
+      },
+      maskedPaths: ["/proc/kcore", "/proc/keys"],
+      readonlyPaths: ["/proc/sys"],
+    },
+  };
+}

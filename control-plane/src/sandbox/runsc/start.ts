@@ -1,0 +1,111 @@
+// The steps of one start, and of its undoing. Each step is safe to undo at any point.
+import { chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { SANDBOX_PATHS } from "../../contract/runtime-protocol.ts";
+import type { InstanceRecord } from "./record.ts";
+import type { InstancePaths, RunscLayout } from "./layout.ts";
+import { saveRecord } from "./record.ts";
+import { buildRuntimeSpec, type BaseProcess } from "./spec.ts";
+import { bindMount, isBound, mountPoints, mountTmpfs, unmount } from "./mounts.ts";
+import { closeAll, holdOpen, makeLogPipes, openWriteEnds, removeLogPipes } from "./log-pipes.ts";
+import { pinSocket, waitForListener, waitForSocket } from "./pin.ts";
+import { isAlive, startTicks } from "./process-state.ts";
+import { START_TIMEOUT_MS, type Runsc } from "./runsc.ts";
+import { removeCgroup } from "./cgroup.ts";
+import { killStrays } from "./strays.ts";
+
+export interface StartContext {
+  layout: RunscLayout;
+  runsc: Runsc;
+  /** Group of those who may dial instances. */
+  dataGid: number;
+  logGid: number;
+  binary: string;
+  cgroupOf(id: string): string;
+}
+
+export async function prepareFolders(context: StartContext, paths: InstancePaths, uid: number): Promise<void> {
+  await mkdir(paths.folder, { mode: 0o711 });
+  await Promise.all([mkdir(paths.bundle, { mode: 0o700 }), mkdir(paths.tmpfs), mkdir(paths.code, { recursive: true })]);
+  await mountTmpfs(paths.tmpfs);
+  await mkdir(paths.box, { mode: 0o700 });
+  await chown(paths.box, uid, uid);
+  await mkdir(paths.pinFolder, { mode: 0o750 });
+  await chown(paths.pinFolder, 0, context.dataGid);
+}
+
+async function writeBundle(context: StartContext, record: InstanceRecord): Promise<void> {
+  const { layout } = context;
+  const { instance, uid, cgroupsPath } = record;
+  const paths = layout.instance(instance.id);
+  const base = layout.base(instance.base);
+  const process = JSON.parse(await readFile(path.join(base, "process.json"), "utf8")) as BaseProcess;
+  const spec = buildRuntimeSpec({
+    spec: instance,
+    uid,
+    base: process,
+    rootfs: path.join(base, "rootfs"),
+    box: paths.box,
+    code: paths.codeMount,
+    egress: instance.egress ? layout.egress(instance.id) : undefined,
+    cgroupsPath,
+  });
+  await writeFile(path.join(paths.bundle, "config.json"), JSON.stringify(spec), { mode: 0o600 });
+}
+
+/** Runs the sandbox and waits until it is idle; fills in pid and address of the record and saves it. `onHeld` gets the pipes' held ends. */
+export async function bringUp(context: StartContext, record: InstanceRecord, onHeld: (fds: number[]) => void): Promise<void> {
+  const paths = context.layout.instance(record.instance.id);
+  await prepareFolders(context, paths, record.uid);
+  await saveRecord(context.layout, record);
+  await makeLogPipes(paths, context.logGid);
+  onHeld(holdOpen(paths)); // before the write ends: opening one without a reader would block (fifo(7))
+  await writeBundle(context, record);
+  const pid = await runWithPipes(context, record, paths);
+  const ticks = startTicks(pid) ?? "";
+  Object.assign(record, { pid, ticks });
+  const alive = () => isAlive(pid, ticks);
+  await waitForSocket(paths, alive, START_TIMEOUT_MS);
+  await pinSocket(paths);
+  await waitForListener(paths, alive, START_TIMEOUT_MS);
+  record.instance.state = "idle";
+  record.instance.address = { kind: "unix", path: paths.pinnedSocket };
+  await saveRecord(context.layout, record);
+}
+
+async function runWithPipes(context: StartContext, record: InstanceRecord, paths: InstancePaths): Promise<number> {
+  const pipes = openWriteEnds(paths);
+  try {
+    return await context.runsc.run({
+      id: record.instance.id,
+      bundle: paths.bundle,
+      pidFile: path.join(paths.folder, "pid"),
+      logFile: path.join(paths.folder, "runsc.log"),
+      ...pipes,
+    });
+  } finally {
+    closeAll([pipes.stdout, pipes.stderr]);
+  }
+}
+
+/** Where the code is in a layer, as in the image. */
+export const LAYER_CODE = SANDBOX_PATHS.code.slice(1);
+
+/** Binds the layer below the sandbox's code folder, where it shows up in the running sandbox; once, however often it is called. */
+export async function bindCode(layout: RunscLayout, id: string, tenantId: string, diffId: string): Promise<void> {
+  const { code } = layout.instance(id);
+  const layer = path.join(layout.layersView, layout.layer(tenantId, diffId), LAYER_CODE);
+  if (!(await isBound(layer, code))) await bindMount(layer, code);
+}
+
+/** Leaves nothing of an instance, however far its start came; `halfMade`: it may have been cut off in the middle. */
+export async function tearDown(context: StartContext, id: string, halfMade: boolean): Promise<void> {
+  const paths = context.layout.instance(id);
+  if (halfMade) await killStrays(id, context.binary);
+  await context.runsc.remove(id);
+  await removeCgroup(context.cgroupOf(id));
+  const mounted = await mountPoints();
+  for (const target of [paths.code, paths.tmpfs]) if (mounted.has(target)) await unmount(target);
+  await removeLogPipes(paths);
+  await rm(paths.folder, { recursive: true, force: true });
+}

@@ -1,0 +1,36 @@
+// Processes of a start that was cut off: `runsc run` goes on when the driver that called it is killed, and so does what it started
+// before it entered its cgroup.
+import { readFile, readdir, readlink, realpath } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const POLL_MS = 5;
+
+/** Only processes of this very runsc whose command line names the sandbox: an operator's `tail` of its log is left alone. */
+async function straysOf(id: string, binary: string): Promise<number[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const checked = await Promise.all(
+    pids.map(async (pid) => {
+      const [line, program] = await Promise.all([
+        readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""),
+        readlink(`/proc/${pid}/exe`).catch(() => ""),
+      ]);
+      return line.includes(id) && program === binary ? [Number(pid)] : [];
+    }),
+  );
+  return checked.flat();
+}
+
+/** Resolves when none is left. */
+export async function killStrays(id: string, binary: string): Promise<void> {
+  const program = await realpath(binary);
+  for (let pids = await straysOf(id, program); pids.length > 0; pids = await straysOf(id, program)) {
+    for (const pid of pids) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // it is gone already
+      }
+    }
+    await sleep(POLL_MS);
+  }
+}

@@ -1,0 +1,58 @@
+// Everything that builds: worker, queue, and the loop that puts lost builds back.
+import { readFile } from "node:fs/promises";
+import { createBuildQueue } from "../builds/queue.ts";
+import { createBuildWorker, type RegistrySettings } from "../builds/worker.ts";
+import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import type { Data } from "./data.ts";
+import { BUILD_EGRESS, type Sandboxes } from "./sandboxes.ts";
+
+/** A build whose job the queue lost is put back from its row within this time. */
+const REQUEUE_MS = 10_000;
+
+export async function wireBuilding(settings: ControlPlaneSettings, data: Data, sandboxes: Sandboxes, onError: (error: unknown) => void) {
+  const { pool, driver, egress, leases, versions, bases } = sandboxes;
+  const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
+  const worker = createBuildWorker({
+    builds: data.builds,
+    blobs: data.blobs,
+    images: data.images,
+    layers: data.layers,
+    pool,
+    driver,
+    leases,
+    versions,
+    bases,
+    registries: await registriesOf(settings),
+    labelEgress: (instance, tenantId, label) => egress.put(instance, { tenantId, label, allow, ...BUILD_EGRESS }),
+    releaseEgress: (instance) => egress.remove(instance),
+    onError,
+  });
+  const queue = await createBuildQueue({ connection: settings.FNCTL_DB_JOBS, work: (job) => worker.run(job), onError });
+  const requeue = async () => {
+    for (const { id, tenantId } of await data.system.openBuilds()) await queue.enqueue({ tenantId, buildId: id });
+  };
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    enqueue: (job: { tenantId: string; buildId: string }) => void queue.enqueue(job).catch(onError),
+    async run(): Promise<void> {
+      await queue.run();
+      await requeue();
+      timer = setInterval(() => void requeue().catch(onError), REQUEUE_MS);
+    },
+    async close(): Promise<void> {
+      clearInterval(timer);
+      await queue.close();
+    },
+  };
+}
+export type Building = Awaited<ReturnType<typeof wireBuilding>>;
+
+async function registriesOf(settings: ControlPlaneSettings): Promise<RegistrySettings> {
+  const { npmRegistry, pypiIndex } = settings.FNCTL_BUILD_REGISTRIES;
+  const file = settings.FNCTL_CA_BUNDLE_FILE;
+  return {
+    ...(npmRegistry === undefined ? {} : { npmRegistry }),
+    ...(pypiIndex === undefined ? {} : { pypiIndex }),
+    ...(file === undefined ? {} : { caBundle: await readFile(file, "utf8") }),
+  };
+}

@@ -1,0 +1,69 @@
+// The two listeners: the management API (behind the gateway) and the internal one (for gateways and the supervisor).
+import http from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import { createApi } from "../api/app.ts";
+import { createIdempotency } from "../api/idempotency.ts";
+import type { BuildNews } from "../changes/build-news.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import { listenUnix } from "../http/unix-listen.ts";
+import { createBootstrap } from "../internal/bootstrap.ts";
+import { createInternalListener } from "../internal/listener.ts";
+import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import type { Building } from "./building.ts";
+import type { Data } from "./data.ts";
+import type { Sandboxes } from "./sandboxes.ts";
+
+export interface ListenersInput {
+  settings: ControlPlaneSettings;
+  secret: Buffer;
+  data: Data;
+  sandboxes: Sandboxes;
+  building: Building;
+  feed: ChangeFeed;
+  buildNews: BuildNews;
+  onError(error: unknown, requestId?: string): void;
+}
+
+export async function openListeners(input: ListenersInput): Promise<{ close(): void }> {
+  const { settings, data, sandboxes, feed } = input;
+  const servers = { api: http.createServer(getRequestListener(apiOf(input).fetch)), internal: internalOf(input) };
+  const owner = { mode: 0o660, ...(settings.FNCTL_DATA_GID === undefined ? {} : { gid: settings.FNCTL_DATA_GID }) };
+  await listenUnix(servers.internal, settings.FNCTL_CONTROL_SOCKET, owner);
+  await listenUnix(servers.api, settings.FNCTL_API_SOCKET, owner);
+  return {
+    close() {
+      servers.api.close();
+      servers.internal.close();
+    },
+  };
+
+  function apiOf({ building, buildNews, onError }: ListenersInput) {
+    return createApi({
+      ...data,
+      endpoint: { domain: settings.FNCTL_FUNCTION_DOMAIN, publicUrl: settings.FNCTL_PUBLIC_URL },
+      instances: sandboxes.leases.table,
+      idempotency: createIdempotency(data.db),
+      enqueueBuild: building.enqueue,
+      buildChanged: (id, timeoutMs) => buildNews.wait(id, timeoutMs),
+      onRemoved: ({ tenantId, functionId, name, versions }) => {
+        sandboxes.collector.remove(tenantId, functionId).catch(onError);
+        for (const number of versions) data.images.removeReference(tenantId, `${name}-v${number}`).catch(onError);
+      },
+      logs: sandboxes.collector,
+      onError,
+    });
+  }
+  function internalOf({ secret, onError }: ListenersInput) {
+    const { leases, reconciler, pool } = sandboxes;
+    const status = () => ({ pool: pool.counts(), instances: leases.table.size() });
+    return createInternalListener({
+      secret,
+      feed,
+      leases,
+      reconciler,
+      bootstrap: createBootstrap(data.system, () => feed.resync()),
+      status,
+      onError,
+    });
+  }
+}

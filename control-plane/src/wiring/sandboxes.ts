@@ -1,0 +1,86 @@
+// Everything that runs code: driver, warm pool, leases, the reconcile loop.
+import { RUNTIMES } from "../contract/limits.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import { instanceFailure } from "../db/schema.ts";
+import type { ImageStore } from "../images/layout-store.ts";
+import { createLeaseManager, type InstanceFailure } from "../instances/lease-manager.ts";
+import { createReconciler } from "../instances/reconciler.ts";
+import { createStarter } from "../instances/starter.ts";
+import { createVersionInfo } from "../instances/version-info.ts";
+import { createWarmPool, keyName, type PoolKey } from "../instances/warm-pool.ts";
+import { createEgressClient } from "../internal/egress-client.ts";
+import { createCollectorClient } from "../logs/collector-client.ts";
+import { BUILDER_MEMORY_MIB } from "../builds/worker.ts";
+import { createDriverClient } from "../sandbox/rpc.ts";
+import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import type { Data } from "./data.ts";
+
+/** Function memory that the warm pool holds ready; other sizes start on demand. */
+const POOLED_MEMORY_MIB = 256;
+/** What one build may move over the network. */
+export const BUILD_EGRESS = { maxBytes: 2 * 1024 ** 3, maxConnections: 64 };
+const FAILURE_DETAIL = 4000;
+
+export interface SandboxInput {
+  settings: ControlPlaneSettings;
+  secret: Buffer;
+  data: Data;
+  feed: ChangeFeed;
+  onError(error: unknown): void;
+}
+
+export async function wireSandboxes({ settings, secret, data, feed, onError }: SandboxInput) {
+  const epoch = await data.system.nextEpoch();
+  const driver = await createDriverClient(settings.FNCTL_DRIVER_SOCKET);
+  const egress = createEgressClient(settings.FNCTL_EGRESS_CONTROL_SOCKET, secret.toString());
+  const collector = createCollectorClient(settings.FNCTL_LOG_SOCKET);
+  const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
+  const prepareEgress = (id: string) => egress.put(id, { tenantId: null, label: "builder, not yet given out", allow, ...BUILD_EGRESS });
+  const bases = await readBases(data.images);
+  const pool = createWarmPool({ driver, epoch, sizes: poolSizes(bases, settings.FNCTL_POOL_SIZE), prepareEgress, onError });
+  const versions = createVersionInfo(data.system);
+  const start = createStarter({ driver, pool, layers: data.layers, onError });
+
+  /** For the owner: a line in the function's log, and the last failure that `describe` shows. */
+  function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {
+    collector.note({ tenantId, functionId, version, instance, level: "error", message: `${reason}: ${detail}` }).catch(onError);
+    const row = { tenantId, functionId, at: new Date(), reason, detail: detail.slice(0, FAILURE_DETAIL), version };
+    const target = [instanceFailure.tenantId, instanceFailure.functionId];
+    data.db.asTenant(tenantId, (tx) => tx.insert(instanceFailure).values(row).onConflictDoUpdate({ target, set: row })).catch(onError);
+  }
+  const leases = createLeaseManager({
+    epoch,
+    versions,
+    start,
+    stopInstance: (id) => driver.stop(id),
+    listInstances: () => driver.list(),
+    emit: (change) => feed.publish(change),
+    onFailure,
+    onError,
+  });
+  const reconciler = createReconciler({ leases, driver, pool, versions, routes: feed.routes, onError });
+  return { epoch, driver, egress, collector, bases, pool, versions, leases, reconciler };
+}
+export type Sandboxes = Awaited<ReturnType<typeof wireSandboxes>>;
+
+export interface Bases {
+  builder: string;
+  runtimes: Record<string, string>;
+}
+
+async function readBases(images: ImageStore): Promise<Bases> {
+  const digestOf = async (name: string) => (await images.getImage("base", name)).digest;
+  const runtimes = await Promise.all(RUNTIMES.map(async (runtime) => [runtime, await digestOf(runtime)] as const));
+  return { builder: await digestOf("builder"), runtimes: Object.fromEntries(runtimes) };
+}
+
+/** So many of each runtime, and one builder: the next deploy does not wait for its start. */
+function poolSizes(bases: Bases, perRuntime: number): Map<string, { key: PoolKey; size: number }> {
+  const common = { isolation: "gvisor", egress: false, memoryMib: POOLED_MEMORY_MIB } as const;
+  const keys: { key: PoolKey; size: number }[] = Object.values(bases.runtimes).map((base) => ({
+    key: { ...common, kind: "function", base },
+    size: perRuntime,
+  }));
+  keys.push({ key: { kind: "builder", base: bases.builder, isolation: "gvisor", memoryMib: BUILDER_MEMORY_MIB, egress: true }, size: 1 });
+  return new Map(keys.map((entry) => [keyName(entry.key), entry]));
+}

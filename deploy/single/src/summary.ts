@@ -1,0 +1,41 @@
+// What `npm run up` prints at the end. Pure.
+import type { ExampleResult } from "./examples.ts";
+import type { FirstTenant } from "./first-tenant.ts";
+import type { Settings } from "./settings.ts";
+
+export interface SummaryInput {
+  settings: Settings;
+  first: FirstTenant | undefined;
+  results: readonly ExampleResult[];
+  seconds: number;
+  cli: string;
+}
+
+export function summary({ settings, first, results, seconds, cli }: SummaryInput): string {
+  const lines = ["", `fnctl is up at ${settings.publicUrl} (${seconds.toFixed(1)} s). State: ${settings.stateDir}`];
+  if (first !== undefined) {
+    lines.push(
+      "",
+      `Tenant ${first.tenant}. Its token, shown this once (the CLI has it already):`,
+      `  ${first.secret}`,
+      "Operator's token, shown this once:",
+      `  ${first.operatorSecret}`,
+    );
+  }
+  if (results.length > 0) {
+    lines.push("", "Examples:");
+    const width = Math.max(...results.map((result) => result.name.length));
+    for (const result of results) lines.push(`  ${result.name.padEnd(width)}  ${result.outcome}  ${result.url}`);
+  }
+  const sample = results[0]?.name ?? "hello";
+  lines.push(
+    "",
+    "Try:",
+    `  alias fnctl='node ${cli}'`,
+    `  fnctl invoke ${sample}`,
+    `  fnctl logs ${sample}`,
+    "  fnctl init my-function && cd my-function && fnctl deploy",
+    "",
+  );
+  return lines.join("\n");
+}

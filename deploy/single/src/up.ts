@@ -1,0 +1,125 @@
+// `npm run up`: prepares, starts, shows what to try, stays until Ctrl-C, then drains. `-- --detach` leaves it running; `npm run down`.
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, openSync } from "node:fs";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { deployExamples } from "./examples.ts";
+import { ensureFirstTenant } from "./first-tenant.ts";
+import { sockets } from "./parts.ts";
+import { prepare, startPlatform } from "./platform.ts";
+import { createProgress } from "./progress.ts";
+import { readSettings, type Settings } from "./settings.ts";
+import { summary } from "./summary.ts";
+
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+const alive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+async function runningPid(settings: Settings): Promise<number | undefined> {
+  const pid = Number(await readFile(path.join(settings.runDir, "supervisor.pid"), "utf8").catch(() => "0"));
+  return pid > 0 && alive(pid) ? pid : undefined;
+}
+
+async function foreground(settings: Settings, examples: boolean): Promise<void> {
+  const begun = performance.now();
+  const running = await runningPid(settings);
+  if (running !== undefined)
+    throw new Error(`A platform runs already with this state folder (process ${running}). End it with: npm run down`);
+  const progress = createProgress(process.stderr);
+  const prepared = await prepare(settings, progress);
+  const pidFile = path.join(settings.runDir, "supervisor.pid");
+  await writeFile(pidFile, String(process.pid));
+  const platform = await startPlatform(prepared, progress, say);
+  const end = endOnce(async () => {
+    say("draining …");
+    await platform.stop();
+    await rm(pidFile, { force: true });
+    await rm(path.join(settings.runDir, "ready"), { force: true });
+  });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, end);
+  try {
+    const first = await ensureFirstTenant(settings, sockets(prepared.folders).control, prepared.folders.secret);
+    const results = examples ? await deployExamples(prepared, progress) : [];
+    await writeFile(path.join(settings.runDir, "ready"), "");
+    process.stdout.write(
+      summary({
+        settings,
+        first,
+        results,
+        seconds: (performance.now() - begun) / 1000,
+        cli: path.join(prepared.folders.state.app, "fnctl.mjs"),
+      }),
+    );
+  } catch (error) {
+    await platform.stop();
+    throw error;
+  }
+}
+
+function endOnce(work: () => Promise<void>): () => void {
+  let ending = false;
+  return () => {
+    if (ending) return;
+    ending = true;
+    work().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        say(String(error));
+        process.exit(1);
+      },
+    );
+  };
+}
+
+/** The same in a process of its own; this one waits until it is ready and passes on what it prints. */
+async function detached(settings: Settings, args: string[]): Promise<void> {
+  mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
+  const logFile = path.join(settings.stateDir, "up.log");
+  await writeFile(logFile, "");
+  const log = openSync(logFile, "a");
+  const child = spawn(process.execPath, [import.meta.filename, ...args], { detached: true, stdio: ["ignore", log, log] });
+  child.unref();
+  const ended = new Promise<number>((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+  const ready = path.join(settings.runDir, "ready");
+  let shown = 0;
+  const show = async () => {
+    const text = await readFile(logFile, "utf8");
+    process.stdout.write(text.slice(shown));
+    shown = text.length;
+  };
+  for (;;) {
+    const code = await Promise.race([ended, new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 200))]);
+    const isReady = existsSync(ready) && (await runningPid(settings)) === child.pid;
+    await show();
+    if (code !== undefined) process.exit(code);
+    if (isReady) break;
+  }
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await show();
+  say(`It goes on in the background (log: ${logFile}). End it with: npm run down`);
+  process.exit(0);
+}
+
+async function down(settings: Settings): Promise<void> {
+  const pid = await runningPid(settings);
+  if (pid === undefined) return say("No platform runs with this state folder.");
+  process.kill(pid, "SIGTERM");
+  while (alive(pid)) await new Promise((resolve) => setTimeout(resolve, 50));
+  say("The platform is down. Its state stays in the state folder.");
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { detach: { type: "boolean" }, down: { type: "boolean" }, "no-examples": { type: "boolean" } } });
+  const settings = readSettings(process.env);
+  if (process.getuid?.() !== 0)
+    throw new Error("The single-machine mode needs root: it starts sandboxes and gives each part a user of its own.");
+  if (values.down === true) return down(settings);
+  if (values.detach === true) return detached(settings, values["no-examples"] === true ? ["--no-examples"] : []);
+  return foreground(settings, values["no-examples"] !== true);
+}
+
+main().catch((error: unknown) => {
+  const cause = error instanceof Error && error.cause instanceof Error ? `\n  because: ${error.cause.message}` : "";
+  say(`fnctl: ${error instanceof Error ? error.message : String(error)}${cause}`);
+  process.exit(1);
+});

@@ -1,0 +1,34 @@
+// Waiting for parts to be there: bounded, with the reason in the error.
+import http from "node:http";
+import net from "node:net";
+
+const POLL_MS = 25;
+const LIMIT_MS = 60_000;
+const PROBE_MS = 2_000;
+
+async function until(what: string, ready: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + LIMIT_MS;
+  while (!(await ready())) {
+    if (Date.now() > end)
+      throw new Error(`${what} did not become ready within ${LIMIT_MS / 1000} s; see service-logs in the state folder.`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+export const waitForSocket = (file: string): Promise<void> =>
+  until(file, () => {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const socket = net.connect(file, () => resolve(true)).on("error", () => resolve(false));
+    return promise.finally(() => socket.destroy());
+  });
+
+/** A part's own `/healthz`, on its Unix socket. */
+export const waitForHealth = (file: string): Promise<void> =>
+  until(`${file} /healthz`, () => {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const request = http.get({ socketPath: file, path: "/healthz", timeout: PROBE_MS }, (answer) =>
+      resolve(answer.resume().statusCode === 200),
+    );
+    request.on("error", () => resolve(false)).on("timeout", () => request.destroy());
+    return promise;
+  });

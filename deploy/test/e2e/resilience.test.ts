@@ -1,0 +1,98 @@
+// Any one process may die at any time: nothing that was acknowledged is lost, and warm requests go on (DESIGN section 2).
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { api, call, deploy } from "./api.ts";
+import { killAndWait, pidOf } from "./processes.ts";
+
+const SOURCE = `let n = 0; export default async (request) => { console.log("served", ++n); return Response.json({ n, pid: process.pid, started: globalThis.started ??= Date.now() }); };`;
+const started = async (): Promise<number> => ((await (await call("steady")).json()) as { started: number }).started;
+
+/** The status of one whole answer, or what went wrong. */
+async function outcome(): Promise<string> {
+  try {
+    const answer = await call("steady");
+    const text = await answer.text();
+    return answer.ok ? "200" : `${answer.status} ${text}`;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** Calls without pause while \`work\` runs; answers every status that was not 200. */
+async function underTraffic(work: () => Promise<void>): Promise<{ served: number; bad: string[] }> {
+  let running = true;
+  let served = 0;
+  const bad: string[] = [];
+  const client = async () => {
+    while (running) {
+      const status = await outcome();
+      if (status === "200") served++;
+      else bad.push(status);
+    }
+  };
+  const clients = [client(), client()];
+  await work();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  running = false;
+  await Promise.all(clients);
+  return { served, bad };
+}
+
+beforeAll(async () => {
+  expect((await deploy("steady", { "index.js": SOURCE }, { min: 1, concurrency: 10 })).state).toBe("succeeded");
+  await call("steady");
+});
+afterAll(async () => {
+  await api("DELETE", "/v1/functions/steady"); // its minimum must not cost the other tests
+});
+
+describe("kill -9", () => {
+  test.each(["control-plane", "driver", "egress", "log-collector"])("of the %s costs no warm request", async (part) => {
+    const before = await started();
+    const { served, bad } = await underTraffic(() => killAndWait(part));
+    expect(bad).toEqual([]);
+    expect(served).toBeGreaterThan(10);
+    expect(await started()).toBe(before); // the same instance: taken over, not replaced
+  });
+
+  test("of Postgres costs no warm request, and the API comes back", async () => {
+    const { served, bad } = await underTraffic(() => killAndWait("postgres"));
+    expect(bad).toEqual([]);
+    expect(served).toBeGreaterThan(10);
+    await expect.poll(async () => (await api("GET", "/v1/functions")).status, { timeout: 20_000 }).toBe(200);
+  });
+
+  test("of the gateway: it serves again at once, and what ran is not lost for ever", async () => {
+    await killAndWait("gateway");
+    await expect
+      .poll(
+        () =>
+          call("steady").then(
+            (answer) => answer.status,
+            () => 0,
+          ),
+        { timeout: 30_000 },
+      )
+      .toBe(200);
+  });
+
+  test("of the control plane during a build: the build still comes to its end", async () => {
+    const building = deploy("survivor", { "index.js": SOURCE, "pad.txt": String(Math.random()) }).catch((error: unknown) => String(error));
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    await killAndWait("control-plane");
+    await building; // its stream may have broken off
+    const state = async () => {
+      const answer = await api("GET", "/v1/functions/survivor/versions");
+      return answer.ok ? ((await answer.json()) as { items: { state: string }[] }).items[0]?.state : answer.status;
+    };
+    await expect.poll(state, { timeout: 60_000, interval: 500 }).toBe("ready");
+    expect((await call("survivor")).status).toBe(200);
+  });
+
+  test("of the log collector: lines written meanwhile arrive", async () => {
+    process.kill(pidOf("log-collector")!, "SIGKILL");
+    await call("steady", "/", { headers: { "x-request-id": "while-collector-is-away" } });
+    await expect
+      .poll(async () => (await api("GET", "/v1/functions/steady/logs?requestId=while-collector-is-away")).text(), { timeout: 15_000 })
+      .toContain("served");
+  });
+});

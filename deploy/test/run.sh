@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# run.sh check|unit|e2e|bench|all: the project's own checks. Sets up what it needs; every suite leaves its counts for the closing line.
+set -uo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+. "$root/deploy/single/prepare.sh"
+prepare_node "$root" || exit 1
+cd "$root"
+results=${FNCTL_RESULTS_DIR:-$(mktemp -d)}
+status=0
+
+check() {
+  local failed=0
+  for step in "oxfmt --check" "oxlint" "tsc -p ." "knip" "depcruise --config .dependency-cruiser.cjs gateway control-plane/src runtime-images cli/src migrations/src deploy" "$FNCTL_NODE deploy/test/src/floors.ts"; do
+    if ! output=$($step 2>&1); then failed=1; printf '%s\n' "check failed: $step" "$output" >&2; fi
+  done
+  if [ $failed -eq 0 ]; then say "checks: format, lint, types, dead code, imports, version floors: ok"; printf '1 0 0' > "$results/check.counts"
+  else printf '0 1 0' > "$results/check.counts"; status=1; fi
+}
+suite() {
+  "$FNCTL_NODE" node_modules/vitest/vitest.mjs run --project "$1" --reporter=default --reporter=json --outputFile.json="$results/$1.json" || status=1
+}
+prepare_host() { "$FNCTL_NODE" deploy/test/src/prepare-host.ts || status=1; }
+
+case ${1:-unit} in
+  check) check ;;
+  unit) check; prepare_host; suite unit ;;
+  e2e) prepare_host; suite e2e ;;
+  all) check; prepare_host; suite unit; suite e2e ;;
+  bench) shift; exec "$FNCTL_NODE" deploy/test/src/bench.ts "$@" ;;
+  *) echo "usage: run.sh check|unit|e2e|bench|all" >&2; exit 2 ;;
+esac
+[ -n "${FNCTL_RESULTS_DIR:-}" ] || "$FNCTL_NODE" deploy/test/src/counts.ts "$results" || status=1
+exit $status

@@ -1,0 +1,80 @@
+// A real Postgres of its own for a test: embedded server, temporary folder, Unix socket.
+import { spawn } from "node:child_process";
+import { chmod, chown, mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import pg from "pg";
+import { BUILD_QUEUE, BUILD_QUEUE_OPTIONS } from "@fnctl/control-plane/builds/queue";
+import { migrate } from "@fnctl/migrations/migrate";
+import { ensureRoles, type RoleName } from "@fnctl/migrations/roles";
+import { installPostgres } from "../../single/src/postgres.ts";
+import { run } from "../../single/src/run.ts";
+import { readSettings } from "../../single/src/settings.ts";
+import { ensureUsers } from "../../single/src/users.ts";
+
+const passwords: Record<RoleName, string> = { owner: "owner-test", app: "app-test", system: "system-test", jobs: "jobs-test" };
+
+export interface TestPostgres {
+  admin: string;
+  url(role: RoleName): string;
+  migrate(): Promise<string[]>;
+  stop(): Promise<void>;
+}
+
+/** Starts it with the four roles made; `migrate` is the caller's to call. */
+export async function startTestPostgres(): Promise<TestPostgres> {
+  const home = await installPostgres(readSettings(process.env).cacheDir);
+  const ids = (await ensureUsers()).ids.postgres;
+  const folder = await mkdtemp(path.join(os.tmpdir(), "fnctl-pg-"));
+  await chown(folder, ids.uid, ids.gid);
+  await chmod(folder, 0o711);
+  const data = path.join(folder, "data");
+  const asUser = (program: string, args: string[]) =>
+    run("setpriv", [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, "--clear-groups", path.join(home, "native/bin", program), ...args], {
+      cwd: "/",
+    });
+  await asUser("initdb", ["-D", data, "-U", "postgres", "-E", "UTF8", "--no-locale", "-A", "trust", "--no-sync"]);
+  const server = spawn(path.join(home, "native/bin/postgres"), ["-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"], {
+    ...ids,
+    cwd: "/",
+    stdio: "ignore",
+  });
+  const socket = (role: string, database: string) => `postgresql://${role}@${encodeURIComponent(folder)}/${database}`;
+  const first = await connect(socket("postgres", "postgres"));
+  await first.query("CREATE DATABASE fnctl");
+  await first.end();
+  const admin = socket("postgres", "fnctl");
+  const inside = await connect(admin);
+  await ensureRoles(inside, passwords);
+  await inside.end();
+  const url = (role: RoleName) => socket(`fnctl_${role}`, "fnctl");
+  return {
+    admin,
+    url,
+    migrate: () =>
+      migrate({
+        owner: { connectionString: url("owner") },
+        folder: path.resolve(import.meta.dirname, "../../../migrations/sql"),
+        queues: { [BUILD_QUEUE]: BUILD_QUEUE_OPTIONS },
+      }),
+    async stop() {
+      const ended = new Promise((resolve) => server.on("close", resolve));
+      server.kill("SIGINT");
+      await ended;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function connect(connectionString: string): Promise<pg.Client> {
+  for (let attempt = 1; ; attempt++) {
+    const client = new pg.Client({ connectionString });
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      if (attempt === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

@@ -1,0 +1,11 @@
+// The real ingress in its own process, for measuring. Settings come by environment as in production.
+import { readInternalSecret } from "../src/internal-secret.ts";
+import { startIngress } from "../src/ingress/ingress.ts";
+import { readIngressSettings } from "../src/ingress/settings.ts";
+
+const settings = readIngressSettings(process.env);
+const { address } = await startIngress(settings, readInternalSecret(settings.secretFile), {
+  warn: (message, facts) => process.stderr.write(`${message} ${JSON.stringify(facts)}\n`),
+});
+process.send?.(address);
+process.on("message", () => process.send?.(process.cpuUsage()));

@@ -1,0 +1,27 @@
+// Entry point of the egress proxy process.
+import { startEgress } from "./egress/egress.ts";
+import { readEgressSettings } from "./egress/settings.ts";
+import { readInternalSecret } from "./internal-secret.ts";
+
+async function main(): Promise<void> {
+  const settings = readEgressSettings(process.env);
+  const egress = await startEgress(settings, readInternalSecret(settings.secretFile));
+  let stopping = false;
+  async function stop(code: number): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    await egress.stop();
+    process.exit(code);
+  }
+  process.on("SIGTERM", () => void stop(0));
+  process.on("SIGINT", () => void stop(0));
+  process.on("uncaughtException", (error) => {
+    process.stderr.write(`egress: ${error.stack}\n`);
+    void stop(1);
+  });
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`egress: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,70 @@
+// Which addresses may be dialled: public unicast only, whatever name led to them (SECURITY B5).
+import { isIPv4, isIPv6 } from "node:net";
+import { networkInterfaces } from "node:os";
+import { blockListOf, cidrSchema, type Cidr } from "./cidr.ts";
+import { EGRESS_LIMITS } from "./limits.ts";
+
+// IANA IPv4 Special-Purpose Address Registry (RFC 6890 and later), multicast, and the cloud's own addresses that look public.
+const DENIED_V4 = [
+  "0.0.0.0/8",
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.0.0.0/24",
+  "192.0.2.0/24",
+  "192.31.196.0/24",
+  "192.52.193.0/24",
+  "192.88.99.0/24",
+  "192.168.0.0/16",
+  "192.175.48.0/24",
+  "198.18.0.0/15",
+  "198.51.100.0/24",
+  "203.0.113.0/24",
+  "224.0.0.0/4",
+  "240.0.0.0/4",
+  "168.63.129.16/32",
+];
+// Global unicast is 2000::/3 (RFC 4291). Inside it: Teredo, ORCHID and other protocol assignments, documentation, 6to4 (which
+// embeds an IPv4 address), and the AS112 and SRv6 ranges. Outside it everything is denied: loopback, unique local, link-local,
+// IPv4-mapped, NAT64, multicast.
+const GLOBAL_V6 = ["2000::/3"];
+const DENIED_V6 = ["2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20", "3ffe::/16"];
+
+const parse = (ranges: readonly string[]): Cidr[] => ranges.map((range) => cidrSchema.parse(range));
+
+export type AddressPolicy = (address: string) => boolean;
+
+/** `allowed` are the operator's exceptions. Returns true for an address that may be dialled. */
+export function createAddressPolicy(allowed: readonly Cidr[], ownAddresses: () => string[] = createOwnAddresses()): AddressPolicy {
+  const exceptions = blockListOf(allowed);
+  const denied4 = blockListOf(parse(DENIED_V4));
+  const denied6 = blockListOf(parse(DENIED_V6));
+  const global6 = blockListOf(parse(GLOBAL_V6));
+  return (address) => {
+    if (isIPv4(address)) {
+      if (exceptions.check(address, "ipv4")) return true;
+      return !denied4.check(address, "ipv4") && !ownAddresses().includes(address);
+    }
+    // A zone (`fe80::1%eth0`) only ever stands on link-local addresses.
+    if (!isIPv6(address) || address.includes("%")) return false;
+    // An IPv4 address in IPv6 clothes must not profit from an exception for the IPv4 range, or hide from the list.
+    if (/^::ffff:/i.test(address)) return false;
+    if (exceptions.check(address, "ipv6")) return true;
+    return global6.check(address, "ipv6") && !denied6.check(address, "ipv6") && !ownAddresses().includes(address);
+  };
+}
+
+/** The machine's own addresses, public ones included: its services are not the functions' business. */
+function createOwnAddresses(): () => string[] {
+  let known: string[] = [];
+  let readAt = -Infinity;
+  return () => {
+    if (performance.now() - readAt > EGRESS_LIMITS.ownAddressesMs) {
+      known = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((entry) => entry.address));
+      readAt = performance.now();
+    }
+    return known;
+  };
+}

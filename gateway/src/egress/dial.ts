@@ -1,0 +1,119 @@
+// Finds and connects to a target: resolves the name here, checks every address, dials one that was checked, never the name again.
+import { lookup } from "node:dns/promises";
+import { connect, type Socket } from "node:net";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { AddressPolicy } from "./address-policy.ts";
+import { EGRESS_LIMITS } from "./limits.ts";
+import type { Target } from "./target.ts";
+
+export interface Dialled {
+  socket: Socket;
+  /** What was connected to, for the log. */
+  address: string;
+  /** Bytes that a proxy sent behind its answer. */
+  early: Buffer;
+}
+export type Resolve = (host: string) => Promise<string[]>;
+export type Dial = (target: Target) => Promise<Dialled>;
+
+export const systemResolve: Resolve = async (host) => (await lookup(host, { all: true, verbatim: true })).map((entry) => entry.address);
+
+/** `upstreamProxy`: the operator's own proxy; it is dialled as it is, because its operator chose it. */
+export function createDial(deps: { policy: AddressPolicy; resolve: Resolve; upstreamProxy: URL | undefined }): Dial {
+  return async (target) => {
+    const { upstreamProxy } = deps;
+    const addresses = await resolveChecked(deps, target, upstreamProxy !== undefined);
+    if (upstreamProxy !== undefined) return connectThrough(upstreamProxy, target);
+    let last: unknown;
+    for (const address of addresses.slice(0, EGRESS_LIMITS.addresses)) {
+      try {
+        return { socket: await connectTo({ host: address, port: target.port }), address, early: Buffer.alloc(0) };
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw new PlatformError("UNAVAILABLE", `${target.host}:${target.port} does not take connections.`, { cause: last });
+  };
+}
+
+/** One denied address among several condemns the name: a mixed answer is how rebinding begins. */
+async function resolveChecked(deps: { policy: AddressPolicy; resolve: Resolve }, target: Target, mayBeUnknown: boolean): Promise<string[]> {
+  const addresses = await within(EGRESS_LIMITS.resolveMs, deps.resolve(target.host)).catch(() => []);
+  if (addresses.length === 0 && !mayBeUnknown)
+    throw new PlatformError("UNAVAILABLE", `${target.host} has no address.`, {
+      hint: "Check the name; it is resolved outside the sandbox.",
+    });
+  const denied = addresses.find((address) => !deps.policy(address));
+  if (denied === undefined) return addresses;
+  throw new PlatformError("FORBIDDEN", `${target.host} leads to an address that functions may not reach.`, {
+    hint: "Private, loopback, link-local, metadata and reserved addresses are closed. The operator may open ranges with FNCTL_EGRESS_ALLOW_PRIVATE.",
+    facts: { address: denied },
+  });
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => (timer = setTimeout(() => reject(new Error("late")), ms)));
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function connectTo(options: { host: string; port: number }): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ ...options, allowHalfOpen: true, noDelay: true });
+    const timer = setTimeout(() => socket.destroy(new Error("connecting took too long")), EGRESS_LIMITS.connectMs);
+    socket.once("error", (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    socket.once("connect", () => {
+      clearTimeout(timer);
+      socket.removeAllListeners("error");
+      resolve(socket);
+    });
+  });
+}
+
+async function connectThrough(proxy: URL, target: Target): Promise<Dialled> {
+  const socket = await connectTo({ host: proxy.hostname.replace(/^\[|\]$/g, ""), port: Number(proxy.port || 80) }).catch(
+    (cause: unknown) => {
+      throw new PlatformError("UNAVAILABLE", "The operator's upstream proxy does not take connections.", { cause });
+    },
+  );
+  const credentials =
+    proxy.username === ""
+      ? ""
+      : `proxy-authorization: Basic ${Buffer.from(`${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`).toString("base64")}\r\n`;
+  const authority = `${target.host}:${target.port}`;
+  socket.write(`CONNECT ${authority} HTTP/1.1\r\nhost: ${authority}\r\n${credentials}\r\n`);
+  const early = await readProxyAnswer(socket);
+  return { socket, address: `proxy ${proxy.host}`, early };
+}
+
+function readProxyAnswer(socket: Socket): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let bytes = Buffer.alloc(0);
+    const timer = setTimeout(() => done(new Error("late")), EGRESS_LIMITS.connectMs);
+    const done = (error: Error | undefined): void => {
+      clearTimeout(timer);
+      socket.off("data", onData).off("close", onClose).off("error", onClose);
+      if (error !== undefined) socket.on("error", () => {}).destroy();
+      if (error !== undefined)
+        reject(new PlatformError("UNAVAILABLE", "The operator's upstream proxy refused the connection.", { cause: error }));
+      socket.pause();
+    };
+    const onClose = (): void => done(new Error("closed"));
+    const onData = (chunk: Buffer): void => {
+      bytes = Buffer.concat([bytes, chunk]);
+      const end = bytes.indexOf("\r\n\r\n");
+      if (end === -1) return bytes.length > EGRESS_LIMITS.headerBytes ? done(new Error("answer too long")) : undefined;
+      const ok = /^HTTP\/1\.[01] 2\d\d/.test(bytes.subarray(0, end).toString("latin1"));
+      done(ok ? undefined : new Error("not 2xx"));
+      if (ok) resolve(bytes.subarray(end + 4));
+    };
+    socket.on("data", onData).once("close", onClose).once("error", onClose);
+  });
+}

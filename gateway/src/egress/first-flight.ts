@@ -1,0 +1,58 @@
+// What a client says first must be about the host it asked for (SECURITY B5): the TLS server name, or an HTTP/1 Host field.
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { readClientHello } from "./client-hello.ts";
+import { EGRESS_LIMITS } from "./limits.ts";
+import type { Target } from "./target.ts";
+
+const HTTP_START = /^[A-Z]{3,10} \S+ HTTP\/1\.[01]\r?\n/;
+const MAYBE_HTTP = /^[A-Z]{1,10}(?: \S*(?: H?T?T?P?\/?1?\.?[01]?\r?)?)?$/;
+/** On these ports TLS is the only thing spoken, so anything else is refused. */
+const TLS_ONLY = new Set([443]);
+
+const refuse = (detail: string): never => {
+  throw new PlatformError("FORBIDDEN", detail, { hint: "The TLS server name and the Host field must be the host that was asked for." });
+};
+
+/** True: the flight is fine and may go on. False: more bytes are needed. Throws: refused. */
+export function judgeFirstFlight(bytes: Buffer, target: Target): boolean {
+  const hello = readClientHello(bytes);
+  switch (hello.state) {
+    case "complete":
+      if (hello.serverName !== target.host) refuse(`The TLS server name is not ${target.host}.`);
+      return true;
+    case "broken":
+      return refuse("The first bytes are no valid TLS ClientHello.");
+    case "incomplete":
+      return enough(bytes);
+    default:
+      if (TLS_ONLY.has(target.port)) refuse(`Only TLS is spoken to port ${target.port}.`);
+      return judgePlain(bytes, target);
+  }
+}
+
+/** Other protocols (databases, mail) pass: the host and its address were checked already. */
+function judgePlain(bytes: Buffer, target: Target): boolean {
+  const text = bytes.toString("latin1");
+  if (!HTTP_START.test(text)) return MAYBE_HTTP.test(text) && text.length < 64 ? enough(bytes) : true;
+  const end = /\r?\n\r?\n/.exec(text)?.index;
+  if (end === undefined) return enough(bytes);
+  const hosts = text
+    .slice(0, end)
+    .split(/\r?\n/)
+    .slice(1)
+    .filter((line) => /^host[ \t]*:/i.test(line))
+    .map((line) =>
+      line
+        .slice(line.indexOf(":") + 1)
+        .trim()
+        .toLowerCase(),
+    );
+  if (hosts.length !== 1 || (hosts[0] !== target.host && hosts[0] !== `${target.host}:${target.port}`))
+    refuse(`The Host field is not ${target.host}.`);
+  return true;
+}
+
+function enough(bytes: Buffer): false {
+  if (bytes.length > EGRESS_LIMITS.firstFlightBytes) refuse("The first bytes are longer than any greeting.");
+  return false;
+}

@@ -1,0 +1,21 @@
+// Numbers of the egress proxy. Those of one source come with it (`maxBytes`, `maxConnections`).
+export const EGRESS_LIMITS = {
+  /** Time for a CONNECT request's header, and its size. */
+  headersMs: 10_000,
+  headerBytes: 8 * 1024,
+  /** Name resolution and connecting, milliseconds each. */
+  resolveMs: 5_000,
+  connectMs: 10_000,
+  /** Addresses of one name that are tried. */
+  addresses: 4,
+  /** From CONNECT's answer to a whole first flight (TLS ClientHello), milliseconds and bytes. */
+  firstFlightMs: 10_000,
+  firstFlightBytes: 32 * 1024,
+  /** A tunnel without a byte, and the longest life of one, milliseconds. */
+  idleMs: 5 * 60_000,
+  tunnelMs: 60 * 60_000,
+  /** Body of a call to the control socket, bytes. */
+  controlBodyBytes: 64 * 1024,
+  /** Own addresses of the machine are read again after this time, milliseconds. */
+  ownAddressesMs: 10_000,
+} as const;

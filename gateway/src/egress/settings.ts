@@ -1,0 +1,43 @@
+// Settings of the egress process. Read once, in main.
+import { z } from "zod";
+import { socketPathSchema } from "../listen-address.ts";
+import { parseSettings } from "../settings-error.ts";
+import { cidrSchema } from "./cidr.ts";
+
+const cidrList = z
+  .string()
+  .default("")
+  .transform((text) =>
+    text
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== ""),
+  )
+  .pipe(z.array(cidrSchema));
+const proxySchema = z
+  .url({ protocol: /^http$/, error: "http://host:port of a proxy that speaks CONNECT" })
+  .transform((text) => new URL(text))
+  .optional();
+
+const schema = z
+  .object({
+    FNCTL_EGRESS_ROOT: z.string().startsWith("/", "an absolute path").max(60, "at most 60 bytes: socket paths below it are bounded"),
+    FNCTL_EGRESS_CONTROL_SOCKET: socketPathSchema,
+    FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
+    /** The operator's own way out. Names that cannot be resolved here are then left to it. */
+    FNCTL_EGRESS_UPSTREAM_PROXY: z.preprocess((value) => (value === "" ? undefined : value), proxySchema),
+    /** Ranges of the deny list that may be reached all the same, e.g. a registry mirror's. */
+    FNCTL_EGRESS_ALLOW_PRIVATE: cidrList,
+    FNCTL_EGRESS_LOG: z.string().min(1).default("-"),
+  })
+  .transform((env) => ({
+    root: env.FNCTL_EGRESS_ROOT.replace(/\/+$/, ""),
+    controlSocket: env.FNCTL_EGRESS_CONTROL_SOCKET,
+    secretFile: env.FNCTL_INTERNAL_SECRET_FILE,
+    upstreamProxy: env.FNCTL_EGRESS_UPSTREAM_PROXY,
+    allowPrivate: env.FNCTL_EGRESS_ALLOW_PRIVATE,
+    log: env.FNCTL_EGRESS_LOG,
+  }));
+
+export type EgressSettings = z.infer<typeof schema>;
+export const readEgressSettings = (env: NodeJS.ProcessEnv): EgressSettings => parseSettings(schema, env);

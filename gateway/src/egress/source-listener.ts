@@ -1,0 +1,47 @@
+// The proxy as a sandbox sees it: CONNECT on its own Unix socket, and nothing else.
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
+import { EGRESS_LIMITS } from "./limits.ts";
+
+export type OnConnect = (request: { authority: string; host: string | undefined; client: Duplex; head: Buffer }) => void;
+
+export function createSourceServer(onConnect: OnConnect, maxConnections: () => number): Server {
+  const server = createServer({
+    insecureHTTPParser: false,
+    maxHeaderSize: EGRESS_LIMITS.headerBytes,
+    headersTimeout: EGRESS_LIMITS.headersMs,
+    requestTimeout: EGRESS_LIMITS.headersMs,
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: 1_000,
+  });
+  server.on("connect", (request: IncomingMessage, client: Duplex, head: Buffer) => {
+    const hosts = request.rawHeaders.filter(
+      (_value, index) => index % 2 === 0 && request.rawHeaders[index]?.toLowerCase() === "host",
+    ).length;
+    // Two Host fields are two answers to one question.
+    const host = hosts > 1 ? "\0" : request.headers.host;
+    onConnect({ authority: request.url ?? "", host, client, head });
+  });
+  server.on("request", (request, response) => {
+    const problem = toProblem(
+      new PlatformError("METHOD_NOT_ALLOWED", "This proxy speaks CONNECT only.", {
+        hint: "Use https:// addresses, or a client that tunnels plain HTTP through CONNECT.",
+      }),
+    );
+    request.resume();
+    response.writeHead(problem.status, { "content-type": PROBLEM_TYPE, allow: "CONNECT", connection: "close" });
+    response.end(JSON.stringify(problem));
+  });
+  server.on("clientError", (_error, socket) => {
+    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    else socket.destroy();
+  });
+  // Connections that have not asked for anything yet count too; the tunnels are counted one by one.
+  server.on("connection", (socket) => {
+    server.getConnections((_error, count) => {
+      if (count > maxConnections() + 16) socket.destroy();
+    });
+  });
+  return server;
+}

@@ -1,0 +1,130 @@
+// All sources: their sockets on disk, and their settings beside them, so that a killed proxy comes back with every sandbox's way out.
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync, chmodSync } from "node:fs";
+import { join } from "node:path";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { egressSourceSchema, type EgressSource } from "@fnctl/control-plane/contract/internal";
+import { closeListener, openListener, type OpenListener } from "../listener.ts";
+import type { Dial } from "./dial.ts";
+import type { ConnectionRecord, Source } from "./source.ts";
+import { createSourceServer } from "./source-listener.ts";
+import { runTunnel } from "./tunnel.ts";
+
+export interface SourceRegistry {
+  /** Makes or changes a source; answers the folder to mount. */
+  put(instance: string, settings: EgressSource): Promise<string>;
+  remove(instance: string): Promise<void>;
+  get(instance: string): Source | undefined;
+  readonly size: number;
+  /** Closes all sockets; the settings stay for the next start. */
+  close(): Promise<void>;
+}
+
+interface Deps {
+  root: string;
+  dial: Dial;
+  log: (record: ConnectionRecord) => void;
+}
+interface Entry {
+  source: Source;
+  listener: OpenListener;
+}
+
+// Begins with no dot, so that no instance can name the state folder or its parent.
+const INSTANCE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
+const STATE = ".state";
+const SOCKET_PATH_BYTES = 107;
+
+export async function openSourceRegistry(deps: Deps): Promise<SourceRegistry> {
+  mkdirSync(join(deps.root, STATE), { recursive: true, mode: 0o700 });
+  // Sandboxes get their own folder mounted and never walk through this one; others on the host need not list it.
+  chmodSync(deps.root, 0o711);
+  const registry = new Registry(deps);
+  await registry.restore();
+  return registry;
+}
+
+class Registry implements SourceRegistry {
+  private readonly deps: Deps;
+  private readonly entries = new Map<string, Entry>();
+  constructor(deps: Deps) {
+    this.deps = deps;
+  }
+
+  async restore(): Promise<void> {
+    for (const file of readdirSync(join(this.deps.root, STATE))) {
+      const instance = file.replace(/\.json$/, "");
+      if (!file.endsWith(".json") || !INSTANCE.test(instance)) continue;
+      const parsed = egressSourceSchema.safeParse(readJson(join(this.deps.root, STATE, file)));
+      // A file cut short by a crash belongs to a source that was never acknowledged.
+      if (parsed.success) await this.open(instance, parsed.data);
+      else rmSync(join(this.deps.root, STATE, file));
+    }
+  }
+
+  async put(instance: string, settings: EgressSource): Promise<string> {
+    if (!INSTANCE.test(instance))
+      throw new PlatformError("BAD_REQUEST", "The instance's id holds other characters than letters, digits, dot, dash and underscore.");
+    const known = this.entries.get(instance);
+    const owner = known?.source.settings.tenantId ?? null;
+    if (owner !== null && owner !== settings.tenantId) throw new PlatformError("CONFLICT", "The instance belongs to another tenant.");
+    this.save(instance, settings);
+    if (known === undefined) await this.open(instance, settings);
+    else known.source.settings = settings;
+    return join(this.deps.root, instance);
+  }
+  private save(instance: string, settings: EgressSource): void {
+    const path = join(this.deps.root, STATE, `${instance}.json`);
+    writeFileSync(`${path}.new`, JSON.stringify(settings), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+  private async open(instance: string, settings: EgressSource): Promise<void> {
+    const folder = join(this.deps.root, instance);
+    const path = join(folder, "s");
+    if (Buffer.byteLength(path) > SOCKET_PATH_BYTES)
+      throw new PlatformError("BAD_REQUEST", `The socket's path ${path} is longer than ${SOCKET_PATH_BYTES} bytes.`);
+    mkdirSync(folder, { recursive: true });
+    // The umask must not close it: the sandbox comes under another uid.
+    chmodSync(folder, 0o755);
+    const source: Source = { instance, settings, bytes: 0, tunnels: new Set() };
+    const server = createSourceServer(
+      (request) => void runTunnel(this.deps, source, request),
+      () => source.settings.maxConnections,
+    );
+    this.entries.set(instance, { source, listener: await openListener(server, { kind: "unix", path }, 0o666) });
+  }
+
+  get(instance: string): Source | undefined {
+    return this.entries.get(instance)?.source;
+  }
+  get size(): number {
+    return this.entries.size;
+  }
+  async remove(instance: string): Promise<void> {
+    if (!INSTANCE.test(instance)) return;
+    rmSync(join(this.deps.root, STATE, `${instance}.json`), { force: true });
+    const entry = this.entries.get(instance);
+    this.entries.delete(instance);
+    if (entry !== undefined) await shut(entry, "removed");
+    rmSync(join(this.deps.root, instance), { recursive: true, force: true });
+  }
+  async close(): Promise<void> {
+    const entries = [...this.entries.values()];
+    this.entries.clear();
+    await Promise.all(entries.map((entry) => shut(entry, "shutdown")));
+  }
+}
+
+async function shut({ source, listener }: Entry, outcome: string): Promise<void> {
+  const closed = closeListener(listener);
+  for (const tunnel of source.tunnels) tunnel.end(outcome);
+  (listener.server as { closeAllConnections?: () => void }).closeAllConnections?.();
+  await closed;
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,173 @@
+// One CONNECT: judged, dialled, carried both ways under its source's caps, and logged when it ends.
+import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
+import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
+import type { Dial, Dialled } from "./dial.ts";
+import { judgeFirstFlight } from "./first-flight.ts";
+import { EGRESS_LIMITS } from "./limits.ts";
+import type { ConnectionRecord, Source } from "./source.ts";
+import { isAllowed, readTarget, type Target } from "./target.ts";
+
+interface Deps {
+  dial: Dial;
+  log: (record: ConnectionRecord) => void;
+}
+
+/** `authority` and `host` as the client sent them; `client` may be written until it is destroyed. */
+export async function runTunnel(
+  deps: Deps,
+  source: Source,
+  request: { authority: string; host: string | undefined; client: Duplex; head: Buffer },
+): Promise<void> {
+  const tunnel = new Tunnel(deps, source, request.client);
+  try {
+    await tunnel.open(request.authority, request.host, request.head);
+  } catch (error) {
+    tunnel.refuse(error);
+  }
+}
+
+class Tunnel {
+  private readonly deps: Deps;
+  private readonly source: Source;
+  private readonly client: Duplex;
+  private readonly startedAt = performance.now();
+  private readonly record: ConnectionRecord;
+  private upstream: Socket | undefined;
+  private idle: NodeJS.Timeout | undefined;
+  private longest: NodeJS.Timeout | undefined;
+  private answered = false;
+  private ended = false;
+
+  constructor(deps: Deps, source: Source, client: Duplex) {
+    this.deps = deps;
+    this.source = source;
+    this.client = client;
+    this.record = {
+      time: new Date().toISOString(),
+      instance: source.instance,
+      tenant: source.settings.tenantId ?? "",
+      label: source.settings.label,
+      target: "",
+      address: "",
+      bytesUp: 0,
+      bytesDown: 0,
+      durationMs: 0,
+      outcome: "",
+    };
+    source.tunnels.add(this);
+    client.on("error", () => this.end("client-error"));
+    client.once("close", () => this.end("closed"));
+  }
+
+  async open(authority: string, host: string | undefined, head: Buffer): Promise<void> {
+    this.record.target = authority.slice(0, 300);
+    const { settings } = this.source;
+    if (this.source.tunnels.size > settings.maxConnections)
+      throw new PlatformError("RATE_LIMITED", `More than ${settings.maxConnections} connections at once.`);
+    if (this.source.bytes >= settings.maxBytes)
+      throw new PlatformError("QUOTA_EXCEEDED", `The limit of ${settings.maxBytes} bytes is used up.`);
+    const target = readTarget(authority);
+    if (host !== undefined && host.toLowerCase() !== authority.toLowerCase() && host.toLowerCase() !== target.host)
+      throw new PlatformError("FORBIDDEN", "The Host field is not the CONNECT target.");
+    if (!isAllowed(this.source.settings, target))
+      throw new PlatformError("FORBIDDEN", `${target.host}:${target.port} is not allowed here.`, {
+        hint: "Add it to `egress.allow` in fnctl.yaml.",
+      });
+    const dialled = await this.deps.dial(target);
+    if (this.ended) return void dialled.socket.on("error", () => {}).destroy();
+    this.carry(target, dialled, head);
+  }
+
+  private carry(target: Target, { socket, address, early }: Dialled, head: Buffer): void {
+    this.upstream = socket;
+    this.record.address = address;
+    this.answered = true;
+    this.longest = setTimeout(() => this.end("time-limit"), EGRESS_LIMITS.tunnelMs);
+    this.idle = setTimeout(() => this.end("idle"), EGRESS_LIMITS.idleMs);
+    this.client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+    socket.on("error", () => this.end("upstream-error"));
+    socket.once("close", () => this.upstreamClosed());
+    if (early.length > 0 && this.count(early, "bytesDown")) this.client.write(early);
+    socket.on("data", (chunk: Buffer) => this.count(chunk, "bytesDown"));
+    socket.pipe(this.client);
+    this.readFirstFlight(target, socket, head);
+  }
+
+  /** Nothing of the client's goes out before it has said whom it means. */
+  private readFirstFlight(target: Target, socket: Socket, head: Buffer): void {
+    let bytes = head;
+    const late = setTimeout(
+      () => (bytes.length > 0 || target.port === 443 ? this.end("no-first-flight") : undefined),
+      EGRESS_LIMITS.firstFlightMs,
+    );
+    const pass = (): void => {
+      clearTimeout(late);
+      this.client.off("data", onData).off("end", pass);
+      this.client.on("data", (chunk: Buffer) => this.count(chunk, "bytesUp"));
+      if (bytes.length > 0 && !this.count(bytes, "bytesUp")) return;
+      if (bytes.length > 0) socket.write(bytes);
+      this.client.pipe(socket);
+    };
+    const judge = (): void => {
+      try {
+        if (bytes.length > 0 && judgeFirstFlight(bytes, target)) pass();
+      } catch (error) {
+        clearTimeout(late);
+        this.end(error instanceof PlatformError ? `refused: ${error.message}` : "refused");
+      }
+    };
+    const onData = (chunk: Buffer): void => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      judge();
+    };
+    this.client.once("close", () => clearTimeout(late));
+    this.client.on("data", onData);
+    this.client.once("end", () => socket.end());
+    judge();
+  }
+
+  /** False: the cap is reached and the tunnel is gone. */
+  private count(chunk: Buffer, direction: "bytesUp" | "bytesDown"): boolean {
+    this.record[direction] += chunk.length;
+    this.source.bytes += chunk.length;
+    this.idle?.refresh();
+    if (this.source.bytes <= this.source.settings.maxBytes) return true;
+    this.end("byte-limit");
+    return false;
+  }
+
+  private upstreamClosed(): void {
+    // What was read already still flows to the client; its close ends the tunnel.
+    if (!this.client.writableEnded) this.client.end();
+    if (this.client.destroyed) this.end("closed");
+  }
+
+  /** A refusal before the tunnel stands is told in HTTP. */
+  refuse(error: unknown): void {
+    const problem = toProblem(error);
+    if (this.answered || this.ended || this.client.destroyed) return this.end(problem.code);
+    const body = JSON.stringify(problem);
+    // A refused one holds no place while its client reads why.
+    this.source.tunnels.delete(this);
+    this.record.outcome = `${problem.code}: ${problem.detail}`;
+    this.client.end(
+      `HTTP/1.1 ${problem.status} ${problem.title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    );
+    this.client.resume();
+    this.longest = setTimeout(() => this.end(problem.code), 1_000);
+  }
+
+  end(outcome: string): void {
+    if (this.ended) return;
+    this.ended = true;
+    clearTimeout(this.idle);
+    clearTimeout(this.longest);
+    this.source.tunnels.delete(this);
+    this.client.destroy();
+    this.upstream?.destroy();
+    this.record.outcome ||= outcome;
+    this.record.durationMs = Math.round(performance.now() - this.startedAt);
+    this.deps.log(this.record);
+  }
+}

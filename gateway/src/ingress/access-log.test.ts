@@ -1,0 +1,60 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { createAccessLog, formatRecord } from "./access-log.ts";
+import { Metrics } from "./metrics.ts";
+import { RequestContext } from "./request-context.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "al-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function context(target: string): RequestContext {
+  const request = new IncomingMessage(new Socket());
+  request.url = target;
+  request.method = "GET";
+  const made = new RequestContext(request, new ServerResponse(request));
+  made.requestId = "request-1";
+  return made;
+}
+
+it("keeps every record of a burst, in order and whole", async () => {
+  const metrics = new Metrics();
+  const log = createAccessLog(join(folder, "log"), metrics);
+  for (let i = 0; i < 5_000; i += 1) log.record(context(`/${i}/${"p".repeat(i % 900)}`));
+  await log.flush();
+  const paths = readFileSync(join(folder, "log"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { path: string }).path);
+  expect(paths.map((path) => Number(path.split("/")[1]))).toEqual(Array.from({ length: 5_000 }, (_, i) => i));
+  expect(metrics.logDropped).toBe(0);
+  await log.flush();
+});
+
+it("writes one line of plain ASCII whatever the path and the reason hold (D10)", () => {
+  for (const hostile of [
+    "/\u001b]0;x\u0007",
+    '/"\n{"level":"error"}',
+    "/\u2028\u2029\u0085",
+    "/\xff\xfe",
+    "/\\",
+    `/${"a".repeat(100_000)}`,
+  ]) {
+    const made = context(hostile);
+    made.reason = hostile;
+    const line = formatRecord(made);
+    expect(line).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(line.length).toBeLessThan(8_192);
+    expect((JSON.parse(line) as { path: string }).path).toBe(hostile.slice(0, 1_024));
+  }
+});
+
+it("leaves query values out", () => {
+  expect(formatRecord(context("/a?token=secret"))).not.toContain("secret");
+});

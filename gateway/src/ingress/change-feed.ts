@@ -1,0 +1,180 @@
+// Follows the control plane's change stream for ever: resumes where it stopped, swaps in snapshots whole, and keeps the last
+// known state for as long as the control plane is away.
+import { changeSchema, type Change, type Route, type TokenRecord } from "@fnctl/control-plane/contract/internal";
+import type { ControlClient } from "./control-client.ts";
+import { GATEWAY_LIMITS } from "./limits.ts";
+import type { Metrics } from "./metrics.ts";
+import type { RouteTable } from "./route-table.ts";
+import type { TokenTable } from "./token-table.ts";
+
+export interface FeedListener {
+  /** The stream stands (again): a good moment to register all leases. */
+  connected(): void;
+  routesChanged(functionId: string | undefined): void;
+  recall(leaseId: string): void;
+  instanceEnded(instance: string, reason: string): void;
+}
+
+export interface ChangeFeed {
+  readonly connected: boolean;
+  /** True once a first snapshot or resume was complete. */
+  readonly primed: boolean;
+  stop(): Promise<void>;
+}
+
+interface Deps {
+  control: Pick<ControlClient, "changes">;
+  routes: RouteTable;
+  tokens: TokenTable;
+  listener: FeedListener;
+  metrics: Metrics;
+  warn: (message: string, facts: Record<string, unknown>) => void;
+  random?: () => number;
+}
+
+export function startChangeFeed(deps: Deps): ChangeFeed {
+  const state = new FeedState(deps);
+  const stop = new AbortController();
+  const running = follow(deps, state, stop.signal);
+  return {
+    get connected() {
+      return state.connected;
+    },
+    get primed() {
+      return state.primed;
+    },
+    async stop() {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+async function follow(deps: Deps, state: FeedState, stop: AbortSignal): Promise<void> {
+  let failures = 0;
+  while (!stop.aborted) {
+    const before = state.at;
+    try {
+      await readStream(deps, state, stop);
+    } catch (error) {
+      if (!stop.aborted) deps.warn("change stream ended", { error: error instanceof Error ? error.message : String(error), failures });
+    }
+    state.connected = false;
+    state.snapshot = undefined;
+    if (stop.aborted) return;
+    deps.metrics.feedReconnects += 1;
+    failures = state.at === before ? failures + 1 : 0;
+    await pause(backoffMs(failures, deps.random ?? Math.random), stop);
+  }
+}
+
+/** Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
+export function backoffMs(failures: number, random: () => number): number {
+  return random() * Math.min(GATEWAY_LIMITS.feedBackoffMaxMs, GATEWAY_LIMITS.feedBackoffBaseMs * 2 ** Math.min(failures, 10));
+}
+
+const pause = (ms: number, stop: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      stop.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    stop.addEventListener("abort", done, { once: true });
+  });
+
+async function readStream(deps: Deps, state: FeedState, stop: AbortSignal): Promise<void> {
+  const silence = new AbortController();
+  const watchdog = setTimeout(() => silence.abort(new Error("silence")), GATEWAY_LIMITS.feedSilenceMs);
+  try {
+    const stream = await deps.control.changes(state.at, AbortSignal.any([stop, silence.signal]));
+    let rest = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      watchdog.refresh();
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+      rest = lines.pop() ?? "";
+      if (rest.length > GATEWAY_LIMITS.feedLineBytes) throw new Error("a line of the change stream is too long");
+      for (const line of lines) if (line !== "") applyLine(deps, state, line);
+    }
+  } finally {
+    clearTimeout(watchdog);
+  }
+}
+
+class FeedState {
+  private readonly deps: Deps;
+  at: string | undefined = undefined;
+  connected = false;
+  primed = false;
+  snapshot: { routes: Map<string, Route>; tokens: Map<string, TokenRecord> } | undefined = undefined;
+  constructor(deps: Deps) {
+    this.deps = deps;
+  }
+  markConnected(): void {
+    if (this.connected) return;
+    this.connected = true;
+    this.primed = true;
+    this.deps.listener.connected();
+  }
+}
+
+function applyLine(deps: Deps, state: FeedState, line: string): void {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new Error("a line of the change stream is no JSON");
+  }
+  const parsed = changeSchema.safeParse(value);
+  // A newer control plane may send kinds that this gateway does not know yet; one bad record must not stop the others.
+  if (!parsed.success)
+    return deps.warn("change not understood", { type: (value as { type?: unknown } | null)?.type, issue: parsed.error.issues[0]?.message });
+  applyChange(deps, state, parsed.data);
+}
+
+function applyChange(deps: Deps, state: FeedState, change: Change): void {
+  if (change.type === "snapshot-begin") {
+    state.snapshot = { routes: new Map(), tokens: new Map() };
+    return;
+  }
+  if (state.snapshot !== undefined) return collect(deps, state, state.snapshot, change);
+  applyLive(deps, change);
+  state.at = change.at;
+  state.markConnected();
+}
+
+function collect(deps: Deps, state: FeedState, snapshot: NonNullable<FeedState["snapshot"]>, change: Change): void {
+  if (change.type === "route") snapshot.routes.set(change.route.functionId, change.route);
+  else if (change.type === "token") snapshot.tokens.set(change.token.tokenId, change.token);
+  else if (change.type === "snapshot-end") {
+    state.snapshot = undefined;
+    deps.routes.replaceAll(snapshot.routes.values());
+    deps.tokens.replaceAll(snapshot.tokens.values());
+    deps.listener.routesChanged(undefined);
+    // Only now: a stream cut inside a snapshot must be asked for again from the older point.
+    state.at = change.at;
+    state.markConnected();
+  } else if (change.type !== "ping") applyLive(deps, change);
+}
+
+function applyLive(deps: Deps, change: Change): void {
+  switch (change.type) {
+    case "route":
+      deps.routes.set(change.route);
+      return deps.listener.routesChanged(change.route.functionId);
+    case "route-removed":
+      deps.routes.remove(change.functionId);
+      return deps.listener.routesChanged(change.functionId);
+    case "token":
+      return deps.tokens.set(change.token);
+    case "token-removed":
+      return deps.tokens.remove(change.tokenId);
+    case "recall":
+      return deps.listener.recall(change.leaseId);
+    case "instance-ended":
+      return deps.listener.instanceEnded(change.instance, change.reason);
+    default:
+  }
+}

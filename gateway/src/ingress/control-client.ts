@@ -1,0 +1,75 @@
+// Calls to the control plane's internal listener. Every answer is parsed; every failure is a coded error.
+import { PlatformError, fromProblem } from "@fnctl/control-plane/contract/errors";
+import {
+  INTERNAL_PATHS,
+  leaseSchema,
+  releaseResponseSchema,
+  renewResponseSchema,
+  type Lease,
+} from "@fnctl/control-plane/contract/internal";
+import { Pool } from "undici";
+import type { z } from "zod";
+import type {
+  leaseRequestSchema,
+  releaseRequestSchema,
+  releaseResponseSchema as ReleaseResponse,
+  renewRequestSchema,
+  renewResponseSchema as RenewResponse,
+} from "@fnctl/control-plane/contract/internal";
+import { GATEWAY_LIMITS } from "./limits.ts";
+
+export interface ControlClient {
+  lease(request: z.infer<typeof leaseRequestSchema>): Promise<Lease>;
+  renew(request: z.infer<typeof renewRequestSchema>): Promise<z.infer<typeof RenewResponse>>;
+  release(request: z.infer<typeof releaseRequestSchema>): Promise<z.infer<typeof ReleaseResponse>>;
+  /** The change stream's lines as they come. `signal` ends it. */
+  changes(since: string | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
+  close(): Promise<void>;
+}
+
+export function createControlClient(options: { socketPath: string; secret: string }): ControlClient {
+  // Leases wait for cold starts, so they must not stand in the way of renewals: no cap on connections.
+  const pool = new Pool("http://control-plane", { socketPath: options.socketPath, connections: null, allowH2: false });
+  const headers = { authorization: `Bearer ${options.secret}`, "content-type": "application/json" };
+
+  async function post<T extends z.ZodType>(path: string, body: unknown, schema: T, timeoutMs: number): Promise<z.infer<T>> {
+    const response = await pool
+      .request({ path, method: "POST", headers, body: JSON.stringify(body), headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
+      .catch(unreachable);
+    const answer: unknown = await response.body.json().catch(() => undefined);
+    if (response.statusCode >= 300) throw fromProblem(answer);
+    const parsed = schema.safeParse(answer);
+    if (!parsed.success)
+      throw new PlatformError("INTERNAL", `The control plane's answer to ${path} is not understood.`, { cause: parsed.error });
+    return parsed.data;
+  }
+
+  return {
+    lease: (request) => post(INTERNAL_PATHS.leases, request, leaseSchema, request.waitMs + GATEWAY_LIMITS.controlCallMs),
+    renew: (request) => post(INTERNAL_PATHS.renew, request, renewResponseSchema, GATEWAY_LIMITS.controlCallMs),
+    release: (request) => post(INTERNAL_PATHS.release, request, releaseResponseSchema, GATEWAY_LIMITS.controlCallMs),
+    async changes(since, signal) {
+      const query = since === undefined ? "" : `?since=${encodeURIComponent(since)}`;
+      const response = await pool
+        .request({
+          path: INTERNAL_PATHS.changes + query,
+          method: "GET",
+          headers,
+          signal,
+          headersTimeout: GATEWAY_LIMITS.controlCallMs,
+          bodyTimeout: 0,
+        })
+        .catch(unreachable);
+      if (response.statusCode === 200) return response.body;
+      throw fromProblem(await response.body.json().catch(() => undefined));
+    },
+    close: () => pool.destroy(),
+  };
+}
+
+const unreachable = (cause: unknown): never => {
+  throw new PlatformError("UNAVAILABLE", "The control plane is not reachable.", {
+    cause,
+    hint: "It is started again by the supervisor; requests to running instances go on.",
+  });
+};

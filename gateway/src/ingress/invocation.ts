@@ -1,0 +1,111 @@
+// From a checked request for a function to its exchange: authorise, answer preflights, gather small bodies, send.
+import { randomInt } from "node:crypto";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { Route } from "@fnctl/control-plane/contract/internal";
+import { noSuchFunction, refusal } from "./authorize.ts";
+import { preflightHeaders, responseCorsHeaders } from "./cors.ts";
+import { Exchange, type ExchangeDeps } from "./exchange.ts";
+import type { Fleet } from "./fleet.ts";
+import { addForwarded, addInvocation } from "./forwarding.ts";
+import { GATEWAY_LIMITS } from "./limits.ts";
+import { sendProblem } from "./problem.ts";
+import { gatherBody } from "./request-body.ts";
+import { serverTiming, type RequestContext } from "./request-context.ts";
+import { pickTarget, type RouteTable } from "./route-table.ts";
+import type { TokenTable } from "./token-table.ts";
+
+export interface InvocationDeps {
+  routes: RouteTable;
+  tokens: TokenTable;
+  fleet: Fleet;
+  exchange: Omit<ExchangeDeps, "reroute" | "sendProblem">;
+  isTrustedProxy: (address: string | undefined) => boolean;
+  refuse: (context: RequestContext, error: PlatformError) => void;
+}
+
+export type Invoke = (context: RequestContext, label: string, path: string, prefix: string) => void;
+
+const random = (): number => randomInt(1_000_000) / 1_000_000;
+
+export function createInvoke(deps: InvocationDeps): Invoke {
+  const exchangeDeps: ExchangeDeps = {
+    ...deps.exchange,
+    sendProblem: sendFunctionProblem,
+    reroute: (exchange) => start(exchange, exchange.context.route!.functionId),
+  };
+
+  /** The route as it is now; it may have changed while a body was gathered or a request waited. */
+  function start(exchange: Exchange, functionId: string): void {
+    const route = deps.routes.byId(functionId);
+    if (route === undefined) return exchange.refused(noSuchFunction());
+    exchange.context.route = route;
+    exchange.run(deps.fleet.forVersion(route, pickTarget(route, random).versionId));
+  }
+
+  return (context, label, path, prefix) => {
+    const head = context.head!;
+    const route = deps.routes.find(label);
+    if (route !== undefined && isPreflight(context) && answerPreflight(context, route)) return deps.exchange.finished(context);
+    const token = route?.access === "public" ? undefined : deps.tokens.find(head.authorization, context.acceptedAt);
+    const refused = refusal(route, token);
+    if (refused !== undefined || route === undefined) return deps.refuse(context, refused ?? noSuchFunction());
+    context.route = route;
+    const headers = head.headers;
+    headers.push("host", head.host);
+    // With `public` the client's Authorization is the function's own business; otherwise it was ours and ends here.
+    if (route.access === "public" && head.authorization !== undefined) headers.push("authorization", head.authorization);
+    addForwarded(headers, context, deps.isTrustedProxy, prefix);
+    launch(context, route, path, headers);
+  };
+
+  function launch(context: RequestContext, route: Route, path: string, headers: string[]): void {
+    const length = context.head!.contentLength;
+    const streams = length < 0 || length > GATEWAY_LIMITS.gatherBytes;
+    if (streams && length > 0) headers.push("content-length", String(length));
+    addInvocation(headers, route);
+    if (streams || length === 0) {
+      return start(new Exchange(exchangeDeps, context, route, path, headers, undefined), route.functionId);
+    }
+    if (context.head!.expectsContinue) context.response.writeContinue();
+    const exchange = (body: Buffer) => new Exchange(exchangeDeps, context, route, path, headers, body);
+    const late = setTimeout(
+      () => deps.refuse(context, new PlatformError("REQUEST_TIMEOUT", `The request's body did not arrive within ${route.timeoutMs} ms.`)),
+      route.timeoutMs,
+    );
+    const gone = () => {
+      clearTimeout(late);
+      context.code = "CLIENT_CLOSED";
+      context.status = 499;
+      deps.exchange.finished(context);
+    };
+    context.response.once("close", gone);
+    gatherBody(context, (body) => {
+      clearTimeout(late);
+      context.response.off("close", gone);
+      if (!context.finished) start(exchange(body), route.functionId);
+    });
+  }
+}
+
+const isPreflight = (context: RequestContext): boolean =>
+  context.method === "OPTIONS" && context.head!.origin !== undefined && context.head!.preflightMethod !== undefined;
+
+/** Only for private functions: a public one answers its own preflights. */
+function answerPreflight(context: RequestContext, route: Route): boolean {
+  if (route.access === "public" || route.cors === undefined) return false;
+  const headers = preflightHeaders(route.cors, context.head!.origin!);
+  if (headers === undefined) return false;
+  context.route = route;
+  context.status = 204;
+  context.response.writeHead(204, [...headers, "x-request-id", context.requestId]);
+  context.response.end();
+  return true;
+}
+
+/** A browser may read the platform's error only with the function's CORS fields on it. */
+function sendFunctionProblem(context: RequestContext, error: PlatformError): void {
+  const { route, head } = context;
+  const extra = ["server-timing", serverTiming(context)];
+  if (route?.cors !== undefined && head?.origin !== undefined) extra.push(...responseCorsHeaders(route.cors, head.origin));
+  sendProblem(context, error, extra);
+}

@@ -1,0 +1,86 @@
+// What of a function's response head goes to the client (SECURITY D3): end-to-end fields only, and nothing in the platform's name.
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { HOP_BY_HOP, isPlatformName, nominatedNames, withoutNames } from "./header-names.ts";
+
+export class ResponseHead {
+  headers: string[] = [];
+  /** Bytes; -1: not given. */
+  contentLength = -1;
+  chunked = false;
+  hasCors = false;
+}
+
+export interface ResponseRules {
+  /** Path routes on public names share one origin, so cookies end here (SECURITY I4). */
+  dropCookies: boolean;
+}
+
+const badResponse = (detail: string): never => {
+  throw new PlatformError("FUNCTION_BAD_RESPONSE", detail, { hint: "Look at the function's code that sets this header." });
+};
+
+/** `raw` is undici's flat list of names and values, as Buffers. */
+export function readResponseHead(raw: readonly (Buffer | string)[], rules: ResponseRules): ResponseHead {
+  const head = new ResponseHead();
+  let connection: string | undefined;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = text(raw[i]!).toLowerCase();
+    const value = text(raw[i + 1]!);
+    if (name === "connection") connection = connection === undefined ? value : `${connection},${value}`;
+    else readResponseField(head, rules, name, value);
+  }
+  const nominated = connection === undefined ? undefined : nominatedNames(connection);
+  if (nominated !== undefined) head.headers = withoutNames(head.headers, nominated);
+  // A length beside chunked coding is one of two truths (RFC 9112 section 6.3): the coding wins, the length goes.
+  if (head.chunked) head.contentLength = -1;
+  return head;
+}
+
+const text = (value: Buffer | string): string => (typeof value === "string" ? value : value.toString("latin1"));
+
+function readResponseField(head: ResponseHead, rules: ResponseRules, name: string, value: string): void {
+  switch (name) {
+    case "content-length":
+      if (head.contentLength !== -1) badResponse("The function's answer gives its length twice.");
+      // undici checks it, but not on an answer to HEAD.
+      if (!/^\d{1,15}$/.test(value)) badResponse("The function's answer gives no valid length.");
+      head.contentLength = Number(value);
+      return;
+    case "transfer-encoding":
+      head.chunked = true;
+      return;
+    case "x-request-id":
+      return;
+    case "set-cookie":
+      if (rules.dropCookies) return;
+      break;
+    case "access-control-allow-origin":
+      head.hasCors = true;
+      break;
+    default:
+      if (name.startsWith("x-f") ? isPlatformName(name) : HOP_BY_HOP.has(name)) return;
+  }
+  head.headers.push(name, value);
+}
+
+/** Trailers that may follow a response: no framing, routing or hop-by-hop fields (RFC 9110 section 6.5.1). */
+export function readTrailers(raw: readonly (Buffer | string)[]): [string, string][] {
+  const trailers: [string, string][] = [];
+  for (let i = 0; i < raw.length && trailers.length < 50; i += 2) {
+    const name = text(raw[i]!).toLowerCase();
+    if (HOP_BY_HOP.has(name) || isPlatformName(name) || FORBIDDEN_TRAILERS.has(name)) continue;
+    trailers.push([name, text(raw[i + 1]!)]);
+  }
+  return trailers;
+}
+const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
+  "content-length",
+  "content-type",
+  "content-encoding",
+  "content-range",
+  "host",
+  "set-cookie",
+  "authorization",
+  "cache-control",
+  "x-request-id",
+]);

@@ -1,0 +1,55 @@
+// Settings of the ingress process. Read once, in main.
+import { isIP } from "node:net";
+import { z } from "zod";
+import { listenAddressSchema, socketPathSchema } from "../listen-address.ts";
+import { parseSettings } from "../settings-error.ts";
+
+const list = (text: string): string[] =>
+  text
+    .split(",")
+    .map((item) => item.trim().toLowerCase())
+    .filter((item) => item !== "");
+const DOMAIN = /^(?=.{1,190}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+const isHost = (host: string): boolean =>
+  DOMAIN.test(host) || (host.startsWith("[") && host.endsWith("]") && isIP(host.slice(1, -1)) === 6);
+const flag = z.enum(["true", "false", "1", "0"]).transform((text) => text === "true" || text === "1");
+
+const schema = z
+  .object({
+    FNCTL_INGRESS_LISTEN: listenAddressSchema.default({ kind: "tcp", host: "127.0.0.1", port: 8080 }),
+    /** Functions answer at `<function>--<tenant>.<domain>`. */
+    FNCTL_FUNCTION_DOMAIN: z.string().toLowerCase().regex(DOMAIN, "a domain name").default("localhost"),
+    /** Host names (no port) of the API, and of path routes. */
+    FNCTL_API_HOSTS: z
+      .string()
+      .default("localhost,127.0.0.1,[::1]")
+      .transform(list)
+      .refine((hosts) => hosts.every(isHost), "host names or addresses without a port, separated by commas"),
+    FNCTL_CONTROL_SOCKET: socketPathSchema,
+    FNCTL_API_SOCKET: socketPathSchema,
+    FNCTL_ADMIN_SOCKET: socketPathSchema,
+    FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
+    /** A file, or `-` for stdout. */
+    FNCTL_ACCESS_LOG: z.string().min(1).default("-"),
+    FNCTL_ALLOW_PATH_ROUTES: flag.default(true),
+    /** Addresses (CIDR) of proxies in front whose X-Forwarded-* are believed. */
+    FNCTL_TRUSTED_PROXIES: z.string().default("").transform(list),
+    /** After SIGTERM: how long to go on accepting while load balancers notice, milliseconds. */
+    FNCTL_DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(0),
+  })
+  .transform((env) => ({
+    listen: env.FNCTL_INGRESS_LISTEN,
+    functionDomain: env.FNCTL_FUNCTION_DOMAIN,
+    apiHosts: env.FNCTL_API_HOSTS,
+    controlSocket: env.FNCTL_CONTROL_SOCKET,
+    apiSocket: env.FNCTL_API_SOCKET,
+    adminSocket: env.FNCTL_ADMIN_SOCKET,
+    secretFile: env.FNCTL_INTERNAL_SECRET_FILE,
+    accessLog: env.FNCTL_ACCESS_LOG,
+    pathRoutes: env.FNCTL_ALLOW_PATH_ROUTES,
+    trustedProxies: env.FNCTL_TRUSTED_PROXIES,
+    drainDelayMs: env.FNCTL_DRAIN_DELAY_MS,
+  }));
+
+export type IngressSettings = z.infer<typeof schema>;
+export const readIngressSettings = (env: NodeJS.ProcessEnv): IngressSettings => parseSettings(schema, env);

@@ -1,0 +1,129 @@
+// The leased instances of one function version, and the bounded queue before them.
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { Instance } from "./instance.ts";
+
+export interface QueueLimits {
+  depth: number;
+  /** Milliseconds. */
+  ms: number;
+}
+
+/** A request that wants a slot. Exactly one of the two is called, once. */
+export interface Waiter {
+  granted(instance: Instance): void;
+  refused(error: PlatformError): void;
+  /** The version is retired: look for a place elsewhere. */
+  moveOn(): void;
+  queueTimer: NodeJS.Timeout | undefined;
+}
+
+export class VersionFleet {
+  readonly functionId: string;
+  readonly versionId: string;
+  max: number;
+  slotsHint: number;
+  idleTimeoutMs: number;
+  /** No route points here any more. */
+  retired = false;
+  readonly instances: Instance[] = [];
+  readonly waiters = new Set<Waiter>();
+  leasing = 0;
+  leaseFailures = 0;
+  private readonly queue: QueueLimits;
+  lastError: PlatformError | undefined = undefined;
+  retryTimer: NodeJS.Timeout | undefined = undefined;
+
+  constructor(
+    functionId: string,
+    versionId: string,
+    options: { max: number; concurrency: number; idleTimeoutMs: number },
+    queue: QueueLimits,
+  ) {
+    this.queue = queue;
+    this.functionId = functionId;
+    this.versionId = versionId;
+    this.max = options.max;
+    this.slotsHint = options.concurrency;
+    this.idleTimeoutMs = options.idleTimeoutMs;
+  }
+
+  /** A free slot of the least loaded instance, taken; undefined when others wait already or none is free. */
+  tryAcquire(): Instance | undefined {
+    if (this.waiters.size > 0) return undefined;
+    const instance = this.leastLoaded();
+    if (instance !== undefined) instance.inFlight += 1;
+    return instance;
+  }
+
+  /** Ties go to the first, so that the others grow idle and can be given back. */
+  private leastLoaded(): Instance | undefined {
+    let best: Instance | undefined;
+    for (const instance of this.instances) {
+      if (instance.hasFreeSlot && (best === undefined || instance.inFlight < best.inFlight)) best = instance;
+    }
+    return best;
+  }
+
+  /** Gives free slots to those who wait, oldest first. */
+  grantWaiting(): void {
+    for (const waiter of this.waiters) {
+      const instance = this.leastLoaded();
+      if (instance === undefined) return;
+      instance.inFlight += 1;
+      this.remove(waiter);
+      waiter.granted(instance);
+    }
+  }
+
+  enqueue(waiter: Waiter): void {
+    if (this.waiters.size >= this.queue.depth) return waiter.refused(this.saturation());
+    waiter.queueTimer = setTimeout(onQueueTimeout, this.queue.ms, this, waiter);
+    this.waiters.add(waiter);
+  }
+  remove(waiter: Waiter): void {
+    clearTimeout(waiter.queueTimer);
+    waiter.queueTimer = undefined;
+    this.waiters.delete(waiter);
+  }
+  refuseAll(error: PlatformError): void {
+    for (const waiter of this.waiters) {
+      this.remove(waiter);
+      waiter.refused(error);
+    }
+  }
+
+  /** Instances that take requests, or would if they had a free slot. */
+  get open(): number {
+    let count = 0;
+    for (const instance of this.instances) if (instance.closing === undefined && instance.ended === undefined) count += 1;
+    return count;
+  }
+  get inFlight(): number {
+    let count = 0;
+    for (const instance of this.instances) count += instance.inFlight;
+    return count;
+  }
+  /** How many more leases the waiting requests justify. */
+  missing(): number {
+    if (this.waiters.size === 0) return 0;
+    const busy = this.instances.reduce((sum, instance) => sum + (instance.closing === undefined ? instance.inFlight : 0), 0);
+    const desired = Math.min(this.max, Math.ceil((this.waiters.size + busy) / this.slotsHint));
+    return desired - this.open - this.leasing;
+  }
+  /** What a request is told that found no slot in time. */
+  saturation(): PlatformError {
+    if (this.open === 0 && this.lastError !== undefined) return this.lastError;
+    if (this.open === 0)
+      return new PlatformError("CAPACITY_UNAVAILABLE", "No instance of the function could be started in time.", {
+        hint: "Try again in a few seconds; the operator's log names the cause.",
+      });
+    return new PlatformError("CONCURRENCY_EXCEEDED", `All ${this.open} instances of the function are busy.`, {
+      hint: "Try again later, or raise `max` or `concurrency` in fnctl.yaml.",
+    });
+  }
+}
+
+function onQueueTimeout(fleet: VersionFleet, waiter: Waiter): void {
+  fleet.remove(waiter);
+  waiter.refused(fleet.saturation());
+}

@@ -1,0 +1,30 @@
+// Where a listener stands: `host:port`, `[v6]:port` (port 0: any free one) or the path of a Unix socket.
+import { z } from "zod";
+
+export type ListenAddress = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
+
+const TCP = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/;
+
+/** Longest path of a Unix socket that Linux takes, bytes (unix(7): sun_path, 108 with its NUL). */
+const SUN_PATH_BYTES = 107;
+
+export const socketPathSchema = z
+  .string()
+  .startsWith("/", "an absolute path")
+  .refine((path) => Buffer.byteLength(path) <= SUN_PATH_BYTES, `at most ${SUN_PATH_BYTES} bytes (unix(7))`);
+
+export const listenAddressSchema = z.string().transform((text, context): ListenAddress => {
+  if (text.startsWith("/")) {
+    const path = socketPathSchema.safeParse(text);
+    if (path.success) return { kind: "unix", path: text };
+    context.addIssue({ code: "custom", message: path.error.issues[0]?.message ?? "no socket path" });
+    return z.NEVER;
+  }
+  const match = TCP.exec(text);
+  const port = Number(match?.[2]);
+  if (match?.[1] === undefined || port > 65_535) {
+    context.addIssue({ code: "custom", message: "host:port, [v6]:port, or the path of a Unix socket" });
+    return z.NEVER;
+  }
+  return { kind: "tcp", host: match[1].replace(/^\[|\]$/g, ""), port };
+});

@@ -1,0 +1,40 @@
+// Real node:http servers on Unix sockets that stand for instances.
+import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer as createRawServer, type Server as RawServer, type Socket } from "node:net";
+
+export interface Upstream {
+  path: string;
+  close(): Promise<void>;
+}
+
+const closing = (server: Server | RawServer, sockets: Set<Socket>) => async (): Promise<void> => {
+  for (const socket of sockets) socket.destroy();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+};
+
+function track(server: RawServer): Set<Socket> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+export async function startUpstream(path: string, listener: RequestListener): Promise<Upstream> {
+  const server = createServer(listener);
+  const sockets = track(server);
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return { path, close: closing(server, sockets) };
+}
+
+/** Speaks bytes, for hostile answers. */
+export async function startRawUpstream(path: string, onSocket: (socket: Socket) => void): Promise<Upstream> {
+  const server = createRawServer((socket) => {
+    socket.on("error", () => {});
+    onSocket(socket);
+  });
+  const sockets = track(server);
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return { path, close: closing(server, sockets) };
+}

@@ -1,0 +1,83 @@
+// Installs a Node function's production dependencies from its lockfile, without running any package's scripts (SECURITY G3, G4).
+import { access, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { BuildFailure } from "./build-failure.ts";
+import { runTool } from "./tools.ts";
+import { toolEnvironment, type Workspace } from "./workspace.ts";
+
+const NPM = "/opt/fnctl/builder/npm/bin/npm-cli.js";
+const LOCKFILES = ["package-lock.json", "npm-shrinkwrap.json"];
+
+export async function installNpmDependencies(workspace: Workspace, packageJson: Record<string, unknown>): Promise<void> {
+  if (
+    !hasEntries(packageJson["dependencies"]) &&
+    !hasEntries(packageJson["optionalDependencies"]) &&
+    packageJson["workspaces"] === undefined
+  )
+    return;
+  const present = await Promise.all(
+    LOCKFILES.map((name) =>
+      access(join(workspace.source, name)).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  if (!present.includes(true)) {
+    throw new BuildFailure(
+      "package.json has dependencies, but there is no package-lock.json.",
+      "Run `npm install --package-lock-only` and deploy again; yarn and pnpm lockfiles are not read.",
+    );
+  }
+  await workspace.step("npm ci", () => npmCi(workspace));
+}
+
+async function npmCi(workspace: Workspace): Promise<void> {
+  const { source, scratch, request } = workspace;
+  await mkdir(join(scratch, "home"), { recursive: true });
+  const settings = [
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--omit=dev",
+    "--no-update-notifier",
+    "--loglevel=warn",
+    "--no-progress",
+    "--no-bin-links",
+    `--cache=${join(scratch, "npm")}`,
+    `--userconfig=${join(scratch, "home/.npmrc")}`,
+    `--globalconfig=${join(scratch, "home/npmrc-global")}`,
+    // The lockfile's hosts give way to the operator's registry, the only one that can be reached.
+    "--replace-registry-host=always",
+    `--cafile=${workspace.caFile}`,
+    ...(request.npmRegistry === undefined ? [] : [`--registry=${request.npmRegistry}`]),
+    ...(workspace.proxy === undefined ? [] : [`--proxy=${workspace.proxy}`, `--https-proxy=${workspace.proxy}`]),
+  ];
+  const result = await runTool(process.execPath, [NPM, "ci", ...settings], {
+    cwd: source,
+    env: toolEnvironment(workspace),
+    signal: workspace.signal,
+    emit: workspace.emit,
+  });
+  if (result.code !== 0) throw npmFailure(result.tail);
+}
+
+function npmFailure(tail: readonly string[]): BuildFailure {
+  const errors = tail.filter((line) => line.startsWith("npm error")).map((line) => line.replace(/^npm error ?/, "").trim());
+  const code = errors.find((line) => line.startsWith("code "))?.slice(5);
+  const text = errors
+    .filter((line) => line !== "" && !/^(?:code |A complete log|\/work\/)/.test(line))
+    .slice(0, 4)
+    .join(" ");
+  const hints: Record<string, string> = {
+    EUSAGE: "Run `npm install` so that package-lock.json agrees with package.json, and deploy again.",
+    E404: "Is the package in the registry this platform uses? Packages in private registries must be mirrored there.",
+    EINTEGRITY: "The registry served other bytes than the lockfile names; make the lockfile anew if the change is known.",
+  };
+  return new BuildFailure(
+    `npm ci failed${code === undefined ? "" : ` (${code})`}: ${text || "see the build log"}`,
+    code === undefined ? undefined : hints[code],
+  );
+}
+
+const hasEntries = (value: unknown): boolean => typeof value === "object" && value !== null && Object.keys(value).length > 0;

@@ -1,0 +1,34 @@
+// What a client is told when the function fails: that it failed, and nothing of its inside. The stack goes to the log.
+import type { ServerResponse } from "node:http";
+import { inspect } from "node:util";
+
+export const PROBLEM_TYPE = "application/problem+json";
+export const FUNCTION_ERROR = JSON.stringify({
+  type: "urn:fnctl:error:FUNCTION_ERROR",
+  title: "The function failed",
+  status: 500,
+  code: "FUNCTION_ERROR",
+  detail: "The function threw an error; its log has the details.",
+});
+
+/** Answers 500, or cuts the connection when a part of the answer is out: a cut-off body must not look complete. */
+export function answerFailure(outgoing: ServerResponse, error: unknown): void {
+  console.error(describe(error));
+  if (outgoing.headersSent) {
+    outgoing.destroy();
+    return;
+  }
+  for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name);
+  outgoing.writeHead(500, { "content-type": PROBLEM_TYPE }).end(FUNCTION_ERROR);
+}
+
+/** The stack as its author wants to read it: without frames of Node and of this bootstrap. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return inspect(error);
+  return userStack(inspect(error));
+}
+
+export function userStack(stack: string): string {
+  const lines = stack.split("\n");
+  return lines.filter((line) => !/^\s+at .*(?:\(?node:|\/opt\/fnctl\/|\/bootstrap\.mjs)/.test(line)).join("\n");
+}

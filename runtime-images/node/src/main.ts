@@ -1,0 +1,24 @@
+// Start of the Node runtime inside a sandbox: idle until `init`, then the user's function. See README.md beside this folder.
+import { describe } from "./failures.ts";
+import { createInstance } from "./instance.ts";
+import { listen } from "./listen.ts";
+import { captureOutput } from "./log-capture.ts";
+import { CODE_FOLDER, SOCKET_PATH } from "./protocol.ts";
+import { warmFetch } from "./serve-fetch.ts";
+
+const output = captureOutput();
+
+// One failed promise can leave the function in any state: say it and end; the platform reports the crash and starts another instance.
+// A handler of the user's own takes the decision over.
+process.on("uncaughtException", (error) => {
+  output.log("error", describe(error));
+  if (process.listenerCount("uncaughtException") === 1) process.exit(1);
+});
+
+// Paths differ only where the bootstrap runs outside a sandbox (`fnctl dev`, tests).
+const socketPath = process.env["FNCTL_SOCKET"] ?? SOCKET_PATH;
+const codeFolder = process.env["FNCTL_CODE"] ?? CODE_FOLDER;
+
+warmFetch();
+const server = await listen(socketPath, createInstance(codeFolder));
+process.once("SIGTERM", () => server.drain(() => process.exit(0)));

@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+import { prepareRootfs } from "../base/prepare.ts";
+import { runCases } from "./cases.ts";
+import { call, eventually, init, records, untilIdle } from "./client.ts";
+import { nodeFunctions } from "./functions.ts";
+import { startNodeProcess } from "./node-process.ts";
+import { findRunsc, startSandbox } from "./runsc.ts";
+
+const cacheDir = process.env["FNCTL_CACHE_DIR"] ?? "/var/cache/fnctl";
+const kinds = { web: "fetch", lambda: "lambda", classic: "listener" };
+
+runCases("Node", { start: startNodeProcess, functions: nodeFunctions, runtime: "node24", kinds });
+
+const runsc = findRunsc();
+if ("path" in runsc) {
+  const start = async (): ReturnType<typeof startSandbox> =>
+    startSandbox({ runsc: runsc.path, rootfs: await prepareRootfs("node24", { cacheDir }) });
+  runCases("Node in gVisor", { start, functions: nodeFunctions, runtime: "node24", kinds });
+} else {
+  test.skip(`Node in gVisor: ${runsc.reason}`, () => undefined);
+}
+
+describe("Node only", () => {
+  const classic = async (body: (socket: string) => Promise<void>): Promise<void> => {
+    const sandbox = await startNodeProcess();
+    try {
+      await untilIdle(sandbox);
+      await init(sandbox, nodeFunctions.classic);
+      await body(sandbox.socket);
+    } finally {
+      await sandbox.stop();
+    }
+  };
+  test("trailers of a listener pass", () =>
+    classic(async (socket) => {
+      expect((await call(socket, "/trailers")).trailers).toEqual({ "x-sum": "42" });
+    }));
+  test("103 Early Hints of a listener pass", () =>
+    classic(async (socket) => {
+      const { open } = await import("./client.ts");
+      const { request, response } = open(socket, "/hints");
+      const hints = new Promise((resolve) => request.once("information", resolve));
+      request.end();
+      expect(await hints).toMatchObject({ statusCode: 103, headers: { link: "</a.css>; rel=preload" } });
+      (await response).resume();
+    }));
+  test("an unhandled rejection is logged and ends the process", async () => {
+    const sandbox = await startNodeProcess();
+    await untilIdle(sandbox);
+    await init(sandbox, nodeFunctions.web);
+    await call(sandbox.socket, "/crash");
+    expect(await sandbox.exited).toBe(1);
+    const record = await eventually(() => records(sandbox).find((line) => line.m.includes("left-alone")), "the stack");
+    expect(record).toMatchObject({ l: "error" });
+    await sandbox.stop();
+  });
+});

@@ -1,0 +1,14 @@
+"""Start of the Python runtime inside a sandbox. Paths differ only where it runs outside one (tests, `fnctl dev`)."""
+
+import os
+
+from .log_capture import capture_output
+from .protocol import CODE_FOLDER, SOCKET_PATH
+
+output = capture_output()
+
+from . import warm  # noqa: E402, F401 - imports for later use, now that nobody waits
+from .instance import Instance  # noqa: E402
+from .server import serve  # noqa: E402
+
+serve(Instance(os.environ.get("FNCTL_CODE", CODE_FOLDER), output), os.environ.get("FNCTL_SOCKET", SOCKET_PATH))

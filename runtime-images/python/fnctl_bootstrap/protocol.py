@@ -1,0 +1,15 @@
+"""Constants of runtime protocol v1 (control-plane/src/contract/runtime-protocol.ts; a test compares them)."""
+
+PROTOCOL = 1
+RUNTIME = "python3.13"
+PREFIX = "/.fnctl/"
+HEALTH_PATH = "/.fnctl/v1/health"
+INIT_PATH = "/.fnctl/v1/init"
+SOCKET_PATH = "/run/fn/sock/s"
+CODE_FOLDER = "/function/code"
+# Where the builder puts installed packages, below the code folder.
+PACKAGES_FOLDER = ".fnctl/python"
+REQUEST_ID_HEADER = b"x-request-id"
+TIMEOUT_HEADER = b"x-fnctl-timeout-ms"
+RECORD_MARK = "\x1e"
+LOG_LINE_BYTES = 16 * 1024

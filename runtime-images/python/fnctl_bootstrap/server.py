@@ -1,0 +1,33 @@
+"""uvicorn with uvloop and httptools on the instance's socket. A bound socket is what the platform takes for "idle"."""
+
+import logging
+
+import uvicorn
+
+from .instance import Instance
+
+# The only peer is ingress, which owns the idle connections: closing one from here would race with its next request.
+_NEVER_SECONDS = 10 * 365 * 86_400
+
+
+class SandboxConfig(uvicorn.Config):
+    def __init__(self, instance: Instance, socket_path: str) -> None:
+        super().__init__(
+            instance, uds=socket_path, loop="uvloop", http="httptools", ws="none", interface="asgi3", lifespan="off",
+            log_config=None, access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=_NEVER_SECONDS,
+        )  # fmt: skip
+
+
+def serve(instance: Instance, socket_path: str) -> None:
+    """Returns after SIGTERM, when the running requests have ended and the app's own shutdown ran."""
+    # Errors of the function are logged by the instance; what is left of uvicorn's own log is of no use to the function's owner.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    server = uvicorn.Server(SandboxConfig(instance, socket_path))
+
+    def adopt(lifespan) -> None:
+        # Connections made before hold the old dict, later ones read the new lifespan's.
+        server.lifespan.state.update(lifespan.state)
+        server.lifespan = lifespan
+
+    instance.on_lifespan = adopt
+    server.run()

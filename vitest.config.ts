@@ -1,0 +1,37 @@
+// Two suites: `unit` (parts, with real sockets, files, Postgres and sandboxes of their own) and `e2e` (a whole platform through its CLI).
+import { defineConfig } from "vitest/config";
+
+const common = { testTimeout: 60_000, hookTimeout: 180_000, pool: "forks" as const };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          ...common,
+          name: "unit",
+          include: [
+            "{gateway,control-plane,cli,migrations}/src/**/*.test.ts",
+            "runtime-images/**/*.test.ts",
+            "deploy/single/**/*.test.ts",
+            "deploy/test/rules/**/*.test.ts",
+          ],
+          exclude: ["**/node_modules/**"],
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "e2e",
+          include: ["deploy/test/e2e/**/*.test.ts"],
+          maxWorkers: 1,
+          fileParallelism: false,
+          globalSetup: ["deploy/test/e2e/global-setup.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 600_000,
+        },
+      },
+    ],
+  },
+});
