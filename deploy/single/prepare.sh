@@ -19,7 +19,9 @@ debian_packages() {
 prepare_node() {
   local root=$1
   if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then echo "fnctl: the single-machine mode needs Linux on x86_64." >&2; return 1; fi
-  debian_packages npm npm mount mount groupadd passwd
+  # npm and pip fetch packages with the operator's own settings; mmdebstrap unpacks the sandboxes' root file systems.
+  debian_packages npm npm mount mount groupadd passwd mmdebstrap mmdebstrap python3 python3 || return 1
+  python3 -m pip --version > /dev/null 2>&1 || debian_packages pip3 python3-pip || return 1
   # Reinstall only when the lock file changed since the last time.
   if ! cmp -s "$root/package-lock.json" "$root/node_modules/.fnctl-lock"; then
     say "installing npm packages"

@@ -30,7 +30,7 @@ const CROWD = 20;
 
 /** `missing`: why the driver cannot run on this machine; the suite is then skipped under that reason. */
 export function describeDriver(name: string, missing: string | undefined, makeHarness: () => Promise<DriverHarness>): void {
-  describe.skipIf(missing !== undefined)(missing === undefined ? `${name} driver` : `${name} driver (skipped: ${missing})`, () => {
+  describe.skipIf(missing !== undefined)(`${name} driver${missing === undefined ? "" : ` (skipped: ${missing})`}`, () => {
     let harness: DriverHarness;
     beforeAll(async () => void (harness = await makeHarness()));
     afterAll(() => harness.close());

@@ -18,7 +18,7 @@ beforeAll(async () => {
   for (const name of readdirSync(examples)) {
     const result = await fnctl(["deploy"], { cwd: path.join(examples, name) });
     if (result.code !== 0) throw new Error(`${name}: ${result.stderr}`);
-    expect(result.stdout.trim()).toMatch(new RegExp(`^http://${name}--acme\\.localhost:\\d+/$`));
+    if (!result.stdout.startsWith(`http://${name}--acme.localhost:`)) throw new Error(`${name}: no address in ${result.stdout}`);
   }
 });
 

@@ -38,7 +38,8 @@ async function underTraffic(work: () => Promise<void>): Promise<{ served: number
 }
 
 beforeAll(async () => {
-  expect((await deploy("steady", { "index.js": SOURCE }, { min: 1, concurrency: 10 })).state).toBe("succeeded");
+  const build = await deploy("steady", { "index.js": SOURCE }, { min: 1, concurrency: 10 });
+  if (build.state !== "succeeded") throw new Error(`steady: ${JSON.stringify(build)}`);
   await call("steady");
 });
 afterAll(async () => {

@@ -2,7 +2,8 @@
 // what stands on a driver, and for running one's own code while developing.
 import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
-import http, { type RequestListener } from "node:http";
+import type http from "node:http";
+import type { RequestListener } from "node:http";
 import path from "node:path";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";

@@ -44,7 +44,8 @@ async function removeFolder(folder: string): Promise<void> {
       (error: NodeJS.ErrnoException) => error.code,
     );
     if (code === "ENOENT") return;
-    if (code !== "EBUSY" || Date.now() > end) throw new PlatformError("SANDBOX_FAILED", `The cgroup ${folder} cannot be removed (${code}).`);
+    if (code !== "EBUSY" || Date.now() > end)
+      throw new PlatformError("SANDBOX_FAILED", `The cgroup ${folder} cannot be removed (${code}).`);
   }
 }
 

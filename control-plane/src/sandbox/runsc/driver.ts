@@ -71,12 +71,17 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     try {
       await bringUp(context, record, (fds) => held.set(spec.id, fds));
     } catch (error) {
-      const causes = [error, ...(await stop(spec.id).then(
-        () => [],
-        (left: unknown) => [left],
-      ))];
+      const causes = [
+        error,
+        ...(await stop(spec.id).then(
+          () => [],
+          (left: unknown) => [left],
+        )),
+      ];
       if (error instanceof PlatformError && causes.length === 1) throw error;
-      throw new PlatformError("SANDBOX_FAILED", "The sandbox did not start.", { cause: causes.length === 1 ? error : new AggregateError(causes) });
+      throw new PlatformError("SANDBOX_FAILED", "The sandbox did not start.", {
+        cause: causes.length === 1 ? error : new AggregateError(causes),
+      });
     }
     return structuredClone(record.instance);
   }
@@ -94,10 +99,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
       await saveRecord(layout, record); // before the mount: whatever happens next, it is never generic again
     }
     const channel = { instance: id, tenantId: image.tenantId, functionId: image.functionId, version: image.version };
-    await Promise.all([
-      bindCode(layout, id, image.tenantId, image.layer),
-      nameChannel(layout.instance(id), channel, options.logGid),
-    ]);
+    await Promise.all([bindCode(layout, id, image.tenantId, image.layer), nameChannel(layout.instance(id), channel, options.logGid)]);
     return structuredClone(instance);
   }
 

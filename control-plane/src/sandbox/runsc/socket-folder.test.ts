@@ -16,7 +16,7 @@ import { createRunscHost, type RunscHost } from "./testing/runsc-host.ts";
 const { binary, missing } = findRunsc();
 const SOCKET = "/run/fn/sock/s";
 
-describe.skipIf(missing !== undefined)(missing === undefined ? "socket folder" : `socket folder (skipped: ${missing})`, () => {
+describe.skipIf(missing !== undefined)(`socket folder${missing === undefined ? "" : ` (skipped: ${missing})`}`, () => {
   let host: RunscHost;
   let attacker: Instance;
   let neighbour: Instance;
@@ -39,7 +39,10 @@ describe.skipIf(missing !== undefined)(missing === undefined ? "socket folder" :
     expect(await (await fetchUnix(secret.path)).text()).toBe("secret"); // the trap works when it is dialled
     const before = { secret: secret.requests(), neighbour: await countOf(neighbour) };
     for (const target of [secret.path, neighbour.address?.path ?? "", host.layout.instance(neighbour.id).boundSocket]) {
-      const done = await inside(attacker, `fs.rmSync("${SOCKET}", { force: true }); fs.symlinkSync("${target}", "${SOCKET}"); return fs.readlinkSync("${SOCKET}");`);
+      const done = await inside(
+        attacker,
+        `fs.rmSync("${SOCKET}", { force: true }); fs.symlinkSync("${target}", "${SOCKET}"); return fs.readlinkSync("${SOCKET}");`,
+      );
       expect(done).toBe(target);
       for (let index = 0; index < 20; index++) expect(await inside(attacker)).toBe("alive");
       expect(await inside(attacker, `return attempt(() => fs.statSync("${SOCKET}"))`)).toBe("ENOENT"); // it leads nowhere inside, too
@@ -72,7 +75,11 @@ describe.skipIf(missing !== undefined)(missing === undefined ? "socket folder" :
     };
     const outcomes = await Promise.all(
       Object.values(tricks).map(async (trick) => {
-        const base = await host.hostileBase(["/usr/local/bin/node", "-e", `const fs = require("node:fs"); ${trick}; setInterval(() => {}, 1000);`]);
+        const base = await host.hostileBase([
+          "/usr/local/bin/node",
+          "-e",
+          `const fs = require("node:fs"); ${trick}; setInterval(() => {}, 1000);`,
+        ]);
         const spec = host.spec({ base });
         const error = await host.driver.start(spec).then(
           () => "started",

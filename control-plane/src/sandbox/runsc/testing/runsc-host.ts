@@ -57,7 +57,13 @@ export async function createRunscHost(binary: string, rootfs: Rootfs): Promise<R
   const base = await addBase(rootfs.process.args);
   const driver = await createRunscDriver(options);
   const spec = (overrides: Partial<SandboxSpec> = {}): SandboxSpec => ({
-    ...{ id: newInstanceId(), kind: "function", base, isolation: "gvisor", memoryMib: 128, egress: false, epoch: 1 },
+    id: newInstanceId(),
+    kind: "function",
+    base,
+    isolation: "gvisor",
+    memoryMib: 128,
+    egress: false,
+    epoch: 1,
     ...overrides,
   });
   const place = (files: Record<string, string>, tenantId: string = randomUUID()) => placeLayer(options.paths.layersDir, tenantId, files);
