@@ -5,17 +5,16 @@ import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import tar from "tar-stream";
 import { entrySchema, type BuilderEvent } from "@fnctl/control-plane/contract/runtime-protocol";
+import { cacheDir, findRunsc } from "../base/find-runsc.ts";
 import { prepareRootfs, type RootfsName } from "../base/prepare.ts";
 import { build, lockNpm, packSource, placeLayer, type Build } from "./builder-client.ts";
 import { call, eventually, records, untilIdle } from "./client.ts";
-import { findRunsc, startSandbox, type Sandbox } from "./runsc.ts";
+import { startSandbox, type Sandbox } from "./runsc.ts";
 
-const cacheDir = process.env["FNCTL_CACHE_DIR"] ?? "/var/cache/fnctl";
 const UUID = "0190a000-0000-7000-8000-000000000000";
-const runsc = findRunsc();
-const path = "path" in runsc ? runsc.path : "";
+const { binary, missing } = findRunsc();
 const suite =
-  "path" in runsc ? describe : (title: string, _body: () => void): void => test.skip(`${title}: ${runsc.reason}`, () => undefined);
+  missing === undefined ? describe : (title: string, _body: () => void): void => test.skip(`${title}: ${missing}`, () => undefined);
 
 async function entries(layer: Buffer): Promise<Array<{ name: string; type: string; mode: number; facts: string }>> {
   const found: Array<{ name: string; type: string; mode: number; facts: string }> = [];
@@ -38,7 +37,7 @@ async function entries(layer: Buffer): Promise<Array<{ name: string; type: strin
 async function run(built: Build, runtime: RootfsName, body: (sandbox: Sandbox) => Promise<void>): Promise<void> {
   expect(built.events.filter((event) => event.type === "failed")).toEqual([]);
   const done = built.last as Extract<BuilderEvent, { type: "done" }>;
-  const sandbox = await startSandbox({ runsc: path, rootfs: await prepareRootfs(runtime, { cacheDir }) });
+  const sandbox = await startSandbox({ runsc: binary, rootfs: await prepareRootfs(runtime, { cacheDir: cacheDir() }) });
   try {
     await untilIdle(sandbox);
     await placeLayer(built.layer as Buffer, sandbox.code);
@@ -77,7 +76,7 @@ const honoApp = {
 suite("builder: Node", () => {
   test("a Hono app in TypeScript: bundled, reads files beside its modules, stack traces name the source; the same bytes twice", async () => {
     const archive = await packSource(honoApp, lockNpm);
-    const [first, second] = [await build(path, archive, { runtime: "node24" }), await build(path, archive, { runtime: "node24" })];
+    const [first, second] = [await build(binary, archive, { runtime: "node24" }), await build(binary, archive, { runtime: "node24" })];
     expect(first.layer?.equals(second.layer as Buffer)).toBe(true);
     const listed = await entries(first.layer as Buffer);
     expect(listed.map((entry) => entry.name)).toEqual(
@@ -107,7 +106,7 @@ suite("builder: Node", () => {
       },
       lockNpm,
     );
-    await run(await build(path, archive, { runtime: "node24" }), "node24", async (sandbox) => {
+    await run(await build(binary, archive, { runtime: "node24" }), "node24", async (sandbox) => {
       expect((await call(sandbox.socket, "/static/a.txt")).text).toBe("static");
       expect((await call(sandbox.socket, "/view")).text).toBe("hello you");
       expect((await call(sandbox.socket, "/png")).body.subarray(1, 4).toString()).toBe("PNG");
@@ -116,7 +115,7 @@ suite("builder: Node", () => {
 
   test("no package.json, no network: a CommonJS file", async () => {
     const built = await build(
-      path,
+      binary,
       await packSource({ "index.js": 'exports.handler = async () => ({ statusCode: 200, body: "plain" });' }),
       { runtime: "node24" },
       () => false,
@@ -166,7 +165,7 @@ suite("builder: Node", () => {
   test.each(failures)(
     "%s is a failed event",
     async (_what, files, request, message, hint) => {
-      const built = await build(path, await packSource(files), { runtime: "node24", ...request });
+      const built = await build(binary, await packSource(files), { runtime: "node24", ...request });
       expect(built.last?.type).toBe("failed");
       const failed = built.last as Extract<BuilderEvent, { type: "failed" }>;
       expect(failed.message).toMatch(message);
@@ -186,7 +185,7 @@ suite("builder: Node", () => {
       },
     };
     const built = await build(
-      path,
+      binary,
       await packSource({
         "package.json": '{"dependencies":{"evil":"file:evil"},"scripts":{"postinstall":"echo ran > /work/source/marker-root"}}',
         "package-lock.json": JSON.stringify(lock),
@@ -207,7 +206,7 @@ suite("builder: Node", () => {
     const chunks: Buffer[] = [];
     for await (const chunk of pack) chunks.push(chunk as Buffer);
     const { gzipSync } = await import("node:zlib");
-    const built = await build(path, gzipSync(Buffer.concat(chunks)), { runtime: "node24" });
+    const built = await build(binary, gzipSync(Buffer.concat(chunks)), { runtime: "node24" });
     expect(built.source.status).toBe(422);
     expect(built.source.text).toMatch(/symlink/);
   }, 60_000);
@@ -246,7 +245,10 @@ suite("builder: Python", () => {
         'from fastapi import FastAPI\nimport numpy as np\nfrom lib.extra import name\napp = FastAPI()\n@app.get("/")\ndef root():\n    return {"sum": int(np.arange(10).sum()), "name": name}\n',
       "lib/extra.py": 'name = "extra"\n',
     });
-    const [first, second] = [await build(path, archive, { runtime: "python3.13" }), await build(path, archive, { runtime: "python3.13" })];
+    const [first, second] = [
+      await build(binary, archive, { runtime: "python3.13" }),
+      await build(binary, archive, { runtime: "python3.13" }),
+    ];
     expect(first.layer?.equals(second.layer as Buffer)).toBe(true);
     await run(first, "python3.13", async (sandbox) =>
       expect(JSON.parse((await call(sandbox.socket, "/")).text)).toEqual({ sum: 45, name: "extra" }),
@@ -259,19 +261,19 @@ suite("builder: Python", () => {
       "app.py":
         'from itsdangerous import Signer\ndef handler(event, context):\n    return Signer("key").sign("text").decode().split(".")[0]\n',
     });
-    await run(await build(path, archive, { runtime: "python3.13" }), "python3.13", async (sandbox) =>
+    await run(await build(binary, archive, { runtime: "python3.13" }), "python3.13", async (sandbox) =>
       expect((await call(sandbox.socket, "/")).text).toBe("text"),
     );
   }, 60_000);
 
   test("a hash in uv.lock that is not the wheel's stops the build", async () => {
     const bent = { ...lockedProject, "uv.lock": lockedProject["uv.lock"].replace("sha256:c6242fc4", "sha256:00000000"), "app.py": "" };
-    const built = await build(path, await packSource(bent), { runtime: "python3.13" });
+    const built = await build(binary, await packSource(bent), { runtime: "python3.13" });
     expect(built.last).toMatchObject({ type: "failed", message: expect.stringMatching(/hash/i) });
   }, 60_000);
 
   test("dependencies in pyproject.toml without a lock are refused with what to do", async () => {
-    const built = await build(path, await packSource({ "app.py": "", "pyproject.toml": lockedProject["pyproject.toml"] }), {
+    const built = await build(binary, await packSource({ "app.py": "", "pyproject.toml": lockedProject["pyproject.toml"] }), {
       runtime: "python3.13",
     });
     expect(built.last).toMatchObject({
@@ -299,7 +301,7 @@ suite("builder: Python", () => {
   test.each(failures)(
     "%s is a failed event",
     async (_what, files, message) => {
-      const built = await build(path, await packSource(files), { runtime: "python3.13" });
+      const built = await build(binary, await packSource(files), { runtime: "python3.13" });
       expect(built.last?.type).toBe("failed");
       expect((built.last as Extract<BuilderEvent, { type: "failed" }>).message).toMatch(message);
     },

@@ -1,23 +1,23 @@
 import { describe, expect, test } from "vitest";
+import { cacheDir, findRunsc } from "../base/find-runsc.ts";
 import { prepareRootfs } from "../base/prepare.ts";
 import { runCases } from "./cases.ts";
 import { call, eventually, init, records, untilIdle } from "./client.ts";
 import { nodeFunctions } from "./functions.ts";
 import { startNodeProcess } from "./node-process.ts";
-import { findRunsc, startSandbox } from "./runsc.ts";
+import { startSandbox } from "./runsc.ts";
 
-const cacheDir = process.env["FNCTL_CACHE_DIR"] ?? "/var/cache/fnctl";
 const kinds = { web: "fetch", lambda: "lambda", classic: "listener" };
 
 runCases("Node", { start: startNodeProcess, functions: nodeFunctions, runtime: "node24", kinds });
 
-const runsc = findRunsc();
-if ("path" in runsc) {
+const { binary, missing } = findRunsc();
+if (missing === undefined) {
   const start = async (): ReturnType<typeof startSandbox> =>
-    startSandbox({ runsc: runsc.path, rootfs: await prepareRootfs("node24", { cacheDir }) });
+    startSandbox({ runsc: binary, rootfs: await prepareRootfs("node24", { cacheDir: cacheDir() }) });
   runCases("Node in gVisor", { start, functions: nodeFunctions, runtime: "node24", kinds });
 } else {
-  test.skip(`Node in gVisor: ${runsc.reason}`, () => undefined);
+  test.skip(`Node in gVisor: ${missing}`, () => undefined);
 }
 
 describe("Node only", () => {

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
+import { cacheDir, findRunsc } from "../base/find-runsc.ts";
 import { prepareRootfs } from "../base/prepare.ts";
 import { runCases } from "./cases.ts";
 import { call, init, untilIdle } from "./client.ts";
 import { pythonFunctions } from "./functions.ts";
-import { findRunsc, startSandbox } from "./runsc.ts";
+import { startSandbox } from "./runsc.ts";
 
-const cacheDir = process.env["FNCTL_CACHE_DIR"] ?? "/var/cache/fnctl";
-const runsc = findRunsc();
-if ("path" in runsc) {
+const { binary, missing } = findRunsc();
+if (missing === undefined) {
   const start = async (): ReturnType<typeof startSandbox> =>
-    startSandbox({ runsc: runsc.path, rootfs: await prepareRootfs("python3.13", { cacheDir }) });
+    startSandbox({ runsc: binary, rootfs: await prepareRootfs("python3.13", { cacheDir: cacheDir() }) });
   runCases("Python in gVisor", {
     start,
     functions: pythonFunctions,
@@ -25,5 +25,5 @@ if ("path" in runsc) {
     await sandbox.stop();
   });
 } else {
-  test.skip(`Python in gVisor: ${runsc.reason}`, () => undefined);
+  test.skip(`Python in gVisor: ${missing}`, () => undefined);
 }

@@ -1,7 +1,7 @@
 // Starts one real gVisor sandbox from a built root file system, the way the platform's driver does; for tests and benchmarks only.
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, constants, existsSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,14 +11,6 @@ import type { PreparedRootfs } from "../base/prepare.ts";
 
 const exec = promisify(execFile);
 const UID = 10_077;
-
-/** The runsc of this machine, or why there is none to use. */
-export function findRunsc(): { path: string } | { reason: string } {
-  if (process.getuid?.() !== 0) return { reason: "runsc needs root" };
-  const names = (process.env["PATH"] ?? "").split(":").flatMap((folder) => ["runsc", "runsc-dev"].map((name) => join(folder, name)));
-  const path = process.env["FNCTL_RUNSC"] ?? names.find((name) => existsSync(name));
-  return path === undefined ? { reason: "no runsc on PATH (set FNCTL_RUNSC)" } : { path };
-}
 
 /** A running bootstrap, in a sandbox or as a plain process. */
 export interface Sandbox {

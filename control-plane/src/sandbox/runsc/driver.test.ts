@@ -3,7 +3,7 @@ import { prepareRootfs } from "@fnctl/runtime-images/base/prepare";
 import { describeDriver, type DriverHarness } from "../conformance.ts";
 import { ask } from "../testing/ask.ts";
 import { abandonStart } from "./testing/abandon.ts";
-import { cacheDir, findRunsc } from "./testing/find-runsc.ts";
+import { cacheDir, findRunsc } from "@fnctl/runtime-images/base/find-runsc";
 import { leftovers } from "./testing/leftovers.ts";
 import { createRunscHost } from "./testing/runsc-host.ts";
 

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Instance } from "../driver.ts";
 import { ask } from "../testing/ask.ts";
-import { cacheDir, findRunsc } from "./testing/find-runsc.ts";
+import { cacheDir, findRunsc } from "@fnctl/runtime-images/base/find-runsc";
 import { leftovers } from "./testing/leftovers.ts";
 import { PROBE, inside } from "./testing/probe.ts";
 import { createRunscHost, type RunscHost } from "./testing/runsc-host.ts";

@@ -11,6 +11,9 @@ export function findRunsc(): { binary: string; missing: undefined } | { binary: 
     return { binary: "" as const, missing: reason };
   };
   if (process.getuid?.() !== 0) return missing("runsc needs root");
+  const asked = process.env["FNCTL_RUNSC"];
+  if (asked !== undefined)
+    return existsSync(asked) ? { binary: asked, missing: undefined } : missing(`FNCTL_RUNSC names no file: ${asked}`);
   const folders = [path.join(cacheDir(), "runsc-20260905"), ...(process.env["PATH"] ?? "").split(":")];
   const binary = folders.map((folder) => path.join(folder, "runsc")).find((file) => existsSync(file));
   return binary === undefined ? missing("no runsc in the cache folder or on PATH") : { binary, missing: undefined };
