@@ -27,7 +27,7 @@ case ${1:-unit} in
   unit) check; prepare_host; suite unit ;;
   e2e) prepare_host; suite e2e ;;
   all) check; prepare_host; suite unit; suite e2e ;;
-  bench) shift; exec "$FNCTL_NODE" deploy/test/src/bench.ts "$@" ;;
+  bench) shift; exec "$FNCTL_NODE" deploy/test/bench/bench.ts "$@" ;;
   *) echo "usage: run.sh check|unit|e2e|bench|all" >&2; exit 2 ;;
 esac
 [ -n "${FNCTL_RESULTS_DIR:-}" ] || "$FNCTL_NODE" deploy/test/src/counts.ts "$results" || status=1

@@ -77,7 +77,7 @@ export async function createMemoryDriver(options: MemoryDriverOptions): Promise<
       throw new PlatformError("CONFLICT", "The sandbox already belongs to another version.");
     }
     const layer = path.join(options.layersDir, image.tenantId, image.layer.slice("sha256:".length), CODE_BELOW_LAYER);
-    if (!existsSync(layer)) throw new PlatformError("NOT_FOUND", "The version's layer is not unpacked on this machine.");
+    if (!existsSync(layer)) throw new PlatformError("SANDBOX_FAILED", "The version's layer is not unpacked on this machine.");
     instance.image = image;
     instance.state = "loaded";
     entry.place(layer);

@@ -92,7 +92,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     if (instance.image !== undefined && JSON.stringify(instance.image) !== JSON.stringify(image))
       throw new PlatformError("CONFLICT", "The sandbox already belongs to another version.");
     const layer = path.join(layout.layersView, layout.layer(image.tenantId, image.layer), LAYER_CODE);
-    if (!existsSync(layer)) throw new PlatformError("NOT_FOUND", "The version's layer is not unpacked on this machine.");
+    if (!existsSync(layer)) throw new PlatformError("SANDBOX_FAILED", "The version's layer is not unpacked on this machine.");
     if (instance.image === undefined) {
       instance.image = image;
       instance.state = "loaded";

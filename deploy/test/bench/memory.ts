@@ -1,0 +1,90 @@
+// What an idle Node instance takes of the machine, all its processes counted, and how many can wait at once.
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ask } from "@fnctl/control-plane/sandbox/testing/ask";
+import type { Instance } from "@fnctl/control-plane/sandbox/driver";
+import { PROTOCOL_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
+import { openHost } from "./cold.ts";
+import { quantile, type Row } from "./rows.ts";
+
+const COUNT = 30;
+const MANY = 400;
+const AT_ONCE = 2;
+const SERVER = `require("node:http").createServer((q, r) => r.end("hello")).listen(0, "127.0.0.1", () => console.log("up"))`;
+
+/** proc_meminfo(5): what could be given out without swapping, bytes. */
+async function available(): Promise<number> {
+  await sleep(1_000);
+  return Number(/^MemAvailable:\s+(\d+)/m.exec(await readFile("/proc/meminfo", "utf8"))?.[1]) * 1024;
+}
+
+async function startMany(count: number, start: () => Promise<Instance>): Promise<Instance[]> {
+  const made: Instance[] = [];
+  const worker = async () => {
+    while (made.length + AT_ONCE <= count + 1) made.push(await start());
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return made;
+}
+
+export async function memory(): Promise<Row[]> {
+  const host = await openHost();
+  try {
+    const warm = await host.driver.start(host.spec()); // shared pages (binary, root file system) are in memory from here on
+    const before = await available();
+    const started = await startMany(COUNT, () => host.driver.start(host.spec()));
+    const each = (before - (await available())) / started.length;
+    await host.driver.stop(warm.id);
+    return [
+      {
+        what: "memory per idle Node instance, all processes",
+        value: each / 1e6,
+        unit: "MB",
+        goal: 35,
+        floor: (await bareNode()) / 1e6,
+        floorWhat: "a bare node:http process",
+        note: `${started.length} instances`,
+      },
+    ];
+  } finally {
+    await host.close();
+  }
+}
+
+async function bareNode(): Promise<number> {
+  const start = async () => {
+    const child = spawn(process.execPath, ["-e", SERVER], { stdio: ["ignore", "pipe", "ignore"] });
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    return child;
+  };
+  const first = await start();
+  const before = await available();
+  const children = [];
+  for (let i = 0; i < COUNT; i++) children.push(await start());
+  const each = (before - (await available())) / COUNT;
+  for (const child of [first, ...children]) child.kill("SIGKILL");
+  return each;
+}
+
+export async function idleInstances(): Promise<Row[]> {
+  const host = await openHost();
+  try {
+    const begun = performance.now();
+    const started = await startMany(MANY, () => host.driver.start(host.spec()));
+    const startMs = (performance.now() - begun) / started.length;
+    const times: number[] = [];
+    for (const instance of started) {
+      const asked = performance.now();
+      if ((await ask(instance, PROTOCOL_PATHS.health)).status === 200) times.push(performance.now() - asked);
+    }
+    return [
+      { what: "idle instances alive, each answering at once", value: times.length, unit: "count", goal: MANY, atLeast: true },
+      { what: "their answers, p50", value: quantile(times, 0.5), unit: "ms" },
+      { what: "their answers, worst", value: Math.max(...times), unit: "ms" },
+      { what: "start of each", value: startMs, unit: "ms" },
+    ];
+  } finally {
+    await host.close();
+  }
+}

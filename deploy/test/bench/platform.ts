@@ -1,0 +1,95 @@
+// A platform of the benchmark's own, started as a user starts it, with functions deployed by the real CLI.
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { createHash } from "node:crypto";
+import { parse } from "yaml";
+import { createDriverClient } from "@fnctl/control-plane/sandbox/rpc";
+import type { Instance } from "@fnctl/control-plane/sandbox/driver";
+
+const root = path.resolve(import.meta.dirname, "../../..");
+export const TENANT = "bench";
+
+export interface BenchPlatform {
+  port: number;
+  token: string;
+  stateDir: string;
+  /** Writes the files into a folder and deploys it; answers what `fnctl deploy --json` printed. */
+  deploy(name: string, files: Record<string, string>, settings?: string): Promise<DeployEvent[]>;
+  instances(): Promise<Instance[]>;
+  /** Resolves when no instance of a function runs and the pool holds `pooled` generic ones. */
+  settled(pooled: number): Promise<void>;
+  stop(): Promise<void>;
+}
+export interface DeployEvent {
+  type: string;
+  phase?: string;
+  state?: string;
+  ms?: number;
+  totalMs?: number;
+}
+
+function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const server = net.createServer().listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as net.AddressInfo;
+    server.close(() => resolve(port));
+  });
+  return promise;
+}
+
+function run(program: string, args: string[], env: Record<string, string>, cwd = root): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    let out = "";
+    let err = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
+    child
+      .on("error", reject)
+      .on("close", (code) => (code === 0 ? resolve(out) : reject(new Error(`${program} ${args.join(" ")}: ${err.slice(-2000)}`))));
+  });
+}
+
+export async function startPlatform(extra: Record<string, string> = {}): Promise<BenchPlatform> {
+  const stateDir = await mkdtemp(path.join(os.tmpdir(), "fnctl-bench-"));
+  const port = await freePort();
+  const config = path.join(stateDir, "cli.yaml");
+  const env = { FNCTL_STATE_DIR: stateDir, FNCTL_LISTEN: `127.0.0.1:${port}`, FNCTL_CONFIG: config, FNCTL_TENANT: TENANT, ...extra };
+  await run("bash", [path.join(root, "deploy/single/up.sh"), "--detach", "--no-examples"], env);
+  const file = parse(readFileSync(config, "utf8")) as { current: string; contexts: Record<string, { token: string }> };
+  const mark = createHash("sha256").update(stateDir).digest("hex").slice(0, 8);
+  const driver = await createDriverClient(`/run/fnctl/${mark}/driver/s`);
+  const instances = () => driver.list();
+  return {
+    port,
+    token: file.contexts[file.current]!.token,
+    stateDir,
+    instances,
+    async deploy(name, files, settings = "") {
+      const folder = path.join(stateDir, "sources", name);
+      await mkdir(folder, { recursive: true });
+      const all = { "fnctl.yaml": `name: ${name}\n${settings.includes("runtime:") ? "" : "runtime: node24\n"}${settings}`, ...files };
+      for (const [file_, text] of Object.entries(all)) await writeFile(path.join(folder, file_), text);
+      const out = await run(process.execPath, [path.join(stateDir, "app/fnctl.mjs"), "deploy", "--json"], env, folder);
+      return out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as DeployEvent);
+    },
+    async settled(pooled) {
+      for (;;) {
+        const all = (await instances()).filter(({ kind }) => kind === "function");
+        if (all.every(({ image }) => image === undefined) && all.filter(({ state }) => state === "idle").length >= pooled) return;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    },
+    async stop() {
+      await run("bash", [path.join(root, "deploy/single/up.sh"), "--down"], env);
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+}
