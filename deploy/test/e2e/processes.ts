@@ -1,16 +1,20 @@
 // The platform's own processes, found by what they were started with, for tests that look at them or end them.
 import { readFileSync, readdirSync } from "node:fs";
-import { stateDir } from "./api.ts";
+import { readSettings } from "../../single/src/settings.ts";
+import { api, stateDir } from "./api.ts";
+
+/** Where this platform keeps sockets, instances and pipes. */
+export const { runDir, mark } = readSettings({ FNCTL_STATE_DIR: stateDir });
 
 /** Process id of a part (`gateway`, `control-plane`, `driver`, `egress`, `log-collector`, `postgres`); undefined while it is down. */
 export function pidOf(part: string): number | undefined {
-  const mark = part === "postgres" ? `${stateDir}/postgres/data` : `${stateDir}/app/${part}.mjs`;
+  const program = part === "postgres" ? `${stateDir}/postgres/data` : `${stateDir}/app/${part}.mjs`;
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .find((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(mark);
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(program);
       } catch {
         return false;
       }
@@ -33,4 +37,10 @@ export async function killAndWait(part: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
   throw new Error(`${part} was not started again`);
+}
+
+/** Ids of the instances that serve a function. */
+export async function instancesOf(name: string): Promise<string[]> {
+  const answer = await api("GET", `/v1/functions/${name}`);
+  return ((await answer.json()) as { instances: { id: string }[] }).instances.map((instance) => instance.id);
 }

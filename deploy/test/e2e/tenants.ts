@@ -1,0 +1,41 @@
+// Tenants beside the first one, made by the operator's API as an operator makes them.
+import { readFileSync } from "node:fs";
+import { api, stateDir, token } from "./api.ts";
+import { until } from "./until.ts";
+
+export interface Tenant {
+  id: string;
+  slug: string;
+  token: string;
+}
+
+/** `up` shows it once, so it stands in what `up` wrote. */
+export function operatorToken(): string {
+  const found = /^Operator's token.*\n\s*(fnctl_\S+)/m.exec(readFileSync(`${stateDir}/up.log`, "utf8"))?.[1];
+  if (found === undefined) throw new Error("up.log shows no operator's token");
+  return found;
+}
+
+/** The tenant that `up` made. */
+export async function firstTenant(): Promise<Tenant> {
+  const { tenant } = (await (await api("GET", "/v1/whoami")).json()) as { tenant: { id: string; slug: string } };
+  return { ...tenant, token: token() };
+}
+
+/** A new tenant; resolves when the gateway knows its token. */
+export async function createTenant(slug: string): Promise<Tenant> {
+  const made = await api("POST", "/v1/tenants", { body: { slug }, token: operatorToken() });
+  if (made.status !== 201) throw new Error(`tenant ${slug}: ${made.status} ${await made.text()}`);
+  const body = (await made.json()) as { id: string; token: { secret: string } };
+  const tenant = { id: body.id, slug, token: body.token.secret };
+  await until(
+    () => statusFor(tenant.token),
+    (status) => status === 404,
+  );
+  return tenant;
+}
+
+/** 404 shows a token that the gateway believes, 401 one that it does not: the function does not exist. */
+export async function statusFor(secret: string): Promise<number> {
+  return (await api("GET", "/fn/acme/there-is-no-such-function", { token: secret })).status;
+}
