@@ -1,19 +1,27 @@
 // Cuts a byte stream into lines without ever holding more than one capped line.
 import { LIMITS } from "../../contract/limits.ts";
 
-/** Calls `onLine` for each line; of a longer one only the first LIMITS.logLineBytes are kept. */
-export function createLineSplitter(onLine: (line: string) => void) {
-  const CAP = LIMITS.logLineBytes * 2; // a record's JSON is longer than its message
+/** Bytes of a line that are held: in any alphabet more than the text that is kept of it, so that a cut one is seen to be cut. */
+const CAP = LIMITS.logLineBytes * 4;
+
+export interface LineSink {
+  /** Asked with a line's bytes before it is made a string: a flood of lines that nobody keeps must cost next to nothing. */
+  admit(bytes: number): boolean;
+  onLine(line: string): void;
+}
+
+/** Tells `sink` of each line that is not empty; of a longer one only the first bytes are kept. */
+export function createLineSplitter(sink: LineSink) {
   let parts: Buffer[] = [];
   let held = 0;
 
-  function take(chunk: Buffer): void {
-    const room = CAP - held;
-    if (room > 0) parts.push(chunk.length > room ? chunk.subarray(0, room) : chunk);
-    held += Math.min(chunk.length, Math.max(room, 0));
+  function take(bytes: Buffer): void {
+    const kept = bytes.subarray(0, CAP - held);
+    held += kept.length;
+    if (kept.length > 0) parts.push(kept);
   }
   function emit(): void {
-    if (held > 0) onLine(Buffer.concat(parts).toString("utf8"));
+    if (held > 0 && sink.admit(held)) sink.onLine(Buffer.concat(parts).toString("utf8"));
     parts = [];
     held = 0;
   }
@@ -25,7 +33,8 @@ export function createLineSplitter(onLine: (line: string) => void) {
         emit();
         from = end + 1;
       }
-      if (from < chunk.length) take(Buffer.from(chunk.subarray(from)));
+      // Copied, so that the start of a line does not keep the whole chunk in memory.
+      if (from < chunk.length && held < CAP) take(Buffer.from(chunk.subarray(from, from + CAP)));
     },
     end: emit,
   };

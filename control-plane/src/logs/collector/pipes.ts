@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
-import { createLineSplitter } from "./line-splitter.ts";
+import { createLineSplitter, type LineSink } from "./line-splitter.ts";
 import { COLLECTOR } from "./limits.ts";
 import { parseRecord } from "./parse-record.ts";
 import { createRate } from "./rate.ts";
@@ -31,7 +31,7 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
   function openInstance(instance: string): void {
     let channel: LogChannel | undefined;
     const rate = createRate();
-    const sockets: net.Socket[] = [];
+    const readers: Reader[] = [];
     const reportDropped = () => {
       const dropped = rate.takeDropped();
       if (dropped > 0 && channel !== undefined)
@@ -43,24 +43,26 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
           message: `${dropped} lines dropped: this instance writes more than is kept`,
         });
     };
-    const onLine = (source: "stdout" | "stderr") => (line: string) => {
-      channel ??= channelOf(instance);
-      if (channel === undefined || !rate.admit(line.length)) return;
-      segments.append(channel, parseRecord(line, source, channel));
-    };
-    for (const { fd, source } of openBoth(path.join(root, instance))) sockets.push(readPipe(fd, onLine(source)));
+    const sinkOf = (source: "stdout" | "stderr"): LineSink => ({
+      admit: rate.admit,
+      onLine(line) {
+        channel ??= channelOf(instance);
+        if (channel !== undefined) segments.append(channel, parseRecord(line, source, channel));
+      },
+    });
+    for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, sinkOf(source)));
     const timer = setInterval(reportDropped, 1_000);
     const entry = {
       close() {
         clearInterval(timer);
+        for (const reader of readers) reader.close();
         reportDropped();
-        for (const socket of sockets) socket.destroy();
         open.delete(instance);
       },
     };
     open.set(instance, entry);
-    let left = sockets.length;
-    for (const socket of sockets) socket.on("error", onError).on("close", () => --left === 0 && entry.close());
+    let left = readers.length;
+    for (const { socket } of readers) socket.on("error", onError).on("close", () => --left === 0 && entry.close());
   }
 
   async function scan(): Promise<void> {
@@ -105,10 +107,16 @@ function openBoth(folder: string): { fd: number; source: "stdout" | "stderr" }[]
   }
 }
 
+interface Reader {
+  socket: net.Socket;
+  /** Ends it; what was read of an unfinished line becomes a line. */
+  close(): void;
+}
+
 /** Reads to the end, resting when a sandbox writes faster than anybody reads. */
-function readPipe(fd: number, onLine: (line: string) => void): net.Socket {
+function readPipe(fd: number, sink: LineSink): Reader {
   const socket = new net.Socket({ fd, readable: true, writable: false });
-  const splitter = createLineSplitter(onLine);
+  const splitter = createLineSplitter(sink);
   let burst = 0;
   let since = Date.now();
   socket.on("data", (chunk) => {
@@ -123,9 +131,10 @@ function readPipe(fd: number, onLine: (line: string) => void): net.Socket {
     socket.pause();
     setTimeout(() => socket.resume(), COLLECTOR.burstMs);
   });
-  socket.on("end", () => {
+  const close = () => {
     splitter.end();
     socket.destroy();
-  });
-  return socket;
+  };
+  socket.on("end", close);
+  return { socket, close };
 }

@@ -17,7 +17,13 @@ interface Log {
   waiting: LogRecord[];
   writing: Promise<void>;
   timer: NodeJS.Timeout | undefined;
-  segment: { file: string; bytes: number } | undefined;
+  segment: Segment | undefined;
+}
+interface Segment {
+  file: string;
+  bytes: number;
+  /** Its last line may be half written: the next begins with a line feed, or it would be lost with that one. */
+  torn: boolean;
 }
 const SEGMENTS = Math.floor(LIMITS.logBytesPerFunction / COLLECTOR.segmentBytes);
 
@@ -37,26 +43,33 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
     return log;
   }
 
-  async function openSegment(log: Log, first: number): Promise<{ file: string; bytes: number }> {
+  async function openSegment(log: Log, first: number): Promise<Segment> {
     if (log.segment !== undefined && log.segment.bytes < COLLECTOR.segmentBytes) return log.segment;
     await mkdir(log.folder, { recursive: true, mode: 0o700 });
     const names = await segmentNames(log.folder);
     const newest = names.at(-1);
     const size = newest === undefined ? 0 : (await stat(path.join(log.folder, newest))).size;
     if (log.segment === undefined && newest !== undefined && size < COLLECTOR.segmentBytes)
-      return { file: path.join(log.folder, newest), bytes: size };
+      return { file: path.join(log.folder, newest), bytes: size, torn: true };
     for (const old of names.slice(0, Math.max(0, names.length - SEGMENTS + 1))) await rm(path.join(log.folder, old), { force: true });
-    return { file: path.join(log.folder, `${first}.ndjson`), bytes: 0 };
+    // Above the newest even when the clock was set back: names decide which segment is the oldest.
+    const name = newest === undefined ? first : Math.max(first, Number.parseInt(newest, 10) + 1);
+    return { file: path.join(log.folder, `${name}.ndjson`), bytes: 0, torn: false };
   }
 
   async function write(log: Log): Promise<void> {
-    const records = log.waiting;
+    const lines = log.waiting.map((record) => ({ seq: record.seq, text: `${JSON.stringify(record)}\n` }));
     log.waiting = [];
-    if (records.length === 0) return;
-    log.segment = await openSegment(log, records[0]?.seq ?? 0);
-    const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
-    await appendFile(log.segment.file, text, { mode: 0o600 });
-    log.segment.bytes += Buffer.byteLength(text);
+    while (lines.length > 0) {
+      const segment = await openSegment(log, lines[0]?.seq ?? 0);
+      log.segment = segment;
+      const text = takeFitting(lines, COLLECTOR.segmentBytes - segment.bytes);
+      const { torn } = segment;
+      segment.torn = true; // until all of it is written
+      await appendFile(segment.file, torn ? `\n${text}` : text, { mode: 0o600 });
+      segment.torn = false;
+      segment.bytes += Buffer.byteLength(text);
+    }
   }
 
   function flush(log: Log): Promise<void> {
@@ -104,6 +117,16 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
   };
 }
 export type Segments = ReturnType<typeof createSegments>;
+
+/** Takes lines off the front until `room` bytes are filled; at least one, so a segment is over its size by one record at most. */
+function takeFitting(lines: { text: string }[], room: number): string {
+  let count = 0;
+  for (let bytes = 0; count < lines.length && bytes < room; count++) bytes += Buffer.byteLength(lines[count]?.text ?? "");
+  return lines
+    .splice(0, Math.max(count, 1))
+    .map(({ text }) => text)
+    .join("");
+}
 
 async function segmentNames(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch(() => []);

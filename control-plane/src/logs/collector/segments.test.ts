@@ -1,0 +1,72 @@
+// The kept log of one function stays within its size: the oldest segments go, the newest lines stay.
+import { randomUUID } from "node:crypto";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { LIMITS } from "../../contract/limits.ts";
+import { COLLECTOR } from "./limits.ts";
+import { createSegments, type Owner } from "./segments.ts";
+
+let root: string;
+const owner = (): Owner => ({ tenantId: randomUUID(), functionId: randomUUID() });
+const open = () =>
+  createSegments(root, (error) => {
+    throw error; // unhandled: the run fails
+  });
+const draft = (message: string) => ({ level: "info" as const, source: "stdout" as const, version: 1, instance: "i", message });
+const sizes = async ({ tenantId, functionId }: Owner) => {
+  const folder = path.join(root, tenantId, functionId);
+  return Promise.all((await readdir(folder)).map(async (name) => (await stat(path.join(folder, name))).size));
+};
+const newest = (segments: ReturnType<typeof open>, whose: Owner, limit = 1) => segments.read(whose, limit, undefined, () => true);
+
+beforeEach(async () => (root = await mkdtemp(path.join(tmpdir(), "fn-seg-"))));
+afterEach(async () => {
+  vi.useRealTimers();
+  await rm(root, { recursive: true, force: true });
+});
+
+test("a log that outgrows its size loses its oldest segments only, even when all of it comes at once", async () => {
+  const segments = open();
+  const [big, small] = [owner(), owner()];
+  segments.append(small, draft("mine"));
+  const line = "x".repeat(LIMITS.logLineBytes);
+  const lines = Math.ceil((LIMITS.logBytesPerFunction * 1.5) / line.length);
+  for (let index = 0; index < lines; index++) segments.append(big, draft(`${index} ${line}`));
+  await segments.close();
+  const all = await sizes(big);
+  const oneRecord = line.length + 512;
+  expect(all.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(LIMITS.logBytesPerFunction + all.length * oneRecord);
+  expect(Math.max(...all)).toBeLessThanOrEqual(COLLECTOR.segmentBytes + oneRecord);
+  const kept = (await newest(segments, big, 10_000)).map(({ message }) => Number.parseInt(message, 10));
+  expect(kept.at(-1)).toBe(lines - 1);
+  expect(kept).toEqual(Array.from({ length: kept.length }, (_, index) => lines - kept.length + index));
+  expect(kept.length * line.length).toBeGreaterThan(LIMITS.logBytesPerFunction * 0.9);
+  expect((await newest(segments, small)).map(({ message }) => message)).toEqual(["mine"]);
+});
+
+test("many restarts neither begin a segment each nor lose a line", async () => {
+  const whose = owner();
+  for (let index = 0; index < 40; index++) {
+    const segments = open();
+    segments.append(whose, draft(`life ${index}`));
+    await segments.close();
+  }
+  expect(await sizes(whose)).toHaveLength(1);
+  expect(await newest(open(), whose, 100)).toHaveLength(40);
+});
+
+test("a clock that is set back an hour does not make the newest segment the oldest", async () => {
+  const whose = owner();
+  const fill = async (text: string) => {
+    const segments = open();
+    for (let index = 0; index < 80; index++) segments.append(whose, draft(`${text} ${"x".repeat(LIMITS.logLineBytes - 20)}`));
+    segments.append(whose, draft(text));
+    await segments.close();
+  };
+  await fill("before");
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 3_600_000 });
+  await fill("after");
+  expect((await newest(open(), whose)).map(({ message }) => message)).toEqual(["after"]);
+});
