@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { coldEmpty, coldPool } from "./cold.ts";
 import { deployPhases } from "./deploy.ts";
+import { examples } from "./examples.ts";
 import { idleInstances, memory } from "./memory.ts";
 import type { Row } from "./rows.ts";
 import { printTable } from "./rows.ts";
@@ -23,6 +24,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   memory: { run: memory, what: "memory of the machine per idle instance" },
   shim: { run: shim, what: "what the bootstraps cost inside the sandbox" },
   routes: { run: routes, what: "100,000 routes in one ingress" },
+  examples: { run: examples, what: "what each example costs", byNameOnly: true },
   idle: { run: idleInstances, what: "400 idle instances, each answering", byNameOnly: true },
 };
 

@@ -73,7 +73,10 @@ export async function startPlatform(extra: Record<string, string> = {}): Promise
       const folder = path.join(stateDir, "sources", name);
       await mkdir(folder, { recursive: true });
       const all = { "fnctl.yaml": `name: ${name}\n${settings.includes("runtime:") ? "" : "runtime: node24\n"}${settings}`, ...files };
-      for (const [file_, text] of Object.entries(all)) await writeFile(path.join(folder, file_), text);
+      for (const [file_, text] of Object.entries(all)) {
+        await mkdir(path.dirname(path.join(folder, file_)), { recursive: true });
+        await writeFile(path.join(folder, file_), text);
+      }
       const out = await run(process.execPath, [path.join(stateDir, "app/fnctl.mjs"), "deploy", "--json"], env, folder);
       return out
         .trim()
