@@ -1,7 +1,7 @@
 // `npm run up`: prepares, starts, shows what to try, stays until Ctrl-C, then drains. `-- --detach` leaves it running; `npm run down`.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { deployExamples } from "./examples.ts";
@@ -75,7 +75,8 @@ function endOnce(work: () => Promise<void>): () => void {
 async function detached(settings: Settings, args: string[]): Promise<void> {
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
   const logFile = path.join(settings.stateDir, "up.log");
-  await writeFile(logFile, "");
+  await writeFile(logFile, "", { mode: 0o600 }); // it shows the first tokens
+  await chmod(logFile, 0o600);
   const log = openSync(logFile, "a");
   const child = spawn(process.execPath, [import.meta.filename, ...args], { detached: true, stdio: ["ignore", log, log] });
   child.unref();
