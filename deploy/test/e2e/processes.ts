@@ -10,15 +10,17 @@ export const { runDir, mark } = readSettings({ FNCTL_STATE_DIR: stateDir });
 export function pidOf(part: string): number | undefined {
   const program = part === "postgres" ? `${stateDir}/postgres/data` : `${stateDir}/app/${part}.mjs`;
   return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .find((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(program);
-      } catch {
-        return false;
-      }
-    });
+    .filter((name) => /^\d+$/.test(name) && commandLine(name).split("\0").includes(program))
+    .map(Number)[0];
+}
+
+/** With NUL between the arguments (proc(5)); empty when the process is gone. */
+export function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 /** Real uid, as the kernel says it (proc(5), status). */
