@@ -25,6 +25,18 @@ function openLog(file: string): number {
   return openSync(file, "a", 0o600);
 }
 
+/**
+ * setpriv(1) changes to the part's user, takes away what it could gain by setuid programs, and has the kernel end it when the supervisor
+ * is killed: nothing is left that would hold ports and sockets against the next start. Sandboxes go on, and the next driver adopts them.
+ */
+function commandOf({ program, args, ids, stopSignal }: Part): [string, ...string[]] {
+  const privileges =
+    ids === undefined
+      ? []
+      : [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, "--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"];
+  return ["setpriv", `--pdeathsig=${stopSignal ?? "SIGTERM"}`, ...privileges, "--", program, ...args];
+}
+
 export function createSupervisor(onNote: (line: string) => void) {
   const running: { part: Part; child: ChildProcess; done: Promise<void> }[] = [];
   let stopping = false;
@@ -32,7 +44,8 @@ export function createSupervisor(onNote: (line: string) => void) {
   function launch(part: Part, slot: number, backoff: number): void {
     const log = openLog(part.logFile);
     const begun = Date.now();
-    const child = spawn(part.program, part.args, { env: part.env, cwd: "/", stdio: ["ignore", log, log], ...part.ids });
+    const [program, ...args] = commandOf(part);
+    const child = spawn(program, args, { env: part.env, cwd: "/", stdio: ["ignore", log, log] });
     closeSync(log);
     const done = new Promise<void>((resolve) => {
       child.on("error", (error) => onNote(`${part.name}: ${error.message}`));

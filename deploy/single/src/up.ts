@@ -10,14 +10,17 @@ import { sockets } from "./parts.ts";
 import { prepare, startPlatform } from "./platform.ts";
 import { createProgress } from "./progress.ts";
 import { readSettings, type Settings } from "./settings.ts";
+import { refuseTakenPort } from "./port.ts";
 import { summary } from "./summary.ts";
 
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 const alive = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
+/** The file may outlive a machine that was switched off, and its number may be another process's by now. */
 async function runningPid(settings: Settings): Promise<number | undefined> {
   const pid = Number(await readFile(path.join(settings.runDir, "supervisor.pid"), "utf8").catch(() => "0"));
-  return pid > 0 && alive(pid) ? pid : undefined;
+  if (!(pid > 0 && alive(pid))) return undefined;
+  return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).includes(import.meta.filename) ? pid : undefined;
 }
 
 async function foreground(settings: Settings, examples: boolean): Promise<void> {
@@ -25,6 +28,7 @@ async function foreground(settings: Settings, examples: boolean): Promise<void> 
   const running = await runningPid(settings);
   if (running !== undefined)
     throw new Error(`A platform runs already with this state folder (process ${running}). End it with: npm run down`);
+  await refuseTakenPort(settings.listen);
   const progress = createProgress(process.stderr);
   const prepared = await prepare(settings, progress);
   const pidFile = path.join(settings.runDir, "supervisor.pid");
