@@ -46,14 +46,19 @@ interface BuildEnd {
   problem?: { code: string; detail: string; facts?: { stack?: string } };
   log: string;
 }
-/** Uploads, creates a version and follows its build to the end. */
+type Deployed = BuildEnd & { version: number; imageDigest: string | null };
+/** Packs and uploads files, creates a version and follows its build to the end. */
 export async function deploy(
   name: string,
   files: Record<string, string | Buffer>,
   config: Record<string, unknown> = {},
   as = token(),
-): Promise<BuildEnd & { version: number; imageDigest: string | null }> {
-  const source = await archive(files);
+): Promise<Deployed> {
+  return deployArchive(name, await archive(files), config, as);
+}
+
+/** The same with the archive as it is. */
+export async function deployArchive(name: string, source: Buffer, config: Record<string, unknown> = {}, as = token()): Promise<Deployed> {
   const digest = `sha256:${createHash("sha256").update(source).digest("hex")}`;
   const put = await api("PUT", `/v1/blobs/${digest}`, { raw: source, token: as });
   if (put.status !== 201) throw new Error(`upload: ${put.status} ${await put.text()}`);

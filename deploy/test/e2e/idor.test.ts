@@ -1,0 +1,167 @@
+// SECURITY F5: every operation of the API, with tenant B's token on tenant A's things. The list comes from the OpenAPI document, so an
+// operation that is new and has no case here fails this suite.
+import { createHash, randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { api, archive, call, deploy } from "./api.ts";
+import { createTenant, firstTenant, statusFor, type Tenant } from "./tenants.ts";
+
+const NAME = "treasure";
+const FILES = {
+  "index.js": `export default () => { console.log("gold in the log"); return new Response("gold"); };`,
+  "secret.txt": "alpha only",
+};
+interface Owned {
+  tokenId: string;
+  tokenSecret: string;
+  buildId: string;
+  digest: string;
+  cursor: string;
+  functionId: string;
+}
+let a: Tenant;
+let b: Tenant;
+let owned: Owned;
+let source: Buffer;
+
+const asB = (method: string, path: string, options: Parameters<typeof api>[2] = {}) => api(method, path, { ...options, token: b.token });
+const asA = (method: string, path: string, options: Parameters<typeof api>[2] = {}) => api(method, path, { ...options, token: a.token });
+const json = async <T>(answer: Response): Promise<T> => (await answer.json()) as T;
+
+beforeAll(async () => {
+  [a, b] = [await firstTenant(), await createTenant("burglar")];
+  for (const name of [NAME, "treasure-two"]) if ((await deploy(name, FILES)).state !== "succeeded") throw new Error(name);
+  await call(NAME);
+  source = await archive(FILES);
+  const made = await json<{ id: string; secret: string }>(await asA("POST", "/v1/tokens", { body: { name: "mine" } }));
+  const { items } = await json<{ items: { build: { id: string } }[] }>(await asA("GET", `/v1/functions/${NAME}/versions`));
+  const { nextCursor } = await json<{ nextCursor: string }>(await asA("GET", "/v1/functions?limit=1"));
+  owned = {
+    tokenId: made.id,
+    tokenSecret: made.secret,
+    buildId: items[0]!.build.id,
+    digest: `sha256:${createHash("sha256").update(source).digest("hex")}`,
+    cursor: nextCursor,
+    functionId: (await json<{ id: string }>(await asA("GET", `/v1/functions/${NAME}`))).id,
+  };
+});
+afterAll(async () => {
+  for (const name of [NAME, "treasure-two"]) await asA("DELETE", `/v1/functions/${name}`);
+});
+
+/** Nothing that belongs to A in any word of it. */
+async function saysNothingOfA(answer: Response, status = 200): Promise<void> {
+  const text = `${JSON.stringify([...answer.headers])}${await answer.text()}`;
+  expect(answer.status).toBe(status);
+  for (const secret of [a.id, a.slug, owned.tokenId, owned.buildId, owned.functionId, NAME, "gold"]) expect(text).not.toContain(secret);
+}
+
+/** The answer to A's id is, but for that id and the request's, the answer to an id that never was. */
+async function likeUnknown(ask: (id: string) => Promise<Response>, known: string, unknown: string): Promise<void> {
+  const shape = async (id: string) => {
+    const answer = await ask(id);
+    const { requestId, ...body } = await json<{ requestId?: string; code: string }>(answer);
+    expect(requestId).toBeDefined();
+    return {
+      status: answer.status,
+      type: answer.headers.get("content-type"),
+      body: JSON.parse(JSON.stringify(body).replaceAll(id, "ID")) as object,
+    };
+  };
+  const own = await shape(known);
+  expect(own).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
+  expect(own).toEqual(await shape(unknown));
+}
+const byName = (method: string, path: (name: string) => string, options: Parameters<typeof api>[2] = {}) =>
+  likeUnknown((name) => asB(method, path(name), options), NAME, "no-treasure");
+const byUuid = (method: string, path: (id: string) => string, id: string) =>
+  likeUnknown((given) => asB(method, path(given), {}), id, randomUUID());
+
+/** What B does to A with each operation; each asserts for itself. */
+const CASES: Record<string, () => Promise<void>> = {
+  "get /v1/whoami": async () => saysNothingOfA(await asB("GET", "/v1/whoami")),
+  // It takes no id; whether a slug is taken is the operator's to know.
+  "post /v1/tenants": async () => {
+    for (const slug of [a.slug, "nobody-has-this"]) expect((await asB("POST", "/v1/tenants", { body: { slug } })).status).toBe(403);
+  },
+  "get /v1/tokens": async () => saysNothingOfA(await asB("GET", "/v1/tokens")),
+  "post /v1/tokens": async () => {
+    const forged = await asB("POST", "/v1/tokens", { body: { name: "forged", tenantId: a.id } });
+    expect(forged.status).toBe(400);
+    const escalated = await asB("POST", "/v1/tokens", { body: { name: "forged", scopes: ["operator"] } });
+    expect(escalated.status).toBe(400);
+  },
+  "delete /v1/tokens/{id}": async () => {
+    await byUuid("DELETE", (id) => `/v1/tokens/${id}`, owned.tokenId);
+    expect(await statusFor(owned.tokenSecret)).toBe(404); // still believed
+  },
+  "get /v1/functions": async () => {
+    await saysNothingOfA(await asB("GET", "/v1/functions"));
+    // A cursor carries no rights: with A's, B reads B's own page.
+    await saysNothingOfA(await asB("GET", `/v1/functions?cursor=${owned.cursor}`));
+  },
+  "get /v1/functions/{name}": () => byName("GET", (name) => `/v1/functions/${name}`),
+  "delete /v1/functions/{name}": () => byName("DELETE", (name) => `/v1/functions/${name}`),
+  "get /v1/functions/{name}/versions": () => byName("GET", (name) => `/v1/functions/${name}/versions`),
+  "post /v1/functions/{name}/versions": async () => {
+    // With A's source: B never uploaded it, so it is not there.
+    const body = { sourceDigest: owned.digest, config: { runtime: "node24" } };
+    await byName("POST", (name) => `/v1/functions/${name}/versions`, { body });
+    // With A's idempotency key: B's own request, not A's answer.
+    const headers = { "idempotency-key": "shared-key" };
+    const first = await asA("POST", `/v1/functions/${NAME}/versions`, { body: { ...body, promote: false }, headers });
+    expect(first.status).toBe(201);
+    await saysNothingOfA(await asB("POST", "/v1/functions/other/versions", { body: { ...body, promote: false }, headers }), 404);
+  },
+  "put /v1/functions/{name}/aliases/live": () => byName("PUT", (name) => `/v1/functions/${name}/aliases/live`, { body: { version: 1 } }),
+  "get /v1/functions/{name}/logs": async () => {
+    await byName("GET", (name) => `/v1/functions/${name}/logs`);
+    await byName("GET", (name) => `/v1/functions/${name}/logs?follow=true`);
+  },
+  "get /v1/blobs/{digest}": async () => {
+    const unknown = `sha256:${"0".repeat(64)}`;
+    await likeUnknown((digest) => asB("GET", `/v1/blobs/${digest}`), owned.digest, unknown);
+  },
+  "put /v1/blobs/{digest}": async () => {
+    // Sending what A has looks like sending what nobody has; wrong bytes under A's digest are refused.
+    expect((await asB("PUT", `/v1/blobs/${owned.digest}`, { raw: Buffer.from("poison") })).status).toBe(422);
+    await saysNothingOfA(await asB("PUT", `/v1/blobs/${owned.digest}`, { raw: source }), 201);
+    expect((await asA("GET", `/v1/blobs/${owned.digest}`)).status).toBe(204);
+  },
+  "get /v1/builds/{id}": () => byUuid("GET", (id) => `/v1/builds/${id}`, owned.buildId),
+  "get /v1/builds/{id}/events": async () => {
+    await byUuid("GET", (id) => `/v1/builds/${id}/events`, owned.buildId);
+    await byUuid("GET", (id) => `/v1/builds/${id}/events?follow=false&after=0`, owned.buildId);
+  },
+};
+
+describe("with another tenant's token", () => {
+  // One after the other: the upload case changes what the cases before it look at.
+  test.each(Object.keys(CASES))("%s shows and does nothing", async (operation) => {
+    await CASES[operation]!();
+  });
+
+  test("every operation of the OpenAPI document was tried", async () => {
+    const { paths } = await json<{ paths: Record<string, object> }>(await api("GET", "/v1/openapi.json"));
+    const operations = Object.entries(paths).flatMap(([path, item]) => Object.keys(item).map((method) => `${method} ${path}`));
+    expect(operations.toSorted()).toEqual(Object.keys(CASES).toSorted());
+  });
+
+  test("afterwards A has everything as it was", async () => {
+    expect(await (await call(NAME)).text()).toBe("gold");
+    const { items } = await json<{ items: { name: string }[] }>(await asA("GET", "/v1/functions"));
+    expect(items.map(({ name }) => name)).toEqual(expect.arrayContaining([NAME, "treasure-two"]));
+    expect((await json<{ items: unknown[] }>(await asB("GET", "/v1/functions"))).items).toEqual([]);
+  });
+});
+
+describe("without a token", () => {
+  test("no operation answers", async () => {
+    const { paths } = await json<{ paths: Record<string, object> }>(await api("GET", "/v1/openapi.json"));
+    for (const [path, item] of Object.entries(paths))
+      for (const method of Object.keys(item)) {
+        const real = path.replace("{name}", NAME).replace("{digest}", owned.digest).replace("{id}", owned.buildId);
+        const answer = await api(method.toUpperCase(), real, { headers: { authorization: "" } });
+        expect([method, path, answer.status]).toEqual([method, path, 401]);
+      }
+  });
+});
