@@ -3,8 +3,10 @@ import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Readable } from "node:stream";
+import { PlatformError } from "../contract/errors.ts";
 import { MEDIA, type Descriptor } from "./oci.ts";
-import { LAYER_ROOT, canonicalLayer } from "./layer.ts";
+import { LAYER_ROOT } from "./layer-lint.ts";
+import { canonicalLayer } from "./layer.ts";
 import type { ImageStore } from "./layout-store.ts";
 
 export function createLayerCache(root: string, store: ImageStore) {
@@ -23,13 +25,24 @@ export function createLayerCache(root: string, store: ImageStore) {
     }
   }
 
+  const coming = new Map<string, Promise<void>>();
+  async function restore(tenantId: string, diffId: string): Promise<void> {
+    const { digest } = await unpack(tenantId, store.readBlob(tenantId, diffId));
+    if (digest !== diffId) throw new PlatformError("INTERNAL", `The stored layer ${diffId} has other bytes: ${digest}.`);
+  }
+
   return {
     /** Stores a freshly built layer and unpacks it; the descriptor's digest is its diff_id, because it is not compressed. */
     add: unpack,
     /** Makes sure the layer is unpacked; after the cache was emptied it comes from the image store again. */
     async ensure(tenantId: string, diffId: string): Promise<void> {
-      const known = await stat(place(tenantId, diffId)).catch(() => undefined);
-      if (known === undefined) await unpack(tenantId, store.readBlob(tenantId, diffId));
+      const folder = place(tenantId, diffId);
+      const known = await stat(folder).catch(() => undefined);
+      if (known !== undefined) return;
+      // Many instances of one version may start at once: one unpacks, all wait for it.
+      const work = coming.get(folder) ?? restore(tenantId, diffId).finally(() => coming.delete(folder));
+      coming.set(folder, work);
+      await work;
     },
   };
 }

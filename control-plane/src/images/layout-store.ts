@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { Transform, type Readable } from "node:stream";
+import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { PlatformError } from "../contract/errors.ts";
@@ -85,7 +85,7 @@ export function createLayoutStore(root: string): ImageStore {
         },
       });
       try {
-        await pipeline(source, meter, createWriteStream(draft));
+        await pipeline(source, meter, createWriteStream(draft, { flush: true })); // on disk before anything says that it is there
         const digest = `sha256:${hash.digest("hex")}`;
         await rename(draft, blob(repository, digest));
         return { mediaType, digest, size };
@@ -114,10 +114,15 @@ export function createLayoutStore(root: string): ImageStore {
       const config = imageConfigSchema.parse(JSON.parse(await readFile(blob(repository, manifest.config.digest), "utf8")));
       return { digest: entry.digest, manifest, config };
     },
-    readBlob: (repository, digest) => createReadStream(blob(repository, digest)),
+    readBlob: (repository, digest) => Readable.from(readLater(blob(repository, digest)), { objectMode: false }),
     removeReference: (repository, reference) =>
       changeIndex(repository, (manifests) => manifests.filter((old) => old.annotations?.[REF] !== reference)),
   };
+}
+
+/** Opened when it is read: a stream that fails while nobody listens yet ends the process. */
+async function* readLater(file: string): AsyncGenerator<Buffer> {
+  yield* createReadStream(file) as AsyncIterable<Buffer>;
 }
 
 /** Whole or not at all. */
@@ -125,6 +130,6 @@ async function replaceFile(file: string, content: string | Uint8Array): Promise<
   const known = await stat(file).catch(() => undefined);
   if (known !== undefined && file.includes("/blobs/")) return; // content-addressed: the same bytes
   const draft = `${file}.${randomUUID()}`;
-  await writeFile(draft, content);
+  await writeFile(draft, content, { flush: true });
   await rename(draft, file);
 }
