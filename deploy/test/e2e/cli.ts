@@ -12,17 +12,34 @@ export interface CliResult {
   stderr: string;
 }
 
+interface Options {
+  cwd?: string;
+  input?: string;
+  env?: Record<string, string>;
+}
+export interface Running {
+  /** What it printed so far. */
+  stdout(): string;
+  /** Ctrl-C. */
+  interrupt(): void;
+  ended: Promise<CliResult>;
+}
+
 /** `fnctl ...args` in `cwd`; never throws for an exit code. */
-export function fnctl(args: string[], options: { cwd?: string; input?: string; env?: Record<string, string> } = {}): Promise<CliResult> {
-  return new Promise((resolve, reject) => {
-    const env = { PATH: process.env["PATH"], HOME: platform.stateDir, FNCTL_CONFIG: platform.config, NO_COLOR: "1", ...options.env };
-    const child = spawn(process.execPath, [platform.cli, ...args], { cwd: options.cwd ?? "/", env, timeout: 120_000 });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+export const fnctl = (args: string[], options: Options = {}): Promise<CliResult> => startFnctl(args, options).ended;
+
+/** The same, for commands that go on until they are interrupted. */
+export function startFnctl(args: string[], options: Options = {}): Running {
+  const env = { PATH: process.env["PATH"], HOME: platform.stateDir, FNCTL_CONFIG: platform.config, NO_COLOR: "1", ...options.env };
+  const child = spawn(process.execPath, [platform.cli, ...args], { cwd: options.cwd ?? "/", env, timeout: 120_000 });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  child.stdin.end(options.input ?? "");
+  const ended = new Promise<CliResult>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
-    child.stdin.end(options.input ?? "");
   });
+  return { stdout: () => stdout, interrupt: () => void child.kill("SIGINT"), ended };
 }
