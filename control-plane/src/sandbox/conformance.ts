@@ -99,7 +99,9 @@ function describeLoad(current: Current): void {
   it("loads a version's code once and for life", async () => {
     const { driver, spec, place } = current();
     const [started, image, other] = await Promise.all([driver.start(spec()), place("one"), place("two")]);
-    await expect(driver.load(started.id, { ...image, layer: `sha256:${"0".repeat(64)}` })).rejects.toMatchObject({ code: "SANDBOX_FAILED" });
+    await expect(driver.load(started.id, { ...image, layer: `sha256:${"0".repeat(64)}` })).rejects.toMatchObject({
+      code: "SANDBOX_FAILED",
+    });
     expect(await listed(driver, started.id)).toMatchObject({ state: "idle" });
     const loaded = await driver.load(started.id, image);
     expect(loaded).toMatchObject({ id: started.id, state: "loaded", image, address: started.address });

@@ -4,6 +4,7 @@ import { createInstance } from "./instance.ts";
 import { listen } from "./listen.ts";
 import { captureOutput } from "./log-capture.ts";
 import { CODE_FOLDER, SOCKET_PATH } from "./protocol.ts";
+import { rehearse } from "./rehearse.ts";
 import { warmFetch } from "./serve-fetch.ts";
 
 const output = captureOutput();
@@ -20,5 +21,7 @@ const socketPath = process.env["FNCTL_SOCKET"] ?? SOCKET_PATH;
 const codeFolder = process.env["FNCTL_CODE"] ?? CODE_FOLDER;
 
 warmFetch();
+// Only time is lost when it fails, e.g. where there is no folder for temporary files.
+await rehearse(createInstance).catch((error: unknown) => output.log("warn", `The rehearsal failed: ${describe(error)}`));
 const server = await listen(socketPath, createInstance(codeFolder));
 process.once("SIGTERM", () => server.drain(() => process.exit(0)));

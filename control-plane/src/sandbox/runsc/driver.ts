@@ -96,7 +96,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     if (instance.image === undefined) {
       instance.image = image;
       instance.state = "loaded";
-      await saveRecord(layout, record); // before the mount: whatever happens next, it is never generic again
+      saveRecord(layout, record); // before the mount: whatever happens next, it is never generic again
     }
     const channel = { instance: id, tenantId: image.tenantId, functionId: image.functionId, version: image.version };
     await Promise.all([bindCode(layout, id, image.tenantId, image.layer), nameChannel(layout.instance(id), channel, options.logGid)]);

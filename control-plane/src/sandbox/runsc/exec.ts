@@ -5,6 +5,8 @@ export interface ExecOptions {
   timeoutMs?: number;
   stdio?: StdioOptions;
 }
+/** Nothing of the driver's own environment; C messages need no locale files at every start. */
+const ENV = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 const OUTPUT_CAP = 1024 * 1024;
 
 /** Resolves with stdout; rejects with the program's name, exit code and the end of its stderr. */
@@ -12,6 +14,7 @@ export function exec(program: string, args: readonly string[], options: ExecOpti
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       stdio: options.stdio ?? ["ignore", "pipe", "pipe"],
+      env: ENV,
       timeout: options.timeoutMs ?? 30_000,
       killSignal: "SIGKILL",
     });

@@ -1,5 +1,6 @@
 // What the driver remembers of an instance, on disk, so that a restarted driver knows all that exists.
-import { readFile, readdir, rename, writeFile } from "node:fs/promises";
+import { renameSync, writeFileSync } from "node:fs";
+import { readFile, readdir } from "node:fs/promises";
 import { z } from "zod";
 import { instanceSchema } from "../driver.ts";
 import type { RunscLayout } from "./layout.ts";
@@ -13,11 +14,14 @@ export const recordSchema = z.object({
 });
 export type InstanceRecord = z.infer<typeof recordSchema>;
 
-/** Whole or not at all: a reader after a crash never sees half a record. */
-export async function saveRecord(layout: RunscLayout, record: InstanceRecord): Promise<void> {
+/**
+ * Whole or not at all: a reader after a crash never sees half a record. Not asynchronous on purpose: the folder is in memory (tmpfs), so
+ * this takes 0.1 ms, and two turns of the thread pool in every cold start took over 1 ms.
+ */
+export function saveRecord(layout: RunscLayout, record: InstanceRecord): void {
   const file = layout.instance(record.instance.id).meta;
-  await writeFile(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
 }
 
 /** Every instance folder, with its record if it got one: a folder without one is the rest of a broken start. */

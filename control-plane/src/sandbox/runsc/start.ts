@@ -57,7 +57,7 @@ async function writeBundle(context: StartContext, record: InstanceRecord): Promi
 export async function bringUp(context: StartContext, record: InstanceRecord, onHeld: (fds: number[]) => void): Promise<void> {
   const paths = context.layout.instance(record.instance.id);
   await prepareFolders(context, paths, record.uid);
-  await saveRecord(context.layout, record);
+  saveRecord(context.layout, record);
   await makeLogPipes(paths, context.logGid);
   onHeld(holdOpen(paths)); // before the write ends: opening one without a reader would block (fifo(7))
   await writeBundle(context, record);
@@ -70,7 +70,7 @@ export async function bringUp(context: StartContext, record: InstanceRecord, onH
   await waitForListener(paths, alive, START_TIMEOUT_MS);
   record.instance.state = "idle";
   record.instance.address = { kind: "unix", path: paths.pinnedSocket };
-  await saveRecord(context.layout, record);
+  saveRecord(context.layout, record);
 }
 
 async function runWithPipes(context: StartContext, record: InstanceRecord, paths: InstancePaths): Promise<number> {
