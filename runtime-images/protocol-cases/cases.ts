@@ -57,7 +57,7 @@ function webCases(get: () => Sandbox): void {
     const reply = await ask("/throw", { headers: { "x-request-id": "thrown-000001" } });
     expect(reply.status).toBe(500);
     expect(reply.headers["content-type"]).toBe("application/problem+json");
-    expect(JSON.parse(reply.text)).toMatchObject({ code: "FUNCTION_ERROR", status: 500 });
+    expect(JSON.parse(reply.text)).toMatchObject({ code: "FUNCTION_ERROR", status: 500, requestId: "thrown-000001" });
     expect(reply.text).not.toContain("boom-inside");
     const record = await eventually(() => records(get()).find((line) => line.m.includes("boom-inside")), "the stack");
     expect(record).toMatchObject({ l: "error", r: "thrown-000001" });

@@ -59,9 +59,10 @@ function mistakes(issue: z.core.$ZodIssue, document: Document, lines: LineCounte
   }
   const name = issue.path.at(-1);
   const missing = issue.path.length > 0 && document.getIn(issue.path) === undefined;
+  const choice = issue.code === "invalid_value" ? `one of ${issue.values.join(", ")}` : undefined;
   const reason = missing
-    ? `${String(name)} is missing${issue.code === "invalid_value" ? `: one of ${issue.values.join(", ")}` : ""}`
-    : `${name === undefined ? "" : `${String(name)}: `}${issue.message}`;
+    ? `${String(name)} is missing${choice === undefined ? "" : `: ${choice}`}`
+    : `${name === undefined ? "" : `${String(name)}: `}${choice ?? issue.message}`;
   return [{ file, ...positionOf(document, lines, issue.path), message: reason }];
 }
 

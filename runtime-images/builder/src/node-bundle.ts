@@ -72,7 +72,9 @@ async function runEsbuild(
     });
   } catch (error) {
     if (!isBuildError(error)) throw error;
-    for (const text of await esbuild.formatMessages(error.errors, { kind: "error", color: false })) log(text);
+    // Without esbuild's advice to mark a package as external: there is no such setting here, and the hint says what helps.
+    const errors = error.errors.map((message) => ({ ...message, notes: message.notes.filter(({ text }) => !text.includes("external")) }));
+    for (const text of await esbuild.formatMessages(errors, { kind: "error", color: false })) log(text);
     throw new BuildFailure(error.errors.slice(0, 10).map(messageLine).join("\n"), hintFor(error.errors));
   }
 }

@@ -1,15 +1,20 @@
 // What a client is told when the function fails: that it failed, and nothing of its inside. The stack goes to the log.
 import type { ServerResponse } from "node:http";
 import { inspect } from "node:util";
+import { requestContext } from "./request-context.ts";
 
 export const PROBLEM_TYPE = "application/problem+json";
-export const FUNCTION_ERROR = JSON.stringify({
-  type: "urn:fnctl:error:FUNCTION_ERROR",
-  title: "The function failed",
-  status: 500,
-  code: "FUNCTION_ERROR",
-  detail: "The function threw an error; its log has the details.",
-});
+
+/** Body of the answer; the request id is what the owner looks for in the log. */
+export const functionError = (): string =>
+  JSON.stringify({
+    type: "urn:fnctl:error:FUNCTION_ERROR",
+    title: "The function failed",
+    status: 500,
+    code: "FUNCTION_ERROR",
+    detail: "The function threw an error; its log has the details.",
+    requestId: requestContext.getStore()?.requestId,
+  });
 
 /** Answers 500, or cuts the connection when a part of the answer is out: a cut-off body must not look complete. */
 export function answerFailure(outgoing: ServerResponse, error: unknown): void {
@@ -19,7 +24,7 @@ export function answerFailure(outgoing: ServerResponse, error: unknown): void {
     return;
   }
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name);
-  outgoing.writeHead(500, { "content-type": PROBLEM_TYPE }).end(FUNCTION_ERROR);
+  outgoing.writeHead(500, { "content-type": PROBLEM_TYPE }).end(functionError());
 }
 
 /** The stack as its author wants to read it: without frames of Node and of this bootstrap. */

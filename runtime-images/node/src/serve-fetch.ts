@@ -1,7 +1,7 @@
 // Web-standard handlers, on @hono/node-server's lazy Request and Response (undici's own cost several times the rest of a request).
 import { getRequestListener } from "@hono/node-server";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { FUNCTION_ERROR, PROBLEM_TYPE, describe } from "./failures.ts";
+import { PROBLEM_TYPE, describe, functionError } from "./failures.ts";
 import type { FetchHandler } from "./handler-kind.ts";
 import { requestContext } from "./request-context.ts";
 
@@ -61,7 +61,7 @@ function asResponse(answer: unknown): Response {
 function failureResponse(error: unknown): Response {
   if (error instanceof Error && error.name === "RequestError") return new Response(null, { status: 400 });
   console.error(describe(error));
-  return new Response(FUNCTION_ERROR, { status: 500, headers: { "content-type": PROBLEM_TYPE } });
+  return new Response(functionError(), { status: 500, headers: { "content-type": PROBLEM_TYPE } });
 }
 
 /** An answer to HEAD has no body (RFC 9110 section 9.3.2): a stream given for it is cancelled, not read to an end it may not have. */

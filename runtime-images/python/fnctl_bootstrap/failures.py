@@ -5,15 +5,18 @@ import traceback
 from typing import Any
 
 PROBLEM_TYPE = b"application/problem+json"
-FUNCTION_ERROR = json.dumps(
-    {
+
+
+def function_error(request_id: str | None) -> dict[str, Any]:
+    """Body of the answer; the request id is what the owner looks for in the log."""
+    return {
         "type": "urn:fnctl:error:FUNCTION_ERROR",
         "title": "The function failed",
         "status": 500,
         "code": "FUNCTION_ERROR",
         "detail": "The function threw an error; its log has the details.",
+        **({} if request_id is None else {"requestId": request_id}),
     }
-).encode()
 
 
 def user_trace(error: BaseException) -> str:

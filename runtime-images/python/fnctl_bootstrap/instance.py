@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from .context import RequestContext, current_request
-from .failures import FUNCTION_ERROR, PROBLEM_TYPE, send_json, send_problem, user_trace
+from .failures import PROBLEM_TYPE, function_error, send_json, send_problem, user_trace
 from .lifespan import StartupFailed
 from .load import load_function
 from .log_capture import Output
@@ -47,7 +47,8 @@ class Instance:
         # uvicorn's request cycle; with half an answer out, raising makes it cut the connection, so that the rest is not taken for whole.
         if getattr(getattr(send, "__self__", None), "response_started", True):
             raise error
-        await send_json(send, 500, FUNCTION_ERROR, PROBLEM_TYPE)
+        context = current_request.get()
+        await send_json(send, 500, function_error(context and context.request_id), PROBLEM_TYPE)
 
     async def _platform(self, method: str, path: str, receive: Any, send: Any) -> None:
         if (method, path) == ("GET", HEALTH_PATH):
