@@ -90,7 +90,7 @@ export function functionRoutes({ functions, system, endpoint, instances, idempot
       const running = instances.ofFunction(row.id).map((managed) => ({
         id: managed.instance.id,
         version: managed.version,
-        state: managed.state === "stopping" ? ("draining" as const) : ("ready" as const),
+        state: managed.state === "ready" ? ("ready" as const) : ("draining" as const),
         startedAt: new Date(managed.instance.startedAt).toISOString(),
         slots: managed.slots,
         inUse: managed.inUse,

@@ -128,20 +128,28 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     if (managed.state === "stopping") return;
     managed.state = "stopping";
     wake();
-    await options.stopInstance(managed.instance.id).catch(options.onError);
-    table.remove(managed);
+    try {
+      await options.stopInstance(managed.instance.id);
+      table.remove(managed);
+    } catch (error) {
+      managed.state = "stuck"; // it still exists and counts; the reconciler asks again
+      options.onError(error);
+    }
   }
 
-  /** Why an instance ended, if the driver says that it did; it is noted for its owner and removed. */
+  /** Why instances ended, as the driver says it; each is noted for its owner and removed. One that the driver no longer has is gone too. */
   async function reapEnded(): Promise<Map<string, { reason: string; detail: string }>> {
     const out = new Map<string, { reason: string; detail: string }>();
-    for (const instance of await options.listInstances()) {
-      const managed = table.get(instance.id);
-      if (managed === undefined || managed.state === "stopping" || instance.ended === undefined) continue;
-      const { reason, detail } = instance.ended;
-      out.set(instance.id, instance.ended);
-      options.emit({ type: "instance-ended", instance: instance.id, reason });
-      options.onFailure({ ...managed, instance: instance.id, reason, detail });
+    const before = table.all(); // what is added while the driver answers may not be in its answer
+    const listed = new Map((await options.listInstances()).map((instance) => [instance.id, instance]));
+    for (const managed of before) {
+      const { id } = managed.instance;
+      const found = listed.get(id);
+      const ended = found === undefined ? { reason: "exited", detail: "The sandbox is gone." } : found.ended;
+      if (managed.state !== "ready" || ended === undefined) continue;
+      out.set(id, ended);
+      options.emit({ type: "instance-ended", instance: id, reason: ended.reason });
+      options.onFailure({ ...managed, instance: id, ...ended });
       void stop(managed);
     }
     return out;
@@ -185,8 +193,9 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       const lost: string[] = [];
       for (const { leaseId, instance, versionId, inUse, slots } of request.leases) {
         const managed = table.get(instance);
-        const claimable = managed?.orphanUntil !== undefined || managed?.lease?.leaseId === leaseId;
-        if (managed === undefined || managed.state === "stopping" || managed.versionId !== versionId || !claimable) {
+        const own = managed?.lease?.leaseId === leaseId && managed.lease.holder === request.holder;
+        const claimable = own || managed?.orphanUntil !== undefined;
+        if (managed === undefined || managed.state !== "ready" || managed.versionId !== versionId || !claimable) {
           lost.push(leaseId);
           continue;
         }

@@ -16,7 +16,8 @@ export interface Managed {
   slots: number;
   idleTimeoutMs: number;
   inUse: number;
-  state: "ready" | "stopping";
+  /** `stuck`: its stop failed; it is tried again. */
+  state: "ready" | "stopping" | "stuck";
   lease?: HeldLease;
   /** Free (no lease) since then. */
   freeSince: number;

@@ -2,7 +2,9 @@
 // turn looks at all there is.
 import type { Route } from "../contract/internal.ts";
 import type { LeaseManager } from "./lease-manager.ts";
+import { createBackoff } from "./backoff.ts";
 import { decideReap } from "./reap.ts";
+import { createStrays } from "./strays.ts";
 import type { VersionInfoCache } from "./version-info.ts";
 import type { WarmPool } from "./warm-pool.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
@@ -22,26 +24,35 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
     routes.get(functionId)?.targets.some((target) => target.versionId === versionId) ?? false;
   const minOf = (functionId: string, versionId: string) => (isLive(functionId, versionId) ? (routes.get(functionId)?.min ?? 0) : 0);
 
-  async function keepMinimum(route: Route): Promise<void> {
+  const backoff = createBackoff();
+  const strays = createStrays();
+
+  async function keepMinimum(route: Route, now: number): Promise<void> {
     const target = route.targets[0];
     if (target === undefined) return;
     const have = leases.table.ofVersion(target.versionId).length + leases.startingOf(target.versionId);
+    if (have >= route.min || !backoff.take(target.versionId, now)) return;
     const info = await versions.get(route.functionId, target.versionId);
     for (let missing = route.min - have; missing > 0; missing--) leases.launch(info).catch(onError);
   }
 
-  async function dropEndedIdle(): Promise<void> {
-    for (const instance of await driver.list()) {
-      if (instance.ended !== undefined && leases.table.get(instance.id) === undefined && pool.drop(instance.id))
-        await driver.stop(instance.id);
-    }
+  /** Level-triggered: a stop that failed, here or anywhere, is asked for again until the driver has nothing that nobody uses. */
+  async function dropUnused(now: number): Promise<void> {
+    const instances = await driver.list();
+    const isKnown = (id: string) => leases.table.get(id) !== undefined || pool.holds(id);
+    const ended = instances.filter(({ id, ended: end }) => end !== undefined && leases.table.get(id) === undefined && pool.drop(id));
+    const ids = [...ended.map(({ id }) => id), ...strays.due(instances, isKnown, now)];
+    await Promise.all(ids.map((id) => driver.stop(id).catch(onError)));
+    for (const managed of leases.table.all()) if (managed.state === "stuck") void leases.stop(managed);
   }
 
-  async function turn(): Promise<void> {
+  async function turn(now = Date.now()): Promise<void> {
     await leases.reapEnded();
-    await dropEndedIdle();
-    for (const { managed } of decideReap({ instances: leases.table.all(), now: Date.now(), minOf, isLive })) void leases.stop(managed);
-    for (const route of routes.withMin()) await keepMinimum(route);
+    await dropUnused(now);
+    for (const { managed } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(managed);
+    const routesWithMin = routes.withMin();
+    backoff.forgetExcept(new Set(routesWithMin.flatMap((route) => route.targets.map(({ versionId }) => versionId))));
+    for (const route of routesWithMin) await keepMinimum(route, now).catch(onError); // one that cannot be read must not hold up the rest
   }
 
   let timer: NodeJS.Timeout | undefined;
@@ -49,6 +60,8 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   return {
     isLive,
     minOf,
+    /** One look at everything; `run` repeats it. */
+    turn,
     /** After a restart: what runs is taken over, what is broken or of no known version is stopped. */
     async adopt(): Promise<void> {
       const generic = [];

@@ -1,9 +1,13 @@
 // From a version to a running instance of it: take a generic sandbox, place the code, send init.
 import type { SandboxDriver, Instance } from "../sandbox/driver.ts";
 import type { LayerCache } from "../images/layer-cache.ts";
+import { PlatformError } from "../contract/errors.ts";
 import { initInstance } from "./instance-client.ts";
 import type { VersionInfo } from "./version-info.ts";
 import type { WarmPool } from "./warm-pool.ts";
+
+/** So many sandboxes of the pool may turn out to be dead before a start fails. */
+const POOL_TRIES = 3;
 
 export interface Started {
   instance: Instance;
@@ -13,25 +17,40 @@ export interface StarterOptions {
   driver: SandboxDriver;
   pool: WarmPool;
   layers: LayerCache;
-  /** Called when the instance belongs to the version, before the user's code runs: its log lines have an owner from here. */
   onError(error: unknown): void;
 }
 
 export function createStarter({ driver, pool, layers, onError }: StarterOptions) {
-  return async function start(info: VersionInfo): Promise<Started> {
-    const [taken] = await Promise.all([
-      pool.take({ kind: "function", base: info.base, isolation: info.isolation, memoryMib: info.memoryMib, egress: false }),
-      layers.ensure(info.image.tenantId, info.image.layer),
-    ]);
+  /** A sandbox with the code in it. One that died while it waited in the pool costs another try, not the request. */
+  async function loaded(info: VersionInfo, tries: number): Promise<{ instance: Instance; loadMs: number; startMs?: number }> {
+    const { instance: generic, ...start } = await pool.take({
+      kind: "function",
+      base: info.base,
+      isolation: info.isolation,
+      memoryMib: info.memoryMib,
+      egress: false,
+    });
+    const begun = performance.now();
     try {
-      const begun = performance.now();
-      const instance = await driver.load(taken.instance.id, info.image);
-      const loaded = performance.now();
-      await initInstance(instance, info.init);
-      const timing = { loadMs: loaded - begun, initMs: performance.now() - loaded };
-      return { instance, timing: taken.startMs === undefined ? timing : { ...timing, startMs: taken.startMs } };
+      return { instance: await driver.load(generic.id, info.image), loadMs: performance.now() - begun, ...start };
     } catch (error) {
-      driver.stop(taken.instance.id).catch(onError);
+      driver.stop(generic.id).catch(onError);
+      const died = error instanceof PlatformError && error.code === "FUNCTION_CRASHED";
+      if (!died || tries <= 1) throw error;
+      return loaded(info, tries - 1);
+    }
+  }
+
+  return async function start(info: VersionInfo): Promise<Started> {
+    // The layer first: a sandbox must not wait, nor be lost, while a layer is unpacked or turns out not to be there.
+    await layers.ensure(info.image.tenantId, info.image.layer);
+    const { instance, ...timing } = await loaded(info, POOL_TRIES);
+    const begun = performance.now();
+    try {
+      await initInstance(instance, info.init);
+      return { instance, timing: { ...timing, initMs: performance.now() - begun } };
+    } catch (error) {
+      driver.stop(instance.id).catch(onError);
       throw error;
     }
   };

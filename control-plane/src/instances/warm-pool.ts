@@ -96,6 +96,7 @@ export function createWarmPool(options: PoolOptions) {
       const instance = await start(key);
       return { instance, startMs: performance.now() - begun };
     },
+    holds: (id: string): boolean => [...idle.values()].some((list) => list.some((instance) => instance.id === id)),
     /** Forgets a sandbox that ended while it waited. */
     drop(id: string): boolean {
       for (const list of idle.values()) {

@@ -1,0 +1,103 @@
+// Pool, leases and reconciler over the memory driver, with versions that are modules on disk; for tests.
+import { randomBytes, randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import type { Change, Route } from "../../contract/internal.ts";
+import { PlatformError } from "../../contract/errors.ts";
+import { createLayerCache } from "../../images/layer-cache.ts";
+import { createLayoutStore } from "../../images/layout-store.ts";
+import { createMemoryDriver, createMemoryWorld, type MemoryDriver } from "../../sandbox/memory/driver.ts";
+import { openModule } from "../../sandbox/memory/open-module.ts";
+import { initFor } from "../../sandbox/testing/ask.ts";
+import { placeLayer } from "../../sandbox/testing/layers.ts";
+import { createLeaseManager, type InstanceFailure } from "../lease-manager.ts";
+import { createReconciler } from "../reconciler.ts";
+import { createStarter } from "../starter.ts";
+import type { VersionInfo } from "../version-info.ts";
+import { createWarmPool, keyName, type PoolKey } from "../warm-pool.ts";
+
+type Emitted = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
+export const ECHO = `export default (request, response) => response.end(process.pid + " " + import.meta.url);`;
+
+export async function createInstancesHost(poolSize = 1) {
+  const folder = await mkdtemp(path.join(tmpdir(), "fn-in-"));
+  const layersDir = path.join(folder, "layers");
+  const base = `sha256:${randomBytes(32).toString("hex")}`;
+  const key: PoolKey = { kind: "function", base, isolation: "gvisor", memoryMib: 128, egress: false };
+  const options = { world: createMemoryWorld(), socketsDir: path.join(folder, "s"), layersDir, bases: new Set([base]), open: openModule };
+  const driver = await createMemoryDriver(options);
+  const known = new Map<string, VersionInfo>();
+  const routes = new Map<string, Route>();
+  const errors: unknown[] = [];
+
+  /** The part that ends with a control plane; the driver's world goes on. */
+  function controlPlane(epoch: number, over: MemoryDriver = driver) {
+    const onError = (error: unknown) => void errors.push(error);
+    const emitted: Emitted[] = [];
+    const failures: InstanceFailure[] = [];
+    const sizes = new Map([[keyName(key), { key, size: poolSize }]]);
+    const pool = createWarmPool({ driver: over, epoch, sizes, prepareEgress: async () => undefined, onError });
+    const layers = createLayerCache(layersDir, createLayoutStore(path.join(folder, "images")));
+    const versions = {
+      get: (_functionId: string, versionId: string) => {
+        const info = known.get(versionId);
+        return info === undefined ? Promise.reject(new PlatformError("NOT_FOUND", "There is no such version.")) : Promise.resolve(info);
+      },
+      forgetFunction: () => undefined,
+    };
+    const leases = createLeaseManager({
+      epoch,
+      versions,
+      start: createStarter({ driver: over, pool, layers, onError }),
+      stopInstance: (id) => over.stop(id),
+      listInstances: () => over.list(),
+      emit: (change) => void emitted.push(change as Emitted),
+      onFailure: (failure) => void failures.push(failure),
+      onError,
+    });
+    const feed = { get: (id: string) => routes.get(id), withMin: () => [...routes.values()].filter((route) => route.min > 0) };
+    const reconciler = createReconciler({ leases, driver: over, pool, versions, routes: feed, onError });
+    return { pool, leases, reconciler, emitted, failures };
+  }
+
+  return {
+    driver,
+    key,
+    errors,
+    routes,
+    controlPlane,
+    /** A ready version of a new function, and what a gateway sends to get an instance of it. */
+    async version(settings: Partial<Pick<VersionInfo, "max" | "min" | "concurrency" | "memoryMib" | "idleTimeoutMs">> = {}, module = ECHO) {
+      const image = await placeLayer(layersDir, randomUUID(), { "index.mjs": module });
+      const info: VersionInfo = {
+        image,
+        base,
+        isolation: "gvisor",
+        memoryMib: 128,
+        concurrency: 10,
+        min: 0,
+        max: 5,
+        idleTimeoutMs: 60_000,
+        init: initFor(image),
+        ...settings,
+      };
+      known.set(image.versionId, info);
+      const { functionId, versionId } = image;
+      return { info, ask: (holder: string, waitMs = 0) => ({ holder, functionId, versionId, waitMs }) };
+    },
+    forget: ({ image }: VersionInfo) => void known.delete(image.versionId),
+    /** Makes a version what its function serves. */
+    serve({ image, min, max, concurrency, idleTimeoutMs }: VersionInfo): void {
+      const { tenantId, functionId, versionId, version } = image;
+      const target = { versionId, version, weight: 100 };
+      const names = { tenant: "acme", function: "probe", access: "private" as const, isolation: "gvisor" as const, timeoutMs: 1000 };
+      routes.set(functionId, { ...names, tenantId, functionId, targets: [target], idleTimeoutMs, concurrency, min, max });
+    },
+    async close(): Promise<void> {
+      for (const { id } of await driver.list()) await driver.stop(id);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+export type InstancesHost = Awaited<ReturnType<typeof createInstancesHost>>;
