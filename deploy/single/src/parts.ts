@@ -28,6 +28,9 @@ export function sockets(folders: Folders) {
   };
 }
 
+/** Folder of the instances' cgroups, the same in every hierarchy. */
+export const cgroupParent = (mark: string): string => `/fnctl-${mark}`;
+
 export function createParts({ settings, folders, users, node, runsc, registries, caBundle }: PartsInput) {
   const socket = sockets(folders);
   const common = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8", NODE_ENV: "production" };
@@ -51,7 +54,7 @@ export function createParts({ settings, folders, users, node, runsc, registries,
       FNCTL_CONTROL_UID: String(users.ids.control.uid),
       FNCTL_DATA_GID: String(users.dataGid),
       FNCTL_LOG_GID: String(users.ids.logs.gid),
-      FNCTL_CGROUP_PARENT: `/fnctl-${settings.mark}`,
+      FNCTL_CGROUP_PARENT: cgroupParent(settings.mark),
     }),
     collector: service("log-collector", "logs", {
       FNCTL_LOG_SOCKET: socket.collector,

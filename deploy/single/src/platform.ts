@@ -8,6 +8,7 @@ import { migrate } from "@fnctl/migrations/migrate";
 import { prepareBases } from "./bases.ts";
 import { bundleCli, bundleServices } from "./bundle.ts";
 import { prepareFolders } from "./folders.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { createParts, sockets } from "./parts.ts";
 import { initPostgres, installPostgres, postgresArgs, prepareEmbedded, prepareOutside } from "./postgres.ts";
 import { createSupervisor, type Supervisor } from "./processes.ts";
@@ -58,7 +59,10 @@ async function copyCaBundle(settings: Settings, folder: string): Promise<string 
 /** Starts every part; when one does not come up, those that did are ended again. */
 export async function startPlatform(prepared: Prepared, progress: Progress, onNote: (line: string) => void) {
   const supervisor = createSupervisor(onNote);
-  const stop = () => stopParts(supervisor, sockets(prepared.folders).driver, onNote);
+  const stop = async () => {
+    await stopParts(supervisor, sockets(prepared.folders).driver, onNote);
+    await removeLeftovers(prepared.settings).catch((error: unknown) => onNote(String(error)));
+  };
   try {
     await startParts(prepared, progress, supervisor);
   } catch (error) {
