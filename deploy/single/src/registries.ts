@@ -12,7 +12,8 @@ export interface Registries {
   /** Addresses of those hosts as this machine resolves them, as CIDR: a mirror on a private address is the operator's choice. */
   addresses: string[];
 }
-const FETCH_MS = 10_000;
+/** The first start may wait for the network; a later one has the last answer to go on with. */
+const FETCH_MS = { first: 10_000, later: 2_000 };
 
 const withoutSecrets = (text: string): string => {
   const url = new URL(text);
@@ -36,17 +37,17 @@ async function pypiIndex(): Promise<string> {
   return withoutSecrets(found.trim());
 }
 
-async function npmFileHosts(index: string): Promise<URL[]> {
-  const answer = await fetch(new URL("npm/latest", index.endsWith("/") ? index : `${index}/`), { signal: AbortSignal.timeout(FETCH_MS) });
+async function npmFileHosts(index: string, timeoutMs: number): Promise<URL[]> {
+  const answer = await fetch(new URL("npm/latest", index.endsWith("/") ? index : `${index}/`), { signal: AbortSignal.timeout(timeoutMs) });
   const { dist } = (await answer.json()) as { dist: { tarball: string } };
   return [new URL(index), new URL(dist.tarball)];
 }
 
 /** PEP 691 where the index speaks it, else the links of the HTML page (PEP 503). */
-async function pypiFileHosts(index: string): Promise<URL[]> {
+async function pypiFileHosts(index: string, timeoutMs: number): Promise<URL[]> {
   const answer = await fetch(`${index.replace(/\/$/, "")}/pip/`, {
     headers: { accept: "application/vnd.pypi.simple.v1+json, text/html;q=0.5" },
-    signal: AbortSignal.timeout(FETCH_MS),
+    signal: AbortSignal.timeout(timeoutMs),
   });
   const text = await answer.text();
   const links = (answer.headers.get("content-type") ?? "").includes("json")
@@ -57,9 +58,9 @@ async function pypiFileHosts(index: string): Promise<URL[]> {
 
 const portOf = (url: URL): number => (url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port));
 
-async function discover(): Promise<Registries> {
-  const [npmRegistry, pypi] = [await npmIndex(), await pypiIndex()];
-  const urls = [...(await npmFileHosts(npmRegistry)), ...(await pypiFileHosts(pypi))];
+async function discover(timeoutMs: number): Promise<Registries> {
+  const [npmRegistry, pypi] = await Promise.all([npmIndex(), pypiIndex()]);
+  const urls = (await Promise.all([npmFileHosts(npmRegistry, timeoutMs), pypiFileHosts(pypi, timeoutMs)])).flat();
   const hosts = new Map<string, Set<number>>();
   for (const url of urls) hosts.set(url.hostname, (hosts.get(url.hostname) ?? new Set()).add(portOf(url)));
   const found = await Promise.all([...hosts.keys()].map((host) => lookup(host, { all: true }).catch(() => [])));
@@ -70,12 +71,13 @@ async function discover(): Promise<Registries> {
 /** Asks anew at each start; without a network the last answer serves, and without that builds with dependencies fail and say why. */
 export async function findRegistries(stateDir: string, say: (detail: string) => void): Promise<Registries> {
   const file = path.join(stateDir, "registries.json");
+  const last = await readFile(file, "utf8").catch(() => undefined);
   try {
-    const found = await discover();
+    const found = await discover(last === undefined ? FETCH_MS.first : FETCH_MS.later);
     await writeFile(file, JSON.stringify(found));
     return found;
   } catch (error) {
     say(`the package registries do not answer (${(error as Error).message.split("\n")[0]}); using what was known before`);
-    return JSON.parse(await readFile(file, "utf8").catch(() => '{"hosts":[],"addresses":[]}')) as Registries;
+    return JSON.parse(last ?? '{"hosts":[],"addresses":[]}') as Registries;
   }
 }
