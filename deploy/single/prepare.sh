@@ -12,8 +12,9 @@ debian_packages() {
   fi
   say "installing Debian packages: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get install -y --no-install-recommends "${missing[@]}" > /dev/null 2>&1 < /dev/null ||
-    { apt-get update > /dev/null && apt-get install -y --no-install-recommends "${missing[@]}" > /dev/null < /dev/null; }
+  # Quietly first: on a fresh machine the lists are missing. The second time its errors are shown.
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null 2>&1 < /dev/null ||
+    { apt-get update -qq > /dev/null && apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null < /dev/null; }
 }
 
 prepare_node() {

