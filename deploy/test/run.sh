@@ -19,8 +19,8 @@ check() {
 suite() {
   "$FNCTL_NODE" node_modules/vitest/vitest.mjs run --project "$1" --reporter=default --reporter=json --outputFile.json="$results/$1.json" || status=1
 }
-# Foreign tools that judge our images; a machine that cannot have them skips those tests and says so.
-prepare_host() { debian_packages skopeo skopeo umoci umoci || true; "$FNCTL_NODE" deploy/test/src/prepare-host.ts || status=1; }
+# Foreign tools that judge our images, and a browser that judges our pages; a machine that cannot have them skips those tests and says so.
+prepare_host() { debian_packages skopeo skopeo umoci umoci || true; debian_packages chromium chromium || true; "$FNCTL_NODE" deploy/test/src/prepare-host.ts || status=1; }
 
 case ${1:-unit} in
   check) check ;;

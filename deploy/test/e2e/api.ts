@@ -8,10 +8,12 @@ import { inject } from "vitest";
 
 const platform = inject("platform");
 
-export function token(): string {
-  const file = parse(readFileSync(platform.config, "utf8")) as { current: string; contexts: Record<string, { token: string }> };
+/** The token of the current context in a CLI's file. */
+export function tokenIn(config: string): string {
+  const file = parse(readFileSync(config, "utf8")) as { current: string; contexts: Record<string, { token: string }> };
   return file.contexts[file.current]!.token;
 }
+export const token = (): string => tokenIn(platform.config);
 
 export async function api(
   method: string,
