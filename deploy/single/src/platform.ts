@@ -7,6 +7,7 @@ import { createDriverClient } from "@fnctl/control-plane/sandbox/rpc";
 import { migrate } from "@fnctl/migrations/migrate";
 import { prepareBases } from "./bases.ts";
 import { bundleCli, bundleServices } from "./bundle.ts";
+import { waitForSandbox } from "./first-sandbox.ts";
 import { prepareFolders } from "./folders.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { createParts, sockets } from "./parts.ts";
@@ -122,5 +123,6 @@ async function startParts(prepared: Prepared, progress: Progress, supervisor: Su
     await waitForSocket(socket.control);
     await waitForHealth(socket.gatewayAdmin); // ready: it holds the route table
   });
+  await progress.step("first sandbox", () => waitForSandbox(socket.control, folders.secret, parts.driver.logFile));
 }
 export type Platform = Awaited<ReturnType<typeof startPlatform>>;
