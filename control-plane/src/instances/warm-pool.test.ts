@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { newInstanceId } from "../ids/uuid7.ts";
 import { createInstancesHost, type InstancesHost } from "./testing/instances-host.ts";
-import { createWarmPool, keyName } from "./warm-pool.ts";
+import { keyName } from "./pool-key.ts";
+import { createWarmPool } from "./warm-pool.ts";
 
 const SIZE = 2;
 let host: InstancesHost;
@@ -58,9 +59,9 @@ describe("the warm pool", () => {
     let broken = true;
     const driver = { ...host.driver, start: (spec: never) => (broken ? Promise.reject(new Error("no room")) : host.driver.start(spec)) };
     const errors: unknown[] = [];
-    const sizes = new Map([[keyName(host.key), { key: host.key, size: 1 }]]);
+    const targets = { fixed: [{ key: host.key, size: 1 }], demandSize: 0, demandMs: 0, demandKinds: 0 };
     const onError = (error: unknown) => void errors.push(error);
-    const pool = createWarmPool({ driver, epoch: 1, sizes, prepareEgress: async () => undefined, onError });
+    const pool = createWarmPool({ driver, epoch: 1, targets, prepareEgress: async () => undefined, onError });
     pool.adopt([]);
     await expect.poll(() => errors.length, soon).toBe(1);
     broken = false;
@@ -77,6 +78,22 @@ describe("the warm pool", () => {
     plane.pool.adopt([...found, other]);
     expect(waiting()).toBe(SIZE);
     await expect.poll(async () => (await host.driver.list()).map(({ id }) => id), soon).toEqual(found.slice(0, SIZE).map(({ id }) => id));
+  });
+
+  test("holds other kinds while they are asked for, no more of them than it may, and lets them go", async () => {
+    const demandMs = 1_500;
+    const targets = { fixed: [], demandSize: 1, demandMs, demandKinds: 2 };
+    const onError = (error: unknown) => expect.fail(String(error));
+    const pool = createWarmPool({ driver: host.driver, epoch: 1, targets, prepareEgress: async () => undefined, onError });
+    const held = () => Object.entries(pool.counts()).filter(([, count]) => count > 0).map(([name]) => name); // prettier-ignore
+    const keys = ([128, 256, 512] as const).map((memoryMib) => ({ ...host.key, memoryMib }));
+    for (const key of keys) expect((await pool.take(key)).startMs).toBeGreaterThan(0);
+    const lastTwo = keys.slice(1).map((key) => keyName(key));
+    await expect.poll(held, soon).toEqual(lastTwo);
+    expect((await pool.take(keys[2]!)).startMs).toBeUndefined(); // ready this time
+    await expect.poll(held, { timeout: 4 * demandMs, interval: 20 }).toEqual([]);
+    await expect.poll(async () => (await host.driver.list()).length, soon).toBe(4); // those that were given out
+    await pool.close(true);
   });
 
   test("starts no more once it is closed", async () => {

@@ -1,19 +1,19 @@
 // Pre-started generic sandboxes. A wrapper around a driver: it holds only sandboxes that never saw a tenant, gives each out once,
 // and starts the next in the background.
-import type { SandboxDriver, SandboxSpec, Instance } from "../sandbox/driver.ts";
+import type { SandboxDriver, Instance } from "../sandbox/driver.ts";
 import { newInstanceId } from "../ids/uuid7.ts";
+import { keyName, type PoolKey } from "./pool-key.ts";
+import { createPoolTargets, type PoolTargetsOptions } from "./pool-targets.ts";
 
-export type PoolKey = Pick<SandboxSpec, "kind" | "base" | "isolation" | "memoryMib" | "egress">;
 export interface PoolOptions {
   driver: SandboxDriver;
   epoch: number;
-  /** How many to keep, per key. */
-  sizes: ReadonlyMap<string, { key: PoolKey; size: number }>;
+  /** What it should hold. */
+  targets: Omit<PoolTargetsOptions, "onExpired">;
   /** Called before a start that has a way out, so that its socket is there to be mounted. */
   prepareEgress(id: string): Promise<void>;
   onError(error: unknown): void;
 }
-export const keyName = (key: PoolKey): string => `${key.kind}/${key.base}/${key.isolation}/${key.memoryMib}/${key.egress}`;
 
 /** Refilling waits this long after a sandbox was taken: the request that took it needs the processor now. */
 const REFILL_DELAY_MS = 150;
@@ -29,6 +29,7 @@ export interface Taken {
 
 export function createWarmPool(options: PoolOptions) {
   const { driver } = options;
+  const targets = createPoolTargets({ ...options.targets, onExpired: () => schedule(0) });
   const idle = new Map<string, Instance[]>();
   let starting = 0;
   let stopped = false;
@@ -51,9 +52,12 @@ export function createWarmPool(options: PoolOptions) {
   }
 
   function refill(): void {
-    for (const [name, { key, size }] of options.sizes) {
+    for (const { key, size } of targets.all()) {
+      const name = keyName(key);
       while (!stopped && starting < PARALLEL_STARTS && of(name).length + pending(name) < size) launch(name, key);
     }
+    for (const [name, list] of idle)
+      for (const surplus of list.splice(targets.sizeOf(name))) driver.stop(surplus.id).catch(options.onError);
   }
   const launching = new Map<string, number>();
   const pending = (name: string) => launching.get(name) ?? 0;
@@ -82,7 +86,7 @@ export function createWarmPool(options: PoolOptions) {
     adopt(instances: readonly Instance[]): void {
       for (const instance of instances) {
         const list = of(keyName(instance));
-        if (options.sizes.has(keyName(instance)) && list.length < (options.sizes.get(keyName(instance))?.size ?? 0)) list.push(instance);
+        if (list.length < targets.sizeOf(keyName(instance))) list.push(instance);
         else void driver.stop(instance.id).catch(options.onError);
       }
       schedule(0);
@@ -90,6 +94,7 @@ export function createWarmPool(options: PoolOptions) {
     /** A generic sandbox, from the pool or fresh; from now on the caller's to stop. */
     async take(key: PoolKey): Promise<Taken> {
       const ready = of(keyName(key)).shift();
+      targets.note(key);
       schedule(REFILL_DELAY_MS);
       if (ready !== undefined) return { instance: ready };
       const begun = performance.now();
@@ -113,12 +118,13 @@ export function createWarmPool(options: PoolOptions) {
     /** Resolves when the pool holds what it should, or after `timeoutMs`. */
     async whenFull(timeoutMs: number): Promise<void> {
       const end = Date.now() + timeoutMs;
-      const full = () => [...options.sizes].every(([name, { size }]) => of(name).length >= size);
+      const full = () => targets.all().every(({ key, size }) => of(keyName(key)).length >= size);
       while (!full() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
     },
     /** Starts no more; with `stopIdle` ends what waits. */
     async close(stopIdle: boolean): Promise<void> {
       stopped = true;
+      targets.close();
       clearTimeout(timer);
       await Promise.all(inFlight);
       if (stopIdle) await Promise.all([...idle.values()].flat().map((instance) => driver.stop(instance.id)));

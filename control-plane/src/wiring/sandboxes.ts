@@ -7,7 +7,8 @@ import { createLeaseManager, type InstanceFailure } from "../instances/lease-man
 import { createReconciler } from "../instances/reconciler.ts";
 import { createStarter } from "../instances/starter.ts";
 import { createVersionInfo } from "../instances/version-info.ts";
-import { createWarmPool, keyName, type PoolKey } from "../instances/warm-pool.ts";
+import type { Target } from "../instances/pool-targets.ts";
+import { createWarmPool } from "../instances/warm-pool.ts";
 import { createEgressClient } from "../internal/egress-client.ts";
 import { createCollectorClient } from "../logs/collector-client.ts";
 import { BUILDER_MEMORY_MIB } from "../builds/worker.ts";
@@ -15,8 +16,9 @@ import { createDriverClient } from "../sandbox/rpc.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 import type { Data } from "./data.ts";
 
-/** Function memory that the warm pool holds ready; other sizes start on demand. */
+/** The default memory of a function, which the pool holds from the start; other sizes join it when they are asked for. */
 const POOLED_MEMORY_MIB = 256;
+const ON_DEMAND = { demandSize: 1, demandMs: 10 * 60_000, demandKinds: 6 };
 /** What one build may move over the network. */
 export const BUILD_EGRESS = { maxBytes: 2 * 1024 ** 3, maxConnections: 64 };
 const FAILURE_DETAIL = 4000;
@@ -37,7 +39,9 @@ export async function wireSandboxes({ settings, secret, data, feed, onError }: S
   const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
   const prepareEgress = (id: string) => egress.put(id, { tenantId: null, label: "builder, not yet given out", allow, ...BUILD_EGRESS });
   const bases = await readBases(data.images);
-  const pool = createWarmPool({ driver, epoch, sizes: poolSizes(bases, settings.FNCTL_POOL_SIZE), prepareEgress, onError });
+  const perRuntime = settings.FNCTL_POOL_SIZE;
+  const targets = { fixed: pooled(bases, perRuntime), ...ON_DEMAND, ...(perRuntime === 0 ? { demandSize: 0 } : {}) };
+  const pool = createWarmPool({ driver, epoch, targets, prepareEgress, onError });
   const versions = createVersionInfo(data.system);
   const start = createStarter({ driver, pool, layers: data.layers, onError });
 
@@ -75,12 +79,12 @@ async function readBases(images: ImageStore): Promise<Bases> {
 }
 
 /** So many of each runtime, and one builder: the next deploy does not wait for its start. */
-function poolSizes(bases: Bases, perRuntime: number): Map<string, { key: PoolKey; size: number }> {
+function pooled(bases: Bases, perRuntime: number): Target[] {
   const common = { isolation: "gvisor", egress: false, memoryMib: POOLED_MEMORY_MIB } as const;
-  const keys: { key: PoolKey; size: number }[] = Object.values(bases.runtimes).map((base) => ({
-    key: { ...common, kind: "function", base },
+  const functions = Object.values(bases.runtimes).map((base) => ({
+    key: { ...common, kind: "function" as const, base },
     size: perRuntime,
   }));
-  keys.push({ key: { kind: "builder", base: bases.builder, isolation: "gvisor", memoryMib: BUILDER_MEMORY_MIB, egress: true }, size: 1 });
-  return new Map(keys.map((entry) => [keyName(entry.key), entry]));
+  const builder = { kind: "builder", base: bases.builder, isolation: "gvisor", memoryMib: BUILDER_MEMORY_MIB, egress: true } as const;
+  return [...functions, { key: builder, size: 1 }];
 }

@@ -15,7 +15,8 @@ import { createLeaseManager, type InstanceFailure } from "../lease-manager.ts";
 import { createReconciler } from "../reconciler.ts";
 import { createStarter } from "../starter.ts";
 import type { VersionInfo } from "../version-info.ts";
-import { createWarmPool, keyName, type PoolKey } from "../warm-pool.ts";
+import type { PoolKey } from "../pool-key.ts";
+import { createWarmPool } from "../warm-pool.ts";
 
 type Emitted = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
 export const ECHO = `export default (request, response) => response.end(process.pid + " " + import.meta.url);`;
@@ -36,8 +37,8 @@ export async function createInstancesHost(poolSize = 1) {
     const onError = (error: unknown) => void errors.push(error);
     const emitted: Emitted[] = [];
     const failures: InstanceFailure[] = [];
-    const sizes = new Map([[keyName(key), { key, size: poolSize }]]);
-    const pool = createWarmPool({ driver: over, epoch, sizes, prepareEgress: async () => undefined, onError });
+    const targets = { fixed: [{ key, size: poolSize }], demandSize: 0, demandMs: 0, demandKinds: 0 };
+    const pool = createWarmPool({ driver: over, epoch, targets, prepareEgress: async () => undefined, onError });
     const layers = createLayerCache(layersDir, createLayoutStore(path.join(folder, "images")));
     const versions = {
       get: (_functionId: string, versionId: string) => {
