@@ -7,6 +7,7 @@ blob.tenant_id uuid not null
 blob.digest text not null
 blob.size bigint not null
 blob.created_at timestamp with time zone not null default now()
+blob.seen_at timestamp with time zone not null default now()
 blob_chunk.tenant_id uuid not null
 blob_chunk.digest text not null
 blob_chunk.index integer not null
@@ -21,6 +22,8 @@ build.problem jsonb
 build.created_at timestamp with time zone not null default now()
 build.started_at timestamp with time zone
 build.ended_at timestamp with time zone
+build.request_id text
+build.takeovers integer not null default 0
 build_event.tenant_id uuid not null
 build_event.build_id uuid not null
 build_event.seq integer not null
@@ -95,6 +98,7 @@ blob_chunk: CHECK ((index >= 0))
 blob_chunk: CHECK ((length(data) <= 1048576))
 blob_chunk: FOREIGN KEY (tenant_id, digest) REFERENCES blob(tenant_id, digest) ON DELETE CASCADE
 blob_chunk: PRIMARY KEY (tenant_id, digest, index)
+build: CHECK ((length(request_id) <= 64))
 build: CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text])))
 build: FOREIGN KEY (tenant_id, version_id) REFERENCES version(tenant_id, id) ON DELETE CASCADE
 build: PRIMARY KEY (tenant_id, id)
@@ -124,7 +128,6 @@ token: PRIMARY KEY (tenant_id, id)
 version: CHECK (((state = 'ready'::text) = (image_digest IS NOT NULL)))
 version: CHECK ((state = ANY (ARRAY['building'::text, 'ready'::text, 'failed'::text])))
 version: FOREIGN KEY (tenant_id, function_id) REFERENCES function(tenant_id, id) ON DELETE CASCADE
-version: FOREIGN KEY (tenant_id, source_digest) REFERENCES blob(tenant_id, digest)
 version: PRIMARY KEY (tenant_id, id)
 version: UNIQUE (tenant_id, function_id, number)
 

@@ -3,6 +3,7 @@ import pino from "pino";
 import { createBuildNews } from "./changes/build-news.ts";
 import { createChangeFeed } from "./changes/feed.ts";
 import { createListener } from "./changes/listener.ts";
+import { createSweep } from "./housekeeping/sweep.ts";
 import { controlPlaneSettings } from "./settings/control-plane-settings.ts";
 import { readSettings } from "./settings/environment.ts";
 import { readSecret } from "./settings/secret.ts";
@@ -42,12 +43,15 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   sandboxes.reconciler.run();
   await building.run();
   const timer = setInterval(resync, RESYNC_MS);
+  const sweep = createSweep({ ...data, tenantIds: data.system.tenantIds, logs: sandboxes.collector, onError });
+  sweep.start();
   const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, onError });
   log.info({ epoch: sandboxes.epoch }, "ready");
 
   const end = async (signal: string): Promise<void> => {
     log.info({ signal }, "stopping");
     clearInterval(timer);
+    await sweep.close();
     listeners.close();
     await sandboxes.reconciler.close();
     await building.close();

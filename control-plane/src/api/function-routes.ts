@@ -62,7 +62,7 @@ export function functionRoutes({ functions, system, endpoint, instances, idempot
           rows,
           limit,
           ({ row }) => row.name,
-          ({ row, live }) => functionResource(row, tenant.slug, live, endpoint),
+          (facts) => functionResource(facts, tenant.slug, endpoint),
         ),
         200,
       );
@@ -80,12 +80,13 @@ export function functionRoutes({ functions, system, endpoint, instances, idempot
     }),
     async (c) => {
       const tenant = await tenantRow(c, "read");
-      const { row, live } = await functions.get(tenant.id, c.req.valid("param").name);
+      const facts = await functions.get(tenant.id, c.req.valid("param").name);
+      const { row, live } = facts;
       const [failure, versions] = await Promise.all([
         functions.lastFailure(tenant.id, row.id),
         live === undefined ? [] : functions.versions(tenant.id, row.name, live.number + 1, 1),
       ]);
-      const resource = functionResource(row, tenant.slug, live, endpoint);
+      const resource = functionResource(facts, tenant.slug, endpoint);
       c.header("etag", resource.etag);
       const running = instances.ofFunction(row.id).map((managed) => ({
         id: managed.instance.id,
@@ -174,7 +175,7 @@ export function functionRoutes({ functions, system, endpoint, instances, idempot
       const input = c.req.valid("json");
       checkDeploy(tenant, name, input.config.isolation);
       const { value } = await idempotency.once(tenant.id, c.req.header("idempotency-key"), { name, input }, async () => {
-        const made = await functions.createVersion(tenant.id, name, input);
+        const made = await functions.createVersion(tenant.id, name, { ...input, requestId: c.get("requestId") });
         enqueueBuild({ tenantId: tenant.id, buildId: made.build.id });
         return { status: 201, value: versionResource(made.version, made.build, false) };
       });
@@ -195,8 +196,7 @@ export function functionRoutes({ functions, system, endpoint, instances, idempot
       const tenant = await tenantRow(c, "deploy");
       const { name } = c.req.valid("param");
       await functions.setLive(tenant.id, name, c.req.valid("json").version, c.req.header("if-match"));
-      const { row, live } = await functions.get(tenant.id, name);
-      return c.json(functionResource(row, tenant.slug, live, endpoint), 200);
+      return c.json(functionResource(await functions.get(tenant.id, name), tenant.slug, endpoint), 200);
     },
   );
   return app;

@@ -5,11 +5,12 @@ import { open, rm } from "node:fs/promises";
 import path from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { and, asc, eq, gt } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, lt, notExists, sql } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
-import { blob, blobChunk } from "../db/schema.ts";
-import type { TenantDatabase } from "../db/tenant-database.ts";
+import { blob, blobChunk, version } from "../db/schema.ts";
+import { removeOlder } from "../housekeeping/remove-older.ts";
+import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
 
 /** One row's worth; the table refuses more. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -31,13 +32,9 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
   }
 
   return {
+    /** Whether the tenant has it; whoever is told so may count on it for the sweep's grace period. */
     async has(tenantId: string, digest: string): Promise<boolean> {
-      const rows = await db.asTenant(tenantId, (tx) =>
-        tx
-          .select({ digest: blob.digest })
-          .from(blob)
-          .where(and(eq(blob.tenantId, tenantId), eq(blob.digest, digest))),
-      );
+      const rows = await db.asTenant(tenantId, (tx) => seen(tx, tenantId, digest));
       return rows.length === 1;
     },
 
@@ -52,7 +49,7 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
           try {
             const { size } = await handle.stat();
             const fresh = await tx.insert(blob).values({ tenantId, digest, size }).onConflictDoNothing().returning();
-            if (fresh.length === 0) return; // stored already
+            if (fresh.length === 0) return await touch(tx, tenantId, digest); // stored already
             for (let index = 0; index * CHUNK_BYTES < size; index++) {
               const data = Buffer.alloc(Math.min(CHUNK_BYTES, size - index * CHUNK_BYTES));
               await handle.read(data, 0, data.length, index * CHUNK_BYTES);
@@ -66,6 +63,27 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
         await rm(file, { force: true });
       }
     },
+
+    /** Removes what no version that is ready or being built comes from, and nobody has seen since `before`. */
+    async sweep(tenantId: string, before: Date): Promise<number> {
+      const wanted = and(
+        eq(version.tenantId, blob.tenantId),
+        eq(version.sourceDigest, blob.digest),
+        inArray(version.state, ["ready", "building"]),
+      );
+      const rows = await db.asTenant(tenantId, (tx) =>
+        tx
+          .delete(blob)
+          .where(
+            and(eq(blob.tenantId, tenantId), lt(blob.seenAt, before), notExists(tx.select({ id: version.id }).from(version).where(wanted))),
+          )
+          .returning({ digest: blob.digest }),
+      );
+      return rows.length;
+    },
+
+    /** Removes uploads that a process left half done. */
+    sweepSpool: (before: number) => removeOlder(spoolFolder, before, (name) => name.startsWith("upload-")),
 
     /** Streams the blob, one row at a time; each row is its own short transaction. */
     read(tenantId: string, digest: string): Readable {
@@ -89,6 +107,18 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
   };
 }
 export type BlobStore = ReturnType<typeof createBlobStore>;
+
+const seen = (tx: TenantTransaction, tenantId: string, digest: string) =>
+  tx
+    .update(blob)
+    .set({ seenAt: sql`now()` })
+    .where(and(eq(blob.tenantId, tenantId), eq(blob.digest, digest)))
+    .returning({ digest: blob.digest });
+
+async function touch(tx: TenantTransaction, tenantId: string, digest: string): Promise<void> {
+  if ((await seen(tx, tenantId, digest)).length === 0)
+    throw new PlatformError("UNAVAILABLE", "The archive was removed while it was being sent.", { hint: "Send it again." });
+}
 
 function tooLarge(): PlatformError {
   return new PlatformError("PAYLOAD_TOO_LARGE", `A source archive has at most ${LIMITS.sourceArchiveBytes / 1024 ** 2} MiB.`, {

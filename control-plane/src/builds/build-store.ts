@@ -29,7 +29,12 @@ export function createBuildStore(db: TenantDatabase) {
       return db.asTenant(job.tenantId, async (tx) => {
         const [row] = await tx
           .update(build)
-          .set({ state: "running", epoch: sql`${build.epoch} + 1`, startedAt: sql`now()` })
+          .set({
+            state: "running",
+            epoch: sql`${build.epoch} + 1`,
+            takeovers: sql`${build.takeovers} + (${build.state} = 'running')::int`,
+            startedAt: sql`coalesce(${build.startedAt}, now())`,
+          })
           .where(and(eq(build.tenantId, job.tenantId), eq(build.id, job.buildId), inArray(build.state, ["queued", "running"])))
           .returning();
         if (row === undefined) return undefined;
@@ -47,9 +52,17 @@ export function createBuildStore(db: TenantDatabase) {
       });
     },
 
-    async append(job: BuildJob, events: readonly BuildEvent[]): Promise<void> {
+    /** Gives a claimed build back, to be taken again later: a part of the platform that it needs is away. */
+    async release(job: BuildJob, epoch: number): Promise<void> {
+      await db.asTenant(job.tenantId, (tx) => tx.update(build).set({ state: "queued" }).where(own(job, epoch)));
+    },
+
+    /** Adds to the event stream, while the build is this worker's: two writers would number their events alike. */
+    async append(job: BuildJob, epoch: number, events: readonly BuildEvent[]): Promise<void> {
       if (events.length === 0) return;
       await db.asTenant(job.tenantId, async (tx) => {
+        const holders = await tx.select({ id: build.id }).from(build).where(own(job, epoch)).for("share");
+        if (holders.length === 0) return;
         await tx
           .insert(buildEvent)
           .values(events.map((event) => ({ ...job, seq: event.seq, event })))

@@ -6,7 +6,15 @@ import type { BuildJob, BuildStore } from "./build-store.ts";
 const FLUSH_MS = 80;
 type Body = BuildEvent extends infer E ? (E extends { seq: number; at: string } ? Omit<E, "seq" | "at"> : never) : never;
 
-export function createEventLog(store: BuildStore, job: BuildJob, firstSeq: number, onError: (error: unknown) => void) {
+export interface EventLogInput {
+  store: BuildStore;
+  job: BuildJob;
+  epoch: number;
+  firstSeq: number;
+  onError(error: unknown): void;
+}
+
+export function createEventLog({ store, job, epoch, firstSeq, onError }: EventLogInput) {
   let seq = firstSeq;
   let bytes = 0;
   let batch: BuildEvent[] = [];
@@ -21,7 +29,7 @@ export function createEventLog(store: BuildStore, job: BuildJob, firstSeq: numbe
     timer = undefined;
     const events = batch;
     batch = [];
-    writing = writing.then(() => store.append(job, events)).catch(onError);
+    writing = writing.then(() => store.append(job, epoch, events)).catch(onError);
     return writing;
   }
   function add(body: Body): void {

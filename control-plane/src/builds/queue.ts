@@ -43,6 +43,18 @@ export async function createBuildQueue(options: BuildQueueOptions) {
     async enqueue(job: QueuedBuild): Promise<void> {
       await boss.send(BUILD_QUEUE, job, { singletonKey: job.buildId });
     },
+    /**
+     * For the only owner, at its start: whoever held these builds is gone, so nobody waits for the heartbeats to be missed. Should the
+     * old worker live after all, the row's epoch keeps it from ending the build.
+     */
+    async takeOver(builds: readonly QueuedBuild[]): Promise<void> {
+      for (const job of builds) {
+        const held = await boss.findJobs(BUILD_QUEUE, { key: job.buildId });
+        const ids = held.filter(({ state }) => state === "active" || state === "retry").map(({ id }) => id);
+        if (ids.length > 0) await boss.deleteJob(BUILD_QUEUE, ids);
+        await boss.send(BUILD_QUEUE, job, { singletonKey: job.buildId });
+      }
+    },
     async run(): Promise<void> {
       await boss.work(
         BUILD_QUEUE,

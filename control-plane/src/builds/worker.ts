@@ -10,6 +10,7 @@ import type { LeaseManager } from "../instances/lease-manager.ts";
 import type { VersionInfoCache } from "../instances/version-info.ts";
 import type { WarmPool } from "../instances/warm-pool.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
+import { imageReference } from "../functions/function-store.ts";
 import { decideIsolation } from "../functions/isolation.ts";
 import { createBuilderClient } from "./builder-client.ts";
 import type { BuildJob, BuildStore } from "./build-store.ts";
@@ -39,8 +40,12 @@ export interface WorkerOptions {
   labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
   /** The builder is gone: its way out is closed. */
   releaseEgress(instance: string): Promise<void>;
-  onError(error: unknown): void;
+  onError(error: unknown, requestId?: string): void;
 }
+/** A build that was found without its worker so often is what ended them. */
+export const MOST_TAKEOVERS = 5;
+/** A build waits this long for a part of the platform to come back. */
+export const MOST_WAIT_MS = 60 * 60_000;
 type Claimed = NonNullable<Awaited<ReturnType<BuildStore["claim"]>>>;
 
 export function createBuildWorker(options: WorkerOptions) {
@@ -94,7 +99,7 @@ export function createBuildWorker(options: WorkerOptions) {
       "org.opencontainers.image.base.digest": base.digest,
     };
     const image = versionImage(base, built.layer, labels);
-    await images.putImage(tenant.id, `${fn.name}-v${version.number}`, image);
+    await images.putImage(tenant.id, imageReference(fn.name, version.number), image);
     const won = await builds.publish(job, claimed.build.epoch, version.id, {
       imageDigest: image.manifest.descriptor.digest,
       imageBytes: [...base.manifest.layers, built.layer].reduce((sum, layer) => sum + layer.size, 0),
@@ -113,9 +118,28 @@ export function createBuildWorker(options: WorkerOptions) {
   }
 
   async function steps(claimed: Claimed, job: BuildJob, log: EventLog): Promise<void> {
-    const built = await log.phase("build", () => runBuilder(claimed, log));
-    await log.phase("publish", () => publish(claimed, job, built));
+    if (claimed.build.takeovers > MOST_TAKEOVERS)
+      throw new PlatformError("BUILD_FAILED", `The build was begun ${claimed.build.takeovers + 1} times and never came to an end.`, {
+        hint: "Deploy again; if it happens again, tell the platform's operator the request id.",
+      });
+    // An image that an earlier worker recorded stays: a version never changes what it is.
+    if (claimed.version.state !== "ready") {
+      const built = await log.phase("build", () => runBuilder(claimed, log));
+      await log.phase("publish", () => publish(claimed, job, built));
+    }
     await log.phase("rollout", () => trial(claimed));
+  }
+
+  /** Something that the build needs is away, and it may still wait for it. */
+  const mayWait = (claimed: Claimed, error: unknown) =>
+    error instanceof PlatformError && error.code === "UNAVAILABLE" && Date.now() - claimed.build.createdAt.getTime() < MOST_WAIT_MS;
+
+  async function fail(claimed: Claimed, job: BuildJob, log: EventLog, error: unknown): Promise<void> {
+    const requestId = claimed.build.requestId ?? job.buildId;
+    if (!(error instanceof PlatformError) || error.fault === "system") options.onError(error, requestId);
+    const problem = toProblem(error, requestId);
+    await log.flush();
+    await builds.finish(job, claimed.build.epoch, { problem }, log.stamp({ type: "end", state: "failed", problem }));
   }
 
   return {
@@ -123,22 +147,19 @@ export function createBuildWorker(options: WorkerOptions) {
     async run(job: BuildJob): Promise<void> {
       const claimed = await builds.claim(job);
       if (claimed === undefined) return;
-      const log = createEventLog(builds, job, claimed.nextSeq, options.onError);
       const { epoch } = claimed.build;
+      const log = createEventLog({ store: builds, job, epoch, firstSeq: claimed.nextSeq, onError: options.onError });
       try {
         await steps(claimed, job, log);
         await log.flush();
         const promote = { functionId: claimed.fn.id, versionId: claimed.version.id };
         await builds.finish(job, epoch, { promote }, log.stamp({ type: "end", state: "succeeded" }));
       } catch (error) {
-        if (error instanceof PlatformError && error.code === "UNAVAILABLE") {
-          options.onError(error);
-          throw error;
-        } // a part of the platform is away: again later
-        if (!(error instanceof PlatformError)) options.onError(error);
-        const problem = toProblem(error);
+        if (!mayWait(claimed, error)) return fail(claimed, job, log, error);
+        options.onError(error, claimed.build.requestId ?? job.buildId);
         await log.flush();
-        await builds.finish(job, epoch, { problem }, log.stamp({ type: "end", state: "failed", problem }));
+        await builds.release(job, epoch);
+        throw error;
       }
     },
   };

@@ -95,6 +95,11 @@ export const functionSchema = z
     pathUrl: z.string(),
     access: z.enum(["private", "public"]),
     liveVersion: z.int().nullable(),
+    /**
+     * `live`: a version serves. Without one: `building` while the newest version is being built, `build-failed` when its build failed, and
+     * `not-live` when it is ready but was not promoted.
+     */
+    state: z.enum(["live", "building", "build-failed", "not-live"]).optional(),
     /** Changes with every change of the function; sent as ETag too. */
     etag: z.string(),
   })

@@ -62,6 +62,7 @@ export const blob = fnctl.table(
     digest: text("digest").notNull(),
     size: bigint("size", { mode: "number" }).notNull(),
     createdAt: time("created_at").notNull().defaultNow(),
+    seenAt: time("seen_at").notNull().defaultNow(),
   },
   (table) => [primaryKey({ columns: [table.tenantId, table.digest] })],
 );
@@ -115,6 +116,8 @@ export const build = fnctl.table(
     versionId: uuid("version_id").notNull(),
     state: text("state").$type<"queued" | "running" | "succeeded" | "failed">().notNull().default("queued"),
     epoch: integer("epoch").notNull().default(0),
+    takeovers: integer("takeovers").notNull().default(0),
+    requestId: text("request_id"),
     promote: boolean("promote").notNull(),
     problem: jsonb("problem").$type<Problem>(),
     createdAt: time("created_at").notNull().defaultNow(),

@@ -49,6 +49,7 @@ export function createSystemDatabase(pool: pg.Pool) {
     createOperatorToken: (row: typeof operatorToken.$inferInsert) => db.insert(operatorToken).values(row),
     tenantBySlug: async (slug: string) => (await db.select().from(tenant).where(eq(tenant.slug, slug)))[0],
     tenantById: async (id: string) => (await db.select().from(tenant).where(eq(tenant.id, id)))[0],
+    tenantIds: async () => (await db.select({ id: tenant.id }).from(tenant)).map(({ id }) => id),
     /** Functions with a live version, for the route table. */
     liveFunctions: () => liveRows(),
     liveFunction: async (functionId: string) => (await liveRows().where(eq(fn.id, functionId)))[0],

@@ -1,26 +1,35 @@
 // Functions, versions and the live alias: the queries of the management API, always as one tenant.
-import { and, asc, count, desc, eq, gt, lt, sql } from "drizzle-orm";
+import { and, asc, count, desc, eq, gt, inArray, lt, sql } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import type { FunctionConfig } from "../contract/config.ts";
 import { alias, blob, build, fn, instanceFailure, version } from "../db/schema.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
 import { newId } from "../ids/uuid7.ts";
 import { notify } from "./notify.ts";
-import type { BuildRow, FunctionRow, VersionRow } from "./resources.ts";
+import type { BuildRow, FunctionFacts, FunctionRow, VersionRow } from "./resources.ts";
 
 /** Most functions of one tenant; an own number until quotas exist. */
 export const FUNCTIONS_PER_TENANT = 1000;
 const missing = (what: string) => new PlatformError("NOT_FOUND", `There is no ${what}.`);
 
-export interface FunctionWithLive {
-  row: FunctionRow;
-  live: VersionRow | undefined;
+const newestState = sql<VersionRow["state"] | null>`(SELECT v.state FROM ${version} v
+  WHERE v.tenant_id = ${fn.tenantId} AND v.function_id = ${fn.id} ORDER BY v.number DESC LIMIT 1)`;
+
+/** What a version's image is called in its tenant's repository. */
+export const imageReference = (functionName: string, number: number): string => `${functionName}-v${number}`;
+
+export interface NewVersion {
+  sourceDigest: string;
+  config: FunctionConfig;
+  promote: boolean;
+  /** Of the deploy; the build's problem will carry it. */
+  requestId?: string;
 }
 
 export function createFunctionStore(db: TenantDatabase) {
   const selectWithLive = (tx: TenantTransaction, tenantId: string) =>
     tx
-      .select({ row: fn, live: version })
+      .select({ row: fn, live: version, newest: newestState })
       .from(fn)
       .leftJoin(alias, and(eq(alias.tenantId, fn.tenantId), eq(alias.functionId, fn.id)))
       .leftJoin(version, and(eq(version.tenantId, fn.tenantId), eq(version.id, alias.versionId)))
@@ -52,22 +61,22 @@ export function createFunctionStore(db: TenantDatabase) {
   }
 
   return {
-    async list(tenantId: string, after: string | undefined, limit: number): Promise<FunctionWithLive[]> {
+    async list(tenantId: string, after: string | undefined, limit: number): Promise<FunctionFacts[]> {
       const rows = await db.asTenant(tenantId, (tx) =>
         selectWithLive(tx, tenantId)
           .where(and(eq(fn.tenantId, tenantId), after === undefined ? undefined : gt(fn.name, after)))
           .orderBy(asc(fn.name))
           .limit(limit),
       );
-      return rows.map(({ row, live }) => ({ row, live: live ?? undefined }));
+      return rows.map(present);
     },
 
-    async get(tenantId: string, name: string): Promise<FunctionWithLive> {
+    async get(tenantId: string, name: string): Promise<FunctionFacts> {
       const [found] = await db.asTenant(tenantId, (tx) =>
         selectWithLive(tx, tenantId).where(and(eq(fn.tenantId, tenantId), eq(fn.name, name))),
       );
       if (found === undefined) throw missing(`function ${name}`);
-      return { row: found.row, live: found.live ?? undefined };
+      return present(found);
     },
 
     async lastFailure(tenantId: string, functionId: string) {
@@ -81,12 +90,14 @@ export function createFunctionStore(db: TenantDatabase) {
     },
 
     /** The function if it is new, a version, and a queued build, in one transaction. */
-    async createVersion(tenantId: string, name: string, input: { sourceDigest: string; config: FunctionConfig; promote: boolean }) {
+    async createVersion(tenantId: string, name: string, input: NewVersion) {
       return db.asTenant(tenantId, async (tx) => {
+        // Written, not only read: a sweep that runs at the same time then sees that it is used.
         const [source] = await tx
-          .select({ digest: blob.digest })
-          .from(blob)
-          .where(and(eq(blob.tenantId, tenantId), eq(blob.digest, input.sourceDigest)));
+          .update(blob)
+          .set({ seenAt: sql`now()` })
+          .where(and(eq(blob.tenantId, tenantId), eq(blob.digest, input.sourceDigest)))
+          .returning({ digest: blob.digest });
         if (source === undefined)
           throw new PlatformError("NOT_FOUND", "The source archive was not uploaded.", { hint: "PUT it to /v1/blobs/{digest} first." });
         const owner = await ensure(tx, tenantId, name, input.config);
@@ -109,7 +120,10 @@ export function createFunctionStore(db: TenantDatabase) {
           sourceDigest: input.sourceDigest,
         };
         const [made] = await tx.insert(version).values(row).returning();
-        const [queued] = await tx.insert(build).values({ id: newId(), tenantId, versionId: row.id, promote: input.promote }).returning();
+        const [queued] = await tx
+          .insert(build)
+          .values({ id: newId(), tenantId, versionId: row.id, promote: input.promote, requestId: input.requestId })
+          .returning();
         if (made === undefined || queued === undefined) throw new Error("insert returned no row");
         return { owner, version: made, build: queued };
       });
@@ -160,6 +174,29 @@ export function createFunctionStore(db: TenantDatabase) {
       });
     },
 
+    /** Every function there is, whatever its versions. */
+    async ids(tenantId: string): Promise<Set<string>> {
+      const rows = await db.asTenant(tenantId, (tx) => tx.select({ id: fn.id }).from(fn).where(eq(fn.tenantId, tenantId)));
+      return new Set(rows.map(({ id }) => id));
+    },
+
+    /** What of a tenant's images and layers is used: by versions that are ready or may become so. */
+    async used(tenantId: string): Promise<{ references: Set<string>; manifests: Set<string>; layers: Set<string> }> {
+      const rows = await db.asTenant(tenantId, (tx) =>
+        tx
+          .select({ name: fn.name, number: version.number, image: version.imageDigest, layer: version.layerDiffId })
+          .from(version)
+          .innerJoin(fn, and(eq(fn.tenantId, version.tenantId), eq(fn.id, version.functionId)))
+          .where(and(eq(version.tenantId, tenantId), inArray(version.state, ["ready", "building"]))),
+      );
+      const some = (values: (string | null)[]) => new Set(values.filter((value) => value !== null));
+      return {
+        references: new Set(rows.map(({ name, number }) => imageReference(name, number))),
+        manifests: some(rows.map(({ image }) => image)),
+        layers: some(rows.map(({ layer }) => layer)),
+      };
+    },
+
     async remove(tenantId: string, name: string): Promise<{ functionId: string; versions: number[] }> {
       return db.asTenant(tenantId, async (tx) => {
         const owner = await find(tx, tenantId, name);
@@ -175,6 +212,20 @@ export function createFunctionStore(db: TenantDatabase) {
   };
 }
 export type FunctionStore = ReturnType<typeof createFunctionStore>;
+
+const present = ({
+  row,
+  live,
+  newest,
+}: {
+  row: FunctionRow;
+  live: VersionRow | null;
+  newest: VersionRow["state"] | null;
+}): FunctionFacts => ({
+  row,
+  live: live ?? undefined,
+  newest: newest ?? undefined,
+});
 
 /** Inside a transaction of the tenant: moves `live` and tells the feed. */
 export async function pointLive(tx: TenantTransaction, tenantId: string, functionId: string, versionId: string): Promise<void> {

@@ -14,7 +14,15 @@ export interface Endpoint {
   publicUrl: string;
 }
 
-export function functionResource(row: FunctionRow, tenantSlug: string, live: VersionRow | undefined, endpoint: Endpoint): FunctionResource {
+/** A function as it is listed: its row, the version that serves, and how its newest version fares. */
+export interface FunctionFacts {
+  row: FunctionRow;
+  live: VersionRow | undefined;
+  newest: VersionRow["state"] | undefined;
+}
+const WITHOUT_LIVE = { building: "building", failed: "build-failed", ready: "not-live" } as const;
+
+export function functionResource({ row, live, newest }: FunctionFacts, tenantSlug: string, endpoint: Endpoint): FunctionResource {
   const base = new URL(endpoint.publicUrl);
   const port = base.port === "" ? "" : `:${base.port}`;
   return {
@@ -26,6 +34,7 @@ export function functionResource(row: FunctionRow, tenantSlug: string, live: Ver
     pathUrl: `${base.origin}/fn/${tenantSlug}/${row.name}/`,
     access: live?.config.access ?? "private",
     liveVersion: live?.number ?? null,
+    state: live === undefined ? WITHOUT_LIVE[newest ?? "failed"] : "live",
     etag: `"${row.revision}"`,
   };
 }

@@ -5,6 +5,7 @@ import path from "node:path";
 import type { Readable } from "node:stream";
 import { PlatformError } from "../contract/errors.ts";
 import { MEDIA, type Descriptor } from "./oci.ts";
+import { removeOlder, touch } from "../housekeeping/remove-older.ts";
 import { LAYER_ROOT } from "./layer-lint.ts";
 import { canonicalLayer } from "./layer.ts";
 import type { ImageStore } from "./layout-store.ts";
@@ -18,7 +19,10 @@ export function createLayerCache(root: string, store: ImageStore) {
     await mkdir(path.join(draft, LAYER_ROOT), { recursive: true });
     try {
       const descriptor = await store.putBlob(tenantId, MEDIA.layer, canonicalLayer(source, draft));
-      await rename(draft, place(tenantId, descriptor.digest)).catch(ignoreExisting);
+      await rename(draft, place(tenantId, descriptor.digest)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
+        return touch(place(tenantId, descriptor.digest)); // another build of the same bytes was first
+      });
       return descriptor;
     } finally {
       await rm(draft, { recursive: true, force: true });
@@ -44,11 +48,9 @@ export function createLayerCache(root: string, store: ImageStore) {
       coming.set(folder, work);
       await work;
     },
+    /** Removes unpacked layers that are not in `used` and were not touched since `before`, and what a crash left half made. */
+    sweep: (tenantId: string, before: number, used: ReadonlySet<string>): Promise<number> =>
+      removeOlder(path.join(root, tenantId), before, (name) => !used.has(`sha256:${name}`)),
   };
 }
 export type LayerCache = ReturnType<typeof createLayerCache>;
-
-/** Another build of the same bytes was first: the same folder. */
-function ignoreExisting(error: NodeJS.ErrnoException): void {
-  if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
-}

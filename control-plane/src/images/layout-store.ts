@@ -6,6 +6,7 @@ import path from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
+import { removeOlder, touch } from "../housekeeping/remove-older.ts";
 import { PlatformError } from "../contract/errors.ts";
 import {
   MEDIA,
@@ -37,6 +38,16 @@ export interface ImageStore {
   getImage(repository: string, reference: string): Promise<StoredImage>;
   readBlob(repository: string, digest: string): Readable;
   removeReference(repository: string, reference: string): Promise<void>;
+  /**
+   * Removes references and blobs that nothing uses and that are untouched since `before`. `used` is asked after the store was looked
+   * at, so that what was put meanwhile has a user already.
+   */
+  sweep(repository: string, before: number, used: () => Promise<UsedImages>): Promise<number>;
+}
+export interface UsedImages {
+  references: ReadonlySet<string>;
+  /** Digests of manifests, kept with all that they need whatever the references say. */
+  manifests: ReadonlySet<string>;
 }
 
 export function createLayoutStore(root: string): ImageStore {
@@ -103,9 +114,11 @@ export function createLayoutStore(root: string): ImageStore {
     },
     async mountBlob(from, to, digest) {
       await prepare(to);
-      await link(blob(from, digest), blob(to, digest)).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== "EEXIST") throw error;
-      });
+      // By way of a second name: linking touches the inode even where the blob is there already, so a sweep sees that it is used.
+      const draft = path.join(folder(to), "blobs", `draft-${randomUUID()}`);
+      await link(blob(from, digest), draft);
+      await rename(draft, blob(to, digest));
+      await rm(draft, { force: true }); // rename(2) does nothing between two names of one file
     },
     async getImage(repository, reference) {
       const entry = (await readIndex(repository)).manifests.find((manifest) => manifest.annotations?.[REF] === reference);
@@ -117,7 +130,28 @@ export function createLayoutStore(root: string): ImageStore {
     readBlob: (repository, digest) => Readable.from(readLater(blob(repository, digest)), { objectMode: false }),
     removeReference: (repository, reference) =>
       changeIndex(repository, (manifests) => manifests.filter((old) => old.annotations?.[REF] !== reference)),
+    async sweep(repository, before, used) {
+      const seen = new Set((await readIndex(repository)).manifests.map((entry) => entry.annotations?.[REF]));
+      const { references, manifests } = await used();
+      const unused = (name: string | undefined) => seen.has(name) && (name === undefined || !references.has(name));
+      if ([...seen].some(unused)) await changeIndex(repository, (all) => all.filter((entry) => !unused(entry.annotations?.[REF])));
+      const roots = [...manifests, ...(await readIndex(repository)).manifests.map(({ digest }) => digest)];
+      const kept = await reachable((digest) => blob(repository, digest), roots);
+      const blobs = path.join(folder(repository), "blobs");
+      const drafts = await removeOlder(blobs, before, (name) => name.startsWith("draft-"));
+      return drafts + (await removeOlder(path.join(blobs, "sha256"), before, (name) => !kept.has(`sha256:${name}`)));
+    },
   };
+}
+
+/** Everything that the manifests need. One that cannot be read fails the sweep: better to keep too much than to remove what is used. */
+async function reachable(place: (digest: string) => string, manifests: readonly string[]): Promise<Set<string>> {
+  const kept = new Set<string>();
+  for (const digest of manifests) {
+    const { config, layers } = manifestSchema.parse(JSON.parse(await readFile(place(digest), "utf8")));
+    for (const needed of [digest, config.digest, ...layers.map((layer) => layer.digest)]) kept.add(needed);
+  }
+  return kept;
 }
 
 /** Opened when it is read: a stream that fails while nobody listens yet ends the process. */
@@ -128,7 +162,7 @@ async function* readLater(file: string): AsyncGenerator<Buffer> {
 /** Whole or not at all. */
 async function replaceFile(file: string, content: string | Uint8Array): Promise<void> {
   const known = await stat(file).catch(() => undefined);
-  if (known !== undefined && file.includes("/blobs/")) return; // content-addressed: the same bytes
+  if (known !== undefined && file.includes("/blobs/")) return touch(file); // content-addressed: the same bytes
   const draft = `${file}.${randomUUID()}`;
   await writeFile(draft, content, { flush: true });
   await rename(draft, file);

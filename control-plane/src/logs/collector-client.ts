@@ -1,6 +1,7 @@
 // The control plane's side of the log collector: reads for the API, and the platform's own records about instances.
 import type { Readable } from "node:stream";
 import { Pool } from "undici";
+import { z } from "zod";
 import { PlatformError } from "../contract/errors.ts";
 import type { LogReader } from "../api/log-routes.ts";
 
@@ -13,9 +14,15 @@ export interface PlatformNote {
   message: string;
 }
 
-export function createCollectorClient(
-  socketPath: string,
-): LogReader & { note(note: PlatformNote): Promise<void>; remove(tenantId: string, functionId: string): Promise<void> } {
+export interface CollectorClient extends LogReader {
+  note(note: PlatformNote): Promise<void>;
+  /** Everybody of whom lines are kept. */
+  owners(): Promise<{ tenantId: string; functionId: string }[]>;
+  remove(tenantId: string, functionId: string): Promise<void>;
+}
+const ownersSchema = z.array(z.object({ tenantId: z.string(), functionId: z.string() }));
+
+export function createCollectorClient(socketPath: string): CollectorClient {
   const pool = new Pool("http://collector", { socketPath, connections: 64, headersTimeout: 10_000, bodyTimeout: 0 });
   const away = (error: unknown) =>
     Promise.reject(
@@ -38,6 +45,10 @@ export function createCollectorClient(
         .request({ method: "POST", path: "/v1/notes", headers: { "content-type": "application/json" }, body: JSON.stringify(note) })
         .catch(away);
       await answer.body.dump();
+    },
+    async owners() {
+      const answer = await pool.request({ method: "GET", path: "/v1/logs" }).catch(away);
+      return answer.statusCode === 200 ? ownersSchema.parse(await answer.body.json()) : away(undefined);
     },
     async remove(tenantId, functionId) {
       const answer = await pool.request({ method: "DELETE", path: `/v1/logs/${tenantId}/${functionId}` }).catch(away);

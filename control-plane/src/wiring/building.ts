@@ -28,15 +28,16 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
     onError,
   });
   const queue = await createBuildQueue({ connection: settings.FNCTL_DB_JOBS, work: (job) => worker.run(job), onError });
+  const open = async () => (await data.system.openBuilds()).map(({ id, tenantId }) => ({ tenantId, buildId: id }));
   const requeue = async () => {
-    for (const { id, tenantId } of await data.system.openBuilds()) await queue.enqueue({ tenantId, buildId: id });
+    for (const job of await open()) await queue.enqueue(job);
   };
   let timer: NodeJS.Timeout | undefined;
   return {
     enqueue: (job: { tenantId: string; buildId: string }) => void queue.enqueue(job).catch(onError),
     async run(): Promise<void> {
+      await queue.takeOver(await open());
       await queue.run();
-      await requeue();
       timer = setInterval(() => void requeue().catch(onError), REQUEUE_MS);
     },
     async close(): Promise<void> {

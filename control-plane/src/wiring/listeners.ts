@@ -5,6 +5,7 @@ import { createApi } from "../api/app.ts";
 import { createIdempotency } from "../api/idempotency.ts";
 import type { BuildNews } from "../changes/build-news.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
+import { imageReference } from "../functions/function-store.ts";
 import { listenUnix } from "../http/unix-listen.ts";
 import { createBootstrap } from "../internal/bootstrap.ts";
 import { createInternalListener } from "../internal/listener.ts";
@@ -47,7 +48,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
       buildChanged: (id, timeoutMs) => buildNews.wait(id, timeoutMs),
       onRemoved: ({ tenantId, functionId, name, versions }) => {
         sandboxes.collector.remove(tenantId, functionId).catch(onError);
-        for (const number of versions) data.images.removeReference(tenantId, `${name}-v${number}`).catch(onError);
+        for (const number of versions) data.images.removeReference(tenantId, imageReference(name, number)).catch(onError);
       },
       logs: sandboxes.collector,
       onError,

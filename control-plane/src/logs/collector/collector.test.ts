@@ -74,7 +74,10 @@ describe("lines", () => {
     await one.name();
     await print(one.paths.stdout, "private");
     await expect.poll(async () => (await host.read(one.channel)).length, soon).toBe(1);
-    await host.client.remove(one.channel.tenantId, one.channel.functionId);
+    const { tenantId, functionId } = one.channel;
+    expect(await host.client.owners()).toEqual([{ tenantId, functionId }]);
+    await host.client.remove(tenantId, functionId);
+    expect(await host.client.owners()).toEqual([]);
     expect(await host.read(one.channel)).toEqual([]);
     expect(await readdir(path.join(host.logDir, one.channel.tenantId))).toEqual([]);
   });

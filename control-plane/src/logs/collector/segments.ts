@@ -105,6 +105,13 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       news.on(nameOf(owner), onRecord);
       return () => void news.off(nameOf(owner), onRecord);
     },
+    /** Everybody of whom lines are kept. */
+    async owners(): Promise<Owner[]> {
+      const found: Owner[] = [];
+      for (const tenantId of await readdir(root))
+        for (const functionId of await readdir(path.join(root, tenantId)).catch(() => [])) found.push({ tenantId, functionId });
+      return found;
+    },
     async remove(owner: Owner): Promise<void> {
       const log = logOf(owner);
       await flush(log);

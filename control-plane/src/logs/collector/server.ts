@@ -18,6 +18,7 @@ const noteSchema = z.strictObject({
   message: z.string(),
 });
 const NOTE_CAP = 64 * 1024;
+const OWNERS_PATH = "/v1/logs";
 const PATH = /^\/v1\/logs\/([0-9a-f-]{36})\/([0-9a-f-]{36})$/;
 
 export function createCollectorServer(segments: Segments): http.Server {
@@ -27,6 +28,10 @@ export function createCollectorServer(segments: Segments): http.Server {
       const { tenantId, functionId, message, ...note } = noteSchema.parse(await readJson(request, NOTE_CAP));
       segments.append({ tenantId, functionId }, { ...note, source: "platform", message: sanitise(message) });
       response.writeHead(204).end();
+      return;
+    }
+    if (request.method === "GET" && url.pathname === OWNERS_PATH) {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(await segments.owners()));
       return;
     }
     const match = PATH.exec(url.pathname);

@@ -1,0 +1,156 @@
+// What builds stand on, put together for tests: real Postgres, stores and files, the real worker, pool and leases over the memory driver.
+// Only the builder sandbox is a double: a server that speaks the builder protocol and does as it is told.
+import { createHash, randomBytes } from "node:crypto";
+import http from "node:http";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { Readable } from "node:stream";
+import { createBlobStore } from "@fnctl/control-plane/blobs/blob-store";
+import { createBuildStore } from "@fnctl/control-plane/builds/build-store";
+import { createBuildWorker } from "@fnctl/control-plane/builds/worker";
+import { functionConfigSchema } from "@fnctl/control-plane/contract/config";
+import { BUILDER_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
+import { createPool } from "@fnctl/control-plane/db/pools";
+import { createSystemDatabase } from "@fnctl/control-plane/db/system-database";
+import { createTenantDatabase } from "@fnctl/control-plane/db/tenant-database";
+import { createFunctionStore } from "@fnctl/control-plane/functions/function-store";
+import { createLayerCache } from "@fnctl/control-plane/images/layer-cache";
+import { createLayoutStore } from "@fnctl/control-plane/images/layout-store";
+import { MEDIA, baseImage } from "@fnctl/control-plane/images/oci";
+import { archive, file } from "@fnctl/control-plane/images/testing/archives";
+import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager";
+import { createStarter } from "@fnctl/control-plane/instances/starter";
+import { createVersionInfo } from "@fnctl/control-plane/instances/version-info";
+import { createWarmPool } from "@fnctl/control-plane/instances/warm-pool";
+import type { SandboxDriver, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
+import { createMemoryDriver, createMemoryWorld } from "@fnctl/control-plane/sandbox/memory/driver";
+import { openModule } from "@fnctl/control-plane/sandbox/memory/open-module";
+import type { TestPostgres } from "./test-postgres.ts";
+
+/** What a builder does with one build: the module that it made, or the message of its failure. */
+export type Builder = (number: number) => Promise<{ module: string } | { failed: string }>;
+/** A pool that starts each sandbox when it is asked for. */
+const NOT_WARM = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };
+const HELLO = "export default (request, response) => response.end('hello');";
+
+export async function createBuildPlatform(postgres: TestPostgres) {
+  const folder = await mkdtemp(path.join(tmpdir(), "fn-bp-"));
+  const at = (name: string) => path.join(folder, name);
+  await mkdir(at("spool"));
+  const pools = { app: createPool(postgres.url("app"), () => undefined), system: createPool(postgres.url("system"), () => undefined) };
+  const db = createTenantDatabase(pools.app);
+  const system = createSystemDatabase(pools.system);
+  const images = createLayoutStore(at("images"));
+  const layers = createLayerCache(at("layers"), images);
+  const data = {
+    functions: createFunctionStore(db),
+    builds: createBuildStore(db),
+    blobs: createBlobStore(db, at("spool")),
+    images,
+    layers,
+  };
+  const base = await images.putBlob("base", MEDIA.layer, archive(file("etc/os-release", "ID=debian\n")));
+  await images.putImage("base", "node24", baseImage({ layer: base, process: { args: [], env: [], cwd: "/" } }));
+  const runtime = (await images.getImage("base", "node24")).digest;
+  const memory = await createMemoryDriver({
+    world: createMemoryWorld(),
+    socketsDir: at("s"),
+    layersDir: at("layers"),
+    bases: new Set([runtime]),
+    open: openModule,
+  });
+  const builders = createBuilders(at("b"));
+  const driver: SandboxDriver = {
+    ...memory,
+    start: (spec) => (spec.kind === "builder" ? builders.start(spec) : memory.start(spec)),
+    stop: (id) => (builders.has(id) ? builders.stop(id) : memory.stop(id)),
+  };
+
+  return {
+    ...data,
+    db,
+    system,
+    folder,
+    builders,
+    errors: [] as unknown[],
+    /** A worker with pool and leases of its own, as each control plane has. */
+    worker() {
+      const onError = (error: unknown) => void this.errors.push(error);
+      const pool = createWarmPool({ driver, epoch: 1, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
+      const versions = createVersionInfo(system);
+      const leases = createLeaseManager({
+        epoch: 1,
+        versions,
+        start: createStarter({ driver, pool, layers, onError }),
+        stopInstance: (id) => driver.stop(id),
+        listInstances: () => driver.list(),
+        emit: () => undefined,
+        onFailure: () => undefined,
+        onError,
+      });
+      const bases = { builder: runtime, runtimes: { node24: runtime } };
+      const egress = { labelEgress: async () => undefined, releaseEgress: async () => undefined };
+      return createBuildWorker({ ...data, pool, driver, leases, versions, bases, registries: {}, ...egress, onError });
+    },
+    async tenant(): Promise<string> {
+      const slug = `t-${randomBytes(6).toString("hex")}`;
+      const [row] = await system.createTenant({ id: crypto.randomUUID(), slug });
+      return row!.id;
+    },
+    /** What `fnctl deploy` does before the build: source, version, queued build. */
+    async deploy(tenantId: string, name: string, requestId = "request-of-the-deploy", source = name) {
+      const sourceDigest = `sha256:${createHash("sha256").update(source).digest("hex")}`;
+      await data.blobs.put(tenantId, sourceDigest, Readable.from([Buffer.from(source)]));
+      const config = functionConfigSchema.parse({ runtime: "node24" });
+      const made = await data.functions.createVersion(tenantId, name, { sourceDigest, config, promote: true, requestId });
+      return { ...made, sourceDigest, job: { tenantId, buildId: made.build.id } };
+    },
+    async close(): Promise<void> {
+      for (const { id } of await memory.list()) await memory.stop(id);
+      await builders.close();
+      await Promise.all([pools.app.end(), pools.system.end()]);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+export type BuildPlatform = Awaited<ReturnType<typeof createBuildPlatform>>;
+
+function createBuilders(folder: string) {
+  const running = new Map<string, http.Server>();
+  let builds = 0;
+  async function stop(id: string): Promise<void> {
+    const server = running.get(id);
+    running.delete(id);
+    server?.closeAllConnections();
+    server?.close();
+  }
+  return {
+    /** Replaced by tests. */
+    behave: (async () => ({ module: HELLO })) as Builder,
+    count: () => builds,
+    has: (id: string) => running.has(id),
+    async start(spec: SandboxSpec) {
+      await mkdir(folder, { recursive: true });
+      const address = { kind: "unix" as const, path: path.join(folder, spec.id) };
+      let module = "";
+      const server = http.createServer((request, response) => {
+        const answer = async () => {
+          for await (const _ of request) continue;
+          if (request.url === BUILDER_PATHS.source) return response.writeHead(204).end();
+          if (request.url === BUILDER_PATHS.layer) return archive(file("function/code/index.mjs", module)).pipe(response);
+          const result = await this.behave(++builds);
+          if ("module" in result) ({ module } = result);
+          const event = "failed" in result ? { type: "failed", message: result.failed } : { type: "done", entry: { file: "index.mjs" } };
+          return response.end(`${JSON.stringify({ type: "log", stream: "stdout", text: "building" })}\n${JSON.stringify(event)}\n`);
+        };
+        answer().catch(() => response.destroy());
+      });
+      await new Promise<void>((resolve) => void server.listen(address.path, resolve));
+      running.set(spec.id, server);
+      return { ...spec, state: "idle" as const, startedAt: Date.now(), address };
+    },
+    stop,
+    close: async () => void (await Promise.all([...running.keys()].map(stop))),
+  };
+}
