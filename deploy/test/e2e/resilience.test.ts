@@ -83,10 +83,10 @@ describe("kill -9", () => {
     await building; // its stream may have broken off
     const state = async () => {
       const answer = await api("GET", "/v1/functions/survivor/versions");
-      return answer.ok ? ((await answer.json()) as { items: { state: string }[] }).items[0]?.state : answer.status;
+      return answer.ok ? ((await answer.json()) as { items: { build: { state: string } }[] }).items[0]?.build.state : answer.status;
     };
-    await expect.poll(state, { timeout: 60_000, interval: 500 }).toBe("ready");
-    expect((await call("survivor")).status).toBe(200);
+    await expect.poll(state, { timeout: 60_000, interval: 500 }).toBe("succeeded");
+    await expect.poll(async () => (await call("survivor")).status, { timeout: 5_000 }).toBe(200); // the gateway hears of it a moment later
   });
 
   test("of the log collector: lines written meanwhile arrive", async () => {
