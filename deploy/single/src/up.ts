@@ -32,6 +32,7 @@ async function foreground(settings: Settings, examples: boolean): Promise<void> 
   const progress = createProgress(process.stderr);
   const prepared = await prepare(settings, progress);
   const pidFile = path.join(settings.runDir, "supervisor.pid");
+  await rm(path.join(settings.runDir, "ready"), { force: true }); // of a supervisor that was killed
   await writeFile(pidFile, String(process.pid));
   const platform = await startPlatform(prepared, progress, say);
   const end = endOnce(async () => {
