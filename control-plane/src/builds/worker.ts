@@ -38,8 +38,6 @@ export interface WorkerOptions {
   registries: RegistrySettings;
   /** Names whose builder it is, for the egress proxy's log. */
   labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
-  /** The builder is gone: its way out is closed. */
-  releaseEgress(instance: string): Promise<void>;
   onError(error: unknown, requestId?: string): void;
 }
 /** A build that was found without its worker so often is what ended them. */
@@ -82,10 +80,7 @@ export function createBuildWorker(options: WorkerOptions) {
     } finally {
       client.close();
       // Single-use: it held a tenant's source.
-      driver
-        .stop(instance.id)
-        .then(() => options.releaseEgress(instance.id))
-        .catch(options.onError);
+      driver.stop(instance.id).catch(options.onError);
     }
   }
 

@@ -24,7 +24,6 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
     bases,
     registries: await registriesOf(settings),
     labelEgress: (instance, tenantId, label) => egress.put(instance, { tenantId, label, allow, ...BUILD_EGRESS }),
-    releaseEgress: (instance) => egress.remove(instance),
     onError,
   });
   const queue = await createBuildQueue({ connection: settings.FNCTL_DB_JOBS, work: (job) => worker.run(job), onError });

@@ -3,6 +3,7 @@ import { RUNTIMES } from "../contract/limits.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import { instanceFailure } from "../db/schema.ts";
 import type { ImageStore } from "../images/layout-store.ts";
+import { closingEgress } from "../instances/closing-egress.ts";
 import { createLeaseManager, type InstanceFailure } from "../instances/lease-manager.ts";
 import { createReconciler } from "../instances/reconciler.ts";
 import { createStarter } from "../instances/starter.ts";
@@ -33,8 +34,8 @@ export interface SandboxInput {
 
 export async function wireSandboxes({ settings, secret, data, feed, onError }: SandboxInput) {
   const epoch = await data.system.nextEpoch();
-  const driver = await createDriverClient(settings.FNCTL_DRIVER_SOCKET);
   const egress = createEgressClient(settings.FNCTL_EGRESS_CONTROL_SOCKET, secret.toString());
+  const driver = closingEgress(await createDriverClient(settings.FNCTL_DRIVER_SOCKET), (id) => egress.remove(id));
   const collector = createCollectorClient(settings.FNCTL_LOG_SOCKET);
   const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
   const prepareEgress = (id: string) => egress.put(id, { tenantId: null, label: "builder, not yet given out", allow, ...BUILD_EGRESS });

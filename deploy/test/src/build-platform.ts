@@ -90,8 +90,17 @@ export async function createBuildPlatform(postgres: TestPostgres) {
         onError,
       });
       const bases = { builder: runtime, runtimes: { node24: runtime } };
-      const egress = { labelEgress: async () => undefined, releaseEgress: async () => undefined };
-      return createBuildWorker({ ...data, pool, driver, leases, versions, bases, registries: {}, ...egress, onError });
+      return createBuildWorker({
+        ...data,
+        pool,
+        driver,
+        leases,
+        versions,
+        bases,
+        registries: {},
+        labelEgress: async () => undefined,
+        onError,
+      });
     },
     async tenant(): Promise<string> {
       const slug = `t-${randomBytes(6).toString("hex")}`;
