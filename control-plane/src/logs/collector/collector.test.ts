@@ -1,6 +1,6 @@
 // The log collector as a process, with real named pipes and its real socket (SECURITY I3, D11).
 import { spawn } from "node:child_process";
-import { appendFile, open, readdir } from "node:fs/promises";
+import { appendFile, open, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RECORD_MARK, logQuerySchema, type LogRecord } from "../../contract/logs.ts";
@@ -166,6 +166,19 @@ describe("the collector's end", () => {
     expect(await ended).toBe(0);
     await expect.poll(async () => (await host.read(one.channel, { limit: "1000" })).length, soon).toBe(200);
   });
+});
+
+test("the only line of an instance that ended as soon as it had a name is kept under that name", async () => {
+  const one = await host.instance();
+  const theirs = async () => (await host.openFiles()).filter((file) => file.startsWith(one.paths.logFolder)).length;
+  await expect.poll(theirs, soon).toBe(2);
+  await one.name();
+  await new Promise((resolve) => setTimeout(resolve, 100)); // loading and importing take longer
+  const pipe = await open(one.paths.stderr, "w");
+  await rm(one.paths.logFolder, { recursive: true });
+  await pipe.write("SyntaxError\n");
+  await pipe.close();
+  await expect.poll(async () => messages(await host.read(one.channel)), soon).toEqual(["SyntaxError"]);
 });
 
 test("an instance's end lets its pipes go, after all that was in them", async () => {

@@ -30,6 +30,7 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
 
   function openInstance(instance: string): void {
     let channel: LogChannel | undefined;
+    const learn = () => (channel ??= channelOf(instance));
     const rate = createRate();
     const readers: Reader[] = [];
     const reportDropped = () => {
@@ -46,15 +47,20 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
     const sinkOf = (source: "stdout" | "stderr"): LineSink => ({
       admit: rate.admit,
       onLine(line) {
-        channel ??= channelOf(instance);
+        learn();
         if (channel !== undefined) segments.append(channel, parseRecord(line, source, channel));
       },
     });
     for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, sinkOf(source)));
+    // As soon as it is written, not with the first line: by then an instance that ended at once may have been removed, name and all.
+    const naming = watch(path.join(root, instance), () => learn() !== undefined && naming.close());
+    naming.on("error", onError);
+    if (learn() !== undefined) naming.close();
     const timer = setInterval(reportDropped, 1_000);
     const entry = {
       close() {
         clearInterval(timer);
+        naming.close();
         for (const reader of readers) reader.close();
         reportDropped();
         open.delete(instance);

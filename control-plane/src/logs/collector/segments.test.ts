@@ -46,6 +46,18 @@ test("a log that outgrows its size loses its oldest segments only, even when all
   expect((await newest(segments, small)).map(({ message }) => message)).toEqual(["mine"]);
 });
 
+test("while nothing can be written, no more is held in memory than would be kept, and it is the newest", async () => {
+  const segments = open();
+  const whose = owner();
+  const line = "x".repeat(LIMITS.logLineBytes);
+  const lines = (LIMITS.logBytesPerFunction / line.length) * 25;
+  const before = process.memoryUsage().heapUsed;
+  for (let index = 0; index < lines; index++) segments.append(whose, draft(`${index} ${Buffer.from(line).toString()}`)); // each its own bytes
+  expect((process.memoryUsage().heapUsed - before) / LIMITS.logBytesPerFunction).toBeLessThan(10);
+  await segments.close();
+  expect((await newest(segments, whose)).map(({ message }) => Number.parseInt(message, 10))).toEqual([lines - 1]);
+});
+
 test("many restarts neither begin a segment each nor lose a line", async () => {
   const whose = owner();
   for (let index = 0; index < 40; index++) {

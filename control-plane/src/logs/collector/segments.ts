@@ -15,6 +15,8 @@ export interface Owner {
 interface Log {
   folder: string;
   waiting: LogRecord[];
+  /** About so many bytes wait. */
+  waitingBytes: number;
   writing: Promise<void>;
   timer: NodeJS.Timeout | undefined;
   segment: Segment | undefined;
@@ -38,7 +40,14 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
     const name = nameOf(owner);
     const known = logs.get(name);
     if (known !== undefined) return known;
-    const log = { folder: path.join(root, name), waiting: [], writing: Promise.resolve(), timer: undefined, segment: undefined };
+    const log = {
+      folder: path.join(root, name),
+      waiting: [],
+      waitingBytes: 0,
+      writing: Promise.resolve(),
+      timer: undefined,
+      segment: undefined,
+    };
     logs.set(name, log);
     return log;
   }
@@ -60,6 +69,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
   async function write(log: Log): Promise<void> {
     const lines = log.waiting.map((record) => ({ seq: record.seq, text: `${JSON.stringify(record)}\n` }));
     log.waiting = [];
+    log.waitingBytes = 0;
     while (lines.length > 0) {
       const segment = await openSegment(log, lines[0]?.seq ?? 0);
       log.segment = segment;
@@ -84,6 +94,8 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       const record: LogRecord = { ...draft, at: Date.now(), seq: ++seq };
       const log = logOf(owner);
       log.waiting.push(record);
+      log.waitingBytes += record.message.length;
+      if (log.waitingBytes > 2 * LIMITS.logBytesPerFunction) dropOldest(log);
       log.timer ??= setTimeout(() => void flush(log), COLLECTOR.flushMs);
       news.emit(nameOf(owner), record);
     },
@@ -124,6 +136,14 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
   };
 }
 export type Segments = ReturnType<typeof createSegments>;
+
+/** A disk that stands still must not fill the memory; of what waits, the newest is kept, as it would be on disk. */
+function dropOldest(log: Log): void {
+  let from = log.waiting.length;
+  log.waitingBytes = 0;
+  while (from > 0 && log.waitingBytes < LIMITS.logBytesPerFunction) log.waitingBytes += log.waiting[--from]?.message.length ?? 0;
+  log.waiting.splice(0, from);
+}
 
 /** Takes lines off the front until `room` bytes are filled; at least one, so a segment is over its size by one record at most. */
 function takeFitting(lines: { text: string }[], room: number): string {
