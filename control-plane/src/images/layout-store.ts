@@ -13,6 +13,7 @@ import {
   descriptorSchema,
   imageConfigSchema,
   manifestSchema,
+  sha256,
   type Descriptor,
   type Encoded,
   type ImageConfig,
@@ -123,8 +124,8 @@ export function createLayoutStore(root: string): ImageStore {
     async getImage(repository, reference) {
       const entry = (await readIndex(repository)).manifests.find((manifest) => manifest.annotations?.[REF] === reference);
       if (entry === undefined) throw new PlatformError("NOT_FOUND", `No image ${reference}.`);
-      const manifest = manifestSchema.parse(JSON.parse(await readFile(blob(repository, entry.digest), "utf8")));
-      const config = imageConfigSchema.parse(JSON.parse(await readFile(blob(repository, manifest.config.digest), "utf8")));
+      const manifest = manifestSchema.parse(await readDocument(blob(repository, entry.digest), entry.digest));
+      const config = imageConfigSchema.parse(await readDocument(blob(repository, manifest.config.digest), manifest.config.digest));
       return { digest: entry.digest, manifest, config };
     },
     readBlob: (repository, digest) => Readable.from(readLater(blob(repository, digest)), { objectMode: false }),
@@ -144,11 +145,18 @@ export function createLayoutStore(root: string): ImageStore {
   };
 }
 
+/** A blob that is JSON, if its bytes are still those that its name promises. */
+async function readDocument(file: string, digest: string): Promise<unknown> {
+  const bytes = await readFile(file);
+  if (sha256(bytes) !== digest) throw new PlatformError("INTERNAL", `The stored blob ${digest} has other bytes.`);
+  return JSON.parse(bytes.toString("utf8"));
+}
+
 /** Everything that the manifests need. One that cannot be read fails the sweep: better to keep too much than to remove what is used. */
 async function reachable(place: (digest: string) => string, manifests: readonly string[]): Promise<Set<string>> {
   const kept = new Set<string>();
   for (const digest of manifests) {
-    const { config, layers } = manifestSchema.parse(JSON.parse(await readFile(place(digest), "utf8")));
+    const { config, layers } = manifestSchema.parse(await readDocument(place(digest), digest));
     for (const needed of [digest, config.digest, ...layers.map((layer) => layer.digest)]) kept.add(needed);
   }
   return kept;

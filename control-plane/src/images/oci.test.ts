@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -65,6 +65,15 @@ describe("an image", () => {
           .update(await readFile(path.join(blobs, name)))
           .digest("hex"),
       ).toBe(name);
+  });
+
+  test.each(["manifest", "config"] as const)("whose stored %s was changed is refused", async (which) => {
+    const store = await makeImage(path.join(root, which));
+    const { digest, manifest } = await store.getImage(tenant, REF);
+    const changed = which === "manifest" ? digest : manifest.config.digest;
+    const blob = path.join(root, which, tenant, "blobs/sha256", changed.slice("sha256:".length));
+    await writeFile(blob, (await readFile(blob, "utf8")).replace("linux", "LINUX").replace('"schemaVersion":2', '"schemaVersion": 2'));
+    await expect(store.getImage(tenant, REF)).rejects.toMatchObject({ code: "INTERNAL" });
   });
 
   test("many images put at once are all in the index", async () => {
