@@ -1,4 +1,5 @@
 // Leases: which gateway may use which instance. One owner decides; gateways hold what they were given until it is recalled or lapses.
+import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "../contract/errors.ts";
 import type { Lease, leaseRequestSchema, releaseRequestSchema, renewRequestSchema } from "../contract/internal.ts";
 import { newId } from "../ids/uuid7.ts";
@@ -11,6 +12,9 @@ import type { Instance } from "../sandbox/driver.ts";
 
 /** Instances on one machine, builders not counted: a stop for mistakes, far above what fits. */
 export const MAX_INSTANCES = 2000;
+/** A gateway sees a connection end some milliseconds before the sandbox's process is gone: so long the driver is asked again. */
+const END_NOTICE_MS = 200;
+const END_POLL_MS = 10;
 /** After a load that failed, the same answer for this long: a broken function must not drain the pool. */
 export const FAILED_INIT_MS = 2_000;
 
@@ -155,6 +159,16 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     return out;
   }
 
+  /** Why these ended, as far as the driver notices it in time. */
+  async function endsOf(broken: readonly Managed[]): Promise<Map<string, { reason: string; detail: string }>> {
+    const ends = new Map<string, { reason: string; detail: string }>();
+    for (const until = Date.now() + END_NOTICE_MS; broken.some(({ state }) => state === "ready"); await sleep(END_POLL_MS)) {
+      for (const [id, why] of await reapEnded()) ends.set(id, why);
+      if (Date.now() > until) break;
+    }
+    return ends;
+  }
+
   return {
     table,
     launch,
@@ -212,17 +226,19 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       request: z.infer<typeof releaseRequestSchema>,
       keep: (managed: Managed) => boolean,
     ): Promise<{ leaseId: string; reason: string; detail: string }[]> {
-      const reasons = request.leases.some((lease) => lease.reason === "broken")
-        ? await reapEnded()
-        : new Map<string, { reason: string; detail: string }>();
-      const ended: { leaseId: string; reason: string; detail: string }[] = [];
-      for (const { leaseId, reason, detail } of request.leases) {
+      // Looked up first: what is found to have ended leaves the table meanwhile.
+      const held = request.leases.flatMap(({ leaseId, reason, detail }) => {
         const managed = table.ofLease(leaseId);
-        if (managed === undefined || managed.lease?.holder !== request.holder) continue;
-        const why = reasons.get(managed.instance.id);
+        return managed?.lease?.holder === request.holder ? [{ leaseId, reason, detail, managed }] : [];
+      });
+      const ends = await endsOf(held.filter(({ reason }) => reason === "broken").map(({ managed }) => managed));
+      const ended: { leaseId: string; reason: string; detail: string }[] = [];
+      for (const { leaseId, reason, detail, managed } of held) {
+        const why = ends.get(managed.instance.id);
         if (why !== undefined) ended.push({ leaseId, ...why });
+        if (managed.state !== "ready") continue; // found ended here or by another look: noted, and on its way out
         const healthy = reason === "idle" || reason === "recalled" || reason === "drain";
-        if (!healthy && why === undefined) options.onFailure({ ...managed, instance: managed.instance.id, reason, detail: detail ?? "" });
+        if (!healthy) options.onFailure({ ...managed, instance: managed.instance.id, reason, detail: detail ?? "" });
         table.lease(managed, undefined);
         if (!healthy || (reason === "idle" && !keep(managed))) void stop(managed);
       }

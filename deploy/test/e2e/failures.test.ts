@@ -85,22 +85,17 @@ describe("an instance that ends", () => {
     expect((await call("failing", "/id")).status).toBe(200);
   });
 
-  // The gateway sees the connection end before the driver sees the process gone, in about half of all crashes; the lease manager then
-  // notes `broken` and the reason is lost. It has to ask the driver again for a moment.
-  test.skip.each([
+  test.each([
     ["/exit", "exited", /ended by itself/],
     ["/memory", "oom", /128 MiB of memory/],
-  ])(
-    "%s leaves its reason, %s, with the client, in describe and in the log (skipped: it is lost in half of the crashes)",
-    async (way, reason, detail) => {
-      for (let i = 0; i < 5; i++) {
-        const { problem } = await fail(way);
-        expect(problem.facts).toEqual({ reason });
-        await expect.poll(lastFailure, { timeout: 10_000 }).toMatchObject({ reason, detail: expect.stringMatching(detail) });
-      }
-      await expect.poll(() => logs(), { timeout: 10_000 }).toMatch(new RegExp(`\\[platform\\].*${detail.source}`));
-    },
-  );
+  ])("%s leaves its reason, %s, with the client, in describe and in the log", async (way, reason, detail) => {
+    for (let i = 0; i < 5; i++) {
+      const { problem } = await fail(way);
+      expect(problem.facts).toEqual({ reason });
+      await expect.poll(lastFailure, { timeout: 10_000 }).toMatchObject({ reason, detail: expect.stringMatching(detail) });
+    }
+    await expect.poll(() => logs(), { timeout: 10_000 }).toMatch(new RegExp(`\\[platform\\].*${detail.source}`));
+  });
 
   test("invoke --fail leaves with 8 and names the request", async () => {
     const invoked = await fnctl(["invoke", "failing", "--path", "/exit", "--fail"]);
