@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { Readable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createLayerCache, type LayerCache } from "./layer-cache.ts";
 import { createLayoutStore, type ImageStore } from "./layout-store.ts";
@@ -37,6 +38,25 @@ test("a refused layer leaves nothing: neither a folder nor a blob", async () => 
   expect(await readdir(layers(A))).toEqual([]);
   expect(await readdir(path.join(root, "images", A, "blobs"))).toEqual(["sha256"]);
   expect(await readdir(path.join(root, "images", A, "blobs", "sha256"))).toEqual([]);
+});
+
+test("a layer is there whole or not at all: while it is unpacked, and when its source breaks off", async () => {
+  const whole = Buffer.concat([file("function/code/a"), file("function/code/b", Buffer.alloc(5000))]);
+  let release = () => {};
+  const waits = new Promise<void>((resolve) => (release = resolve));
+  const broken = Readable.from(
+    (async function* () {
+      yield whole.subarray(0, 3000);
+      await waits;
+      throw new Error("the builder died");
+    })(),
+  );
+  const adding = cache.add(A, broken);
+  await expect.poll(async () => (await readdir(layers(A)).catch(() => [])).length, { timeout: 5_000 }).toBe(1);
+  expect((await readdir(layers(A)))[0]).toMatch(/^draft-/); // no digest names it yet
+  release();
+  await expect(adding).rejects.toMatchObject({ code: "INVALID_ARCHIVE" });
+  expect(await readdir(layers(A))).toEqual([]);
 });
 
 test("the same layer added by many at once is one folder", async () => {

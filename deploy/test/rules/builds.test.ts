@@ -3,10 +3,12 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { BuildJob } from "@fnctl/control-plane/builds/build-store";
 import { createBuildQueue, type BuildQueue } from "@fnctl/control-plane/builds/queue";
-import { MOST_TAKEOVERS } from "@fnctl/control-plane/builds/worker";
+import { MOST_TAKEOVERS, MOST_WAIT_MS } from "@fnctl/control-plane/builds/worker";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { BuildEvent } from "@fnctl/control-plane/contract/resources";
 import { createBuildPlatform, type BuildPlatform, type Builder } from "../src/build-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
@@ -42,6 +44,12 @@ async function queue(work: (job: BuildJob) => Promise<void>): Promise<BuildQueue
   const made = await createBuildQueue({ connection: postgres.url("jobs"), work, onError: (error) => void platform.errors.push(error) });
   queues.push(made);
   return made;
+}
+async function admin(text: string, values: unknown[]): Promise<void> {
+  const client = new pg.Client({ connectionString: postgres.admin });
+  await client.connect();
+  await client.query(text, values);
+  await client.end();
 }
 /** Something to wait for, and the way to end the waiting. */
 function gate() {
@@ -102,6 +110,39 @@ describe("a build", () => {
     await expect(row(job)).rejects.toMatchObject({ code: "NOT_FOUND" });
     expect(platform.errors).toEqual([]);
   });
+});
+
+describe("a build that needs a part of the platform which is away", () => {
+  const away = () => Promise.reject(new PlatformError("UNAVAILABLE", "The egress proxy does not answer."));
+
+  test("waits for it: it is given back, told again, and succeeds once the part is there", async () => {
+    const { job } = await platform.deploy(tenant, name());
+    await expect(platform.worker(away).run(job)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await row(job)).toMatchObject({ state: "queued", takeovers: 0, problem: null });
+    expect(await ends(job)).toEqual([]);
+    await platform.worker().run(job);
+    expect(await row(job)).toMatchObject({ state: "succeeded", takeovers: 0, epoch: 2 });
+  });
+
+  test("but not for ever: it fails with that reason", async () => {
+    const { job } = await platform.deploy(tenant, name());
+    await admin("UPDATE fnctl.build SET created_at = now() - $2 * interval '1 millisecond' WHERE id = $1", [job.buildId, MOST_WAIT_MS]);
+    await platform.worker(away).run(job);
+    expect(await row(job)).toMatchObject({ state: "failed", problem: { code: "UNAVAILABLE", requestId: "request-of-the-deploy" } });
+    expect(await ends(job)).toHaveLength(1);
+  });
+});
+
+test("a build that the queue never heard of, or lost, is put back from its row", async () => {
+  const { job } = await platform.deploy(tenant, name()); // the control plane died between the commit and the queue
+  const worker = platform.worker();
+  const next = await queue((taken) => worker.run(taken));
+  const open = (await platform.system.openBuilds()).map(({ id, tenantId }) => ({ tenantId, buildId: id }));
+  expect(open).toContainEqual(job);
+  await next.takeOver(open);
+  await next.run();
+  await expect.poll(async () => (await row(job)).state, { timeout: 20_000 }).toBe("succeeded");
+  expect((await platform.system.openBuilds()).map(({ id }) => id)).not.toContain(job.buildId);
 });
 
 describe("two workers on one build", () => {

@@ -75,7 +75,7 @@ export async function createBuildPlatform(postgres: TestPostgres) {
     builders,
     errors: [] as unknown[],
     /** A worker with pool and leases of its own, as each control plane has. */
-    worker() {
+    worker(labelEgress: () => Promise<void> = async () => undefined) {
       const onError = (error: unknown) => void this.errors.push(error);
       const pool = createWarmPool({ driver, epoch: 1, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
       const versions = createVersionInfo(system);
@@ -98,7 +98,7 @@ export async function createBuildPlatform(postgres: TestPostgres) {
         versions,
         bases,
         registries: {},
-        labelEgress: async () => undefined,
+        labelEgress,
         onError,
       });
     },
