@@ -5,7 +5,14 @@ import type { ApiClient } from "./client.ts";
 
 export const looseVersion = versionSchema.extend({ config: z.record(z.string(), z.unknown()) });
 export type LooseVersion = z.infer<typeof looseVersion>;
-export const looseDetail = functionDetailSchema.extend({ live: looseVersion.nullable() });
+const looseState = { state: z.string().optional() };
+export const looseDetail = functionDetailSchema.extend({ live: looseVersion.nullable(), ...looseState });
+
+/** What serves the function, or why nothing does. */
+export function liveText({ liveVersion, state }: { liveVersion: number | null; state?: string | undefined }): string {
+  if (liveVersion !== null) return `v${liveVersion}`;
+  return state === undefined || state === "not-live" ? "none" : `none: ${state.replaceAll("-", " ")}`;
+}
 
 export const functionPath = (name: string, rest = ""): string => `/v1/functions/${encodeURIComponent(name)}${rest}`;
 
@@ -27,4 +34,4 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-export const allFunctions = (api: ApiClient) => collect(allOf(api, functionSchema, "/v1/functions"));
+export const allFunctions = (api: ApiClient) => collect(allOf(api, functionSchema.extend(looseState), "/v1/functions"));

@@ -1,5 +1,5 @@
 import { functionConfigSchema } from "@fnctl/control-plane/contract/config";
-import { functionPath, looseDetail } from "../api/resources.ts";
+import { functionPath, liveText, looseDetail } from "../api/resources.ts";
 import { functionName } from "../project/load-project.ts";
 import { addCommand, createSession, type GlobalFlags, type Register } from "../session.ts";
 import { bytes, duration } from "../terminal/amounts.ts";
@@ -26,7 +26,7 @@ function text(fn: z.infer<typeof looseDetail>): string {
     ["path url", fn.pathUrl],
     ["runtime", fn.runtime],
     ["access", fn.access],
-    ["live", live === null ? "none" : `v${live.number}, since ${live.createdAt}`],
+    ["live", live === null ? liveText(fn) : `v${live.number}, since ${live.createdAt}`],
     ["image", live?.imageDigest ?? undefined],
     ["image size", live === null || live.imageBytes === null ? undefined : bytes(live.imageBytes)],
     ["limits", live === null ? undefined : limits(live.config)],

@@ -1,4 +1,4 @@
-import { allFunctions } from "../api/resources.ts";
+import { allFunctions, liveText } from "../api/resources.ts";
 import { addCommand, createSession, type GlobalFlags, type Register } from "../session.ts";
 import { table } from "../terminal/table.ts";
 
@@ -7,7 +7,7 @@ export const ls: Register = (program, io) => {
     const session = createSession(io, flags);
     const all = await allFunctions(await session.api());
     if (all.length === 0) session.note("no functions yet; begin with: fnctl init");
-    const rows = all.map((fn) => [fn.name, fn.runtime, fn.access, fn.liveVersion === null ? "-" : `v${fn.liveVersion}`, fn.url]);
+    const rows = all.map((fn) => [fn.name, fn.runtime, fn.access, liveText(fn), fn.url]);
     session.result({ items: all }, all.length === 0 ? "" : table(["NAME", "RUNTIME", "ACCESS", "LIVE", "URL"], rows));
   });
 };

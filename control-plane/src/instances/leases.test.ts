@@ -217,11 +217,11 @@ describe("an instance", () => {
     expect(plane.failures).toMatchObject([{ reason: "poisoned" }]);
   });
 
-  test("that died while it waited in the pool costs the request nothing", async () => {
+  test.each(["crash", "stop"] as const)("that ended (%s) while it waited in the pool costs the request nothing", async (end) => {
     plane.pool.adopt([]);
     await plane.pool.whenFull(5_000);
     const [idle] = await host.driver.list();
-    await host.driver.crash(idle!.id);
+    await host.driver[end](idle!.id);
     const { ask: wish } = await host.version();
     const lease = await plane.leases.acquire(wish("gw-1"));
     expect(lease.instance).not.toBe(idle!.id);

@@ -35,8 +35,10 @@ export function createStarter({ driver, pool, layers, onError }: StarterOptions)
       return { instance: await driver.load(generic.id, info.image), loadMs: performance.now() - begun, ...start };
     } catch (error) {
       driver.stop(generic.id).catch(onError);
-      const died = error instanceof PlatformError && error.code === "FUNCTION_CRASHED";
-      if (!died || tries <= 1) throw error;
+      const died = error instanceof PlatformError && (error.code === "FUNCTION_CRASHED" || error.code === "NOT_FOUND");
+      if (!died) throw error;
+      // Neither code is the caller's business: no code of theirs has run, and what is not found is ours.
+      if (tries <= 1) throw new PlatformError("SANDBOX_FAILED", "The sandboxes that were ready have ended.", { cause: error });
       return loaded(info, tries - 1);
     }
   }

@@ -78,7 +78,9 @@ describe("kill -9", () => {
 
   test("of the control plane during a build: the build still comes to its end", async () => {
     const building = deploy("survivor", { "index.js": SOURCE, "pad.txt": String(Math.random()) }).catch((error: unknown) => String(error));
-    await new Promise((resolve) => setTimeout(resolve, 120));
+    const accepted = async () =>
+      ((await (await api("GET", "/v1/functions/survivor/versions")).json()) as { items?: unknown[] }).items?.length;
+    await expect.poll(accepted, { timeout: 10_000, interval: 10 }).toBe(1);
     await killAndWait("control-plane");
     await building; // its stream may have broken off
     const state = async () => {
