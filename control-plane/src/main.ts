@@ -45,7 +45,8 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const timer = setInterval(resync, RESYNC_MS);
   const sweep = createSweep({ ...data, tenantIds: data.system.tenantIds, logs: sandboxes.collector, onError });
   sweep.start();
-  const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, onError });
+  const published = () => listener.barrier().then(() => feed.settled());
+  const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, published, onError });
   log.info({ epoch: sandboxes.epoch }, "ready");
 
   const end = async (signal: string): Promise<void> => {

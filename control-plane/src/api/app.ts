@@ -43,6 +43,11 @@ export function createApi(deps: ApiDeps) {
     onError: () => Promise.reject(new PlatformError("PAYLOAD_TOO_LARGE", `The body is larger than ${LIMITS.apiBodyBytes} bytes.`)),
   });
   app.use("/v1/*", (c, next) => (c.req.path.startsWith("/v1/blobs/") ? next() : small(c, next)));
+  // Who is told that a change was made finds it made: gateways hear of it before the answer leaves.
+  app.use("/v1/*", async (c, next) => {
+    await next();
+    if (!["GET", "HEAD", "OPTIONS"].includes(c.req.method) && c.res.ok && !c.req.path.startsWith("/v1/blobs/")) await deps.published();
+  });
   for (const routes of [accountRoutes(deps), functionRoutes(deps), buildRoutes(deps), logRoutes(deps)]) app.route("/", routes);
   return app;
 }

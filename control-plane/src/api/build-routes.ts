@@ -16,6 +16,8 @@ import { PROBLEMS, SECURITY, json, stream } from "./responses.ts";
 export interface BuildDeps {
   blobs: BlobStore;
   builds: BuildStore;
+  /** Resolves when gateways have been sent all that was committed before. */
+  published(): Promise<void>;
   /** Resolves when the build may have news, or after `timeoutMs`. */
   buildChanged(buildId: string, timeoutMs: number): Promise<void>;
 }
@@ -24,7 +26,7 @@ const BATCH = 500;
 const digested = { params: z.object({ digest: digestSchema }) };
 const identified = { params: z.object({ id: z.uuid() }) };
 
-export function buildRoutes({ blobs, builds, buildChanged }: BuildDeps) {
+export function buildRoutes({ blobs, builds, buildChanged, published }: BuildDeps) {
   const app = createRouter();
 
   app.openapi(
@@ -101,6 +103,7 @@ export function buildRoutes({ blobs, builds, buildChanged }: BuildDeps) {
       const changed = buildChanged(job.buildId, POLL_MS);
       const ended = (await builds.get(job)).endedAt !== null;
       const events = await builds.events(job, last, BATCH);
+      if (ended || events.some(({ type }) => type === "end")) await published(); // the end means that the new version is what is served
       for (const event of events) yield `${JSON.stringify(event)}\n`;
       last = events.at(-1)?.seq ?? last;
       if (events.length === BATCH) continue;

@@ -1,17 +1,24 @@
 // The change feed: what gateways hold in memory, as a snapshot and then a stream. A notice from the database only names a thing;
-// its present state is read again, so order and repetition of notices do not matter.
+// its present state is read again, one after the other, so that an answer that was read earlier never overtakes a later one.
 import { randomUUID } from "node:crypto";
 import type { Change, Route } from "../contract/internal.ts";
-import type { SystemDatabase } from "../db/system-database.ts";
 import type { Notice } from "../functions/notify.ts";
-import { routeOf, tokenRecordOf } from "./route-of.ts";
+import { routeOf, tokenRecordOf, type LiveRow, type TokenRow } from "./route-of.ts";
 
 /** Changes kept for readers that reconnect; older ones get a snapshot. */
 const RING = 10_000;
 type Body = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
 export type Subscriber = (change: Change) => void;
 
-export function createChangeFeed(system: SystemDatabase) {
+/** What it reads; the order of the answers is not that of the questions. */
+export interface FeedSource {
+  liveFunction(id: string): PromiseLike<LiveRow | undefined>;
+  liveFunctions(): PromiseLike<LiveRow[]>;
+  activeToken(id: string): PromiseLike<TokenRow | undefined>;
+  activeTokens(): PromiseLike<TokenRow[]>;
+}
+
+export function createChangeFeed(system: FeedSource) {
   const stream = randomUUID();
   let seq = 0;
   const ring: Change[] = [];
@@ -19,6 +26,21 @@ export function createChangeFeed(system: SystemDatabase) {
   let routes = new Map<string, Route>();
   let tokens = new Map<string, Extract<Change, { type: "token" }>["token"]>();
   const at = () => `${stream}.${seq}`;
+  const waiting = new Map<string, Promise<void>>();
+  let tail: Promise<void> = Promise.resolve();
+
+  /** Work of one name that has not begun yet is done once, however often it is asked for. */
+  function inTurn(name: string, work: () => Promise<void>): Promise<void> {
+    const known = waiting.get(name);
+    if (known !== undefined) return known;
+    const turn = tail.then(() => {
+      waiting.delete(name);
+      return work();
+    });
+    waiting.set(name, turn);
+    tail = turn.catch(() => undefined);
+    return turn;
+  }
 
   function publish(body: Body): void {
     seq++;
@@ -54,6 +76,22 @@ export function createChangeFeed(system: SystemDatabase) {
     return ring.slice(ring.length - (seq - from));
   }
 
+  async function readAll(): Promise<void> {
+    const [rows, tokenRows] = await Promise.all([system.liveFunctions(), system.activeTokens()]);
+    routes = new Map(rows.map((row) => [row.fn.id, routeOf(row)]));
+    tokens = new Map(tokenRows.map((row) => [row.id, tokenRecordOf(row)]));
+    ring.length = 0;
+    seq++;
+    for (const subscriber of subscribers) snapshot(subscriber);
+  }
+
+  function snapshot(to: Subscriber): void {
+    to({ at: at(), type: "snapshot-begin" });
+    for (const route of routes.values()) to({ at: at(), type: "route", route });
+    for (const token of tokens.values()) to({ at: at(), type: "token", token });
+    to({ at: at(), type: "snapshot-end" });
+  }
+
   return {
     publish,
     routes: {
@@ -61,33 +99,22 @@ export function createChangeFeed(system: SystemDatabase) {
       withMin: () => [...routes.values()].filter((route) => route.min > 0),
     },
     /** Reads all of it anew; whoever listens gets a snapshot. At the start, after a lost database connection, and every few minutes. */
-    async resync(): Promise<void> {
-      const [rows, tokenRows] = await Promise.all([system.liveFunctions(), system.activeTokens()]);
-      routes = new Map(rows.map((row) => [row.fn.id, routeOf(row)]));
-      tokens = new Map(tokenRows.map((row) => [row.id, tokenRecordOf(row)]));
-      ring.length = 0;
-      seq++;
-      for (const subscriber of subscribers) this.snapshot(subscriber);
-    },
-    snapshot(to: Subscriber): void {
-      to({ at: at(), type: "snapshot-begin" });
-      for (const route of routes.values()) to({ at: at(), type: "route", route });
-      for (const token of tokens.values()) to({ at: at(), type: "token", token });
-      to({ at: at(), type: "snapshot-end" });
-    },
+    resync: () => inTurn("all", readAll),
     /** Calls `to` with what it missed or a snapshot, then with every change; returns the way to end it. */
     subscribe(since: string | undefined, to: Subscriber): () => void {
       const late = missed(since);
-      if (late === undefined) this.snapshot(to);
+      if (late === undefined) snapshot(to);
       else for (const change of late) to(change);
       subscribers.add(to);
       return () => void subscribers.delete(to);
     },
     position: at,
-    async onNotice(notice: Notice): Promise<void> {
-      if (notice.kind === "function") await refreshFunction(notice.id);
-      if (notice.kind === "token") await refreshToken(notice.id);
+    async onNotice({ kind, id }: Notice): Promise<void> {
+      if (kind === "function") await inTurn(id, () => refreshFunction(id));
+      if (kind === "token") await inTurn(id, () => refreshToken(id));
     },
+    /** Resolves when all that was noticed before has been published. */
+    settled: (): Promise<void> => tail,
   };
 }
 export type ChangeFeed = ReturnType<typeof createChangeFeed>;

@@ -1,9 +1,12 @@
-// One connection that LISTENs. After a break it comes back with backoff and says so, because notices were lost meanwhile.
+// One connection that LISTENs, in the order of commits (PostgreSQL manual, NOTIFY). After a break it comes back with backoff and says so, because notices were lost meanwhile.
+import { randomUUID } from "node:crypto";
+import { EventEmitter, once } from "node:events";
 import pg from "pg";
 import { CHANNEL, noticeSchema, type Notice } from "../functions/notify.ts";
 
 const BACKOFF_MS = { first: 100, most: 5_000 };
 const PROBE_MS = 10_000;
+const BARRIER_MS = 1_000;
 
 export interface ListenerOptions {
   connection: string;
@@ -18,6 +21,7 @@ export function createListener(options: ListenerOptions) {
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   let backoff = BACKOFF_MS.first;
+  const passed = new EventEmitter().setMaxListeners(0);
 
   async function connect(): Promise<void> {
     const next = new pg.Client({ connectionString: options.connection, keepAlive: true, connectionTimeoutMillis: 5_000 });
@@ -25,8 +29,10 @@ export function createListener(options: ListenerOptions) {
     next.on("error", options.onError);
     next.on("end", retry);
     next.on("notification", ({ payload }) => {
-      const notice = noticeSchema.safeParse(JSON.parse(payload ?? "null"));
+      const value: unknown = JSON.parse(payload ?? "null");
+      const notice = noticeSchema.safeParse(value);
       if (notice.success) options.onNotice(notice.data);
+      else if (typeof value === "string") passed.emit(value);
     });
     await next.connect();
     await next.query(`LISTEN ${CHANNEL}`);
@@ -49,6 +55,12 @@ export function createListener(options: ListenerOptions) {
 
   return {
     start: connect,
+    /** Resolves when every notice committed before this call has been heard; or after a while, when the database is away. */
+    async barrier(): Promise<void> {
+      const mark = randomUUID();
+      const heard = once(passed, mark, { signal: AbortSignal.timeout(BARRIER_MS) });
+      await Promise.all([heard, client?.query("SELECT pg_notify($1, $2)", [CHANNEL, JSON.stringify(mark)])]).catch(() => undefined);
+    },
     async close(): Promise<void> {
       closed = true;
       clearTimeout(timer);

@@ -3,8 +3,8 @@ import type { Route, TokenRecord } from "../contract/internal.ts";
 import { decideIsolation } from "../functions/isolation.ts";
 import type { SystemDatabase } from "../db/system-database.ts";
 
-type LiveRow = NonNullable<Awaited<ReturnType<SystemDatabase["liveFunction"]>>>;
-type TokenRow = Awaited<ReturnType<SystemDatabase["activeTokens"]>>[number];
+export type LiveRow = NonNullable<Awaited<ReturnType<SystemDatabase["liveFunction"]>>>;
+export type TokenRow = Awaited<ReturnType<SystemDatabase["activeTokens"]>>[number];
 
 export function routeOf({ tenant, fn, version }: LiveRow): Route {
   const { access, timeoutMs, idleTimeoutMs, concurrency, min, max, cors, isolation } = version.config;

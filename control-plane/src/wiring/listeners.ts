@@ -22,6 +22,8 @@ export interface ListenersInput {
   building: Building;
   feed: ChangeFeed;
   buildNews: BuildNews;
+  /** Resolves when gateways have been sent all that was committed before. */
+  published(): Promise<void>;
   onError(error: unknown, requestId?: string): void;
 }
 
@@ -38,13 +40,14 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     },
   };
 
-  function apiOf({ building, buildNews, onError }: ListenersInput) {
+  function apiOf({ building, buildNews, published, onError }: ListenersInput) {
     return createApi({
       ...data,
       endpoint: { domain: settings.FNCTL_FUNCTION_DOMAIN, publicUrl: settings.FNCTL_PUBLIC_URL },
       instances: sandboxes.leases.table,
       idempotency: createIdempotency(data.db),
       enqueueBuild: building.enqueue,
+      published,
       buildChanged: (id, timeoutMs) => buildNews.wait(id, timeoutMs),
       onRemoved: ({ tenantId, functionId, name, versions }) => {
         sandboxes.collector.remove(tenantId, functionId).catch(onError);

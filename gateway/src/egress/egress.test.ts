@@ -42,7 +42,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await egress.stop();
   for (const server of servers.splice(0)) server.close();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 }); // sockets may go while it looks
 });
 
 /** A server that keeps what it gets; `greet` speaks first. */

@@ -1,0 +1,128 @@
+// The change feed over a database whose answers the test holds back and lets go: late answers must not undo newer ones.
+import { randomUUID } from "node:crypto";
+import { beforeEach, describe, expect, test } from "vitest";
+import { functionConfigSchema } from "../contract/config.ts";
+import type { Change } from "../contract/internal.ts";
+import { createChangeFeed, type ChangeFeed, type FeedSource } from "./feed.ts";
+
+type Row = NonNullable<Awaited<ReturnType<FeedSource["liveFunction"]>>>;
+const functionId = randomUUID();
+const rowOf = (number: number): Row =>
+  ({
+    tenant: { id: randomUUID(), slug: "acme", risk: "standard" },
+    fn: { id: functionId, name: "hello" },
+    version: { id: randomUUID(), number, config: functionConfigSchema.parse({ runtime: "node24" }) },
+  }) as Row;
+
+/** Version that is live now, and questions that were asked but not answered yet; each answers with what was true when it was asked. */
+let live: number | undefined;
+let open: (() => void)[];
+let feed: ChangeFeed;
+let seen: Change[];
+beforeEach(async () => {
+  live = 1;
+  open = [];
+  const answer = <T>(value: T) => new Promise<T>((resolve) => open.push(() => resolve(value)));
+  const row = () => (live === undefined ? undefined : rowOf(live));
+  feed = createChangeFeed({
+    liveFunction: () => answer(row()),
+    liveFunctions: () => answer(live === undefined ? [] : [rowOf(live)]),
+    activeToken: () => answer(undefined),
+    activeTokens: () => Promise.resolve([]),
+  });
+  const synced = feed.resync();
+  await answerAll();
+  await synced;
+  seen = [];
+  feed.subscribe(feed.position(), (change) => void seen.push(change));
+});
+async function answerAll(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) {
+    for (const go of open.splice(0).toReversed()) go(); // the last question is answered first
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+const notice = () => feed.onNotice({ kind: "function", id: functionId });
+const served = () => feed.routes.get(functionId)?.targets[0]?.version;
+
+describe("notices", () => {
+  test("of the same thing are read one after the other: the newest state wins", async () => {
+    const first = notice();
+    await new Promise((resolve) => setImmediate(resolve)); // its question is out
+    live = 2;
+    const second = notice();
+    await answerAll();
+    await Promise.all([first, second]);
+    expect(served()).toBe(2);
+    expect(seen.map((change) => (change.type === "route" ? change.route.targets[0]?.version : change.type))).toEqual([1, 2]);
+  });
+
+  test("are not undone by a resync that began before them", async () => {
+    const resync = feed.resync();
+    await new Promise((resolve) => setImmediate(resolve));
+    live = 2;
+    const late = notice();
+    await answerAll();
+    await Promise.all([resync, late]);
+    expect(served()).toBe(2);
+    expect(seen.at(-1)).toMatchObject({ type: "route", route: { targets: [{ version: 2 }] } });
+  });
+
+  test("that wait are read once, however many they are", async () => {
+    const many = Array.from({ length: 100 }, notice);
+    await answerAll();
+    await Promise.all(many);
+    expect(seen).toHaveLength(1);
+  });
+
+  test("of what is gone take the route away, once", async () => {
+    live = undefined;
+    const gone = notice();
+    await answerAll();
+    await gone;
+    const again = notice();
+    await answerAll();
+    await again;
+    expect(seen).toMatchObject([{ type: "route-removed", functionId }]);
+  });
+
+  test("that failed do not stop those that follow", async () => {
+    const broken = createChangeFeed({
+      liveFunction: () => (live === 1 ? Promise.reject(new Error("away")) : Promise.resolve(rowOf(2))),
+      liveFunctions: async () => [],
+      activeToken: async () => undefined,
+      activeTokens: async () => [],
+    });
+    await expect(broken.onNotice({ kind: "function", id: functionId })).rejects.toThrow("away");
+    live = 2;
+    await broken.onNotice({ kind: "function", id: functionId });
+    expect(broken.routes.get(functionId)?.targets[0]?.version).toBe(2);
+  });
+
+  test("are all out when it says that it is settled", async () => {
+    live = 2;
+    void notice();
+    const settled = feed.settled().then(served);
+    await answerAll();
+    expect(await settled).toBe(2);
+  });
+});
+
+describe("a reader", () => {
+  const types = (since: string | undefined) => {
+    const got: Change[] = [];
+    feed.subscribe(since, (change) => void got.push(change))();
+    return got.map(({ type }) => type);
+  };
+  test("that comes back gets what it missed", async () => {
+    const since = feed.position();
+    const change = notice();
+    await answerAll();
+    await change;
+    expect(types(since)).toEqual(["route"]);
+    expect(types(feed.position())).toEqual([]);
+  });
+  test.each([undefined, "", "nonsense", `${randomUUID()}.3`, "x.99"])("that held nothing of this stream (%s) gets a snapshot", (since) => {
+    expect(types(since)).toEqual(["snapshot-begin", "route", "snapshot-end"]);
+  });
+});
