@@ -87,19 +87,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     starting.set(versionId, (starting.get(versionId) ?? 0) + 1);
     try {
       const { instance, timing } = await options.start(info);
-      const { tenantId, functionId, version } = info.image;
-      const managed: Managed = {
-        instance,
-        tenantId,
-        functionId,
-        versionId,
-        version,
-        slots: info.concurrency,
-        idleTimeoutMs: info.idleTimeoutMs,
-        inUse: 0,
-        state: "ready",
-        freeSince: Date.now(),
-      };
+      const managed = freshlyManaged(instance, info);
       table.add(managed);
       return { managed, timing };
     } catch (error) {
@@ -248,22 +236,14 @@ export function createLeaseManager(options: LeaseManagerOptions) {
 
     /** Takes over an instance that ran before this process did. */
     adopt(instance: Instance, info: VersionInfo): void {
-      const { tenantId, functionId, versionId, version } = info.image;
-      const orphanUntil = Date.now() + LEASE_TTL_MS + LEASE_GRACE_MS;
-      table.add({
-        instance,
-        tenantId,
-        functionId,
-        versionId,
-        version,
-        slots: info.concurrency,
-        idleTimeoutMs: info.idleTimeoutMs,
-        inUse: 0,
-        state: "ready",
-        freeSince: Date.now(),
-        orphanUntil,
-      });
+      table.add({ ...freshlyManaged(instance, info), orphanUntil: Date.now() + LEASE_TTL_MS + LEASE_GRACE_MS });
     },
   };
 }
 export type LeaseManager = ReturnType<typeof createLeaseManager>;
+
+function freshlyManaged(instance: Instance, { image, concurrency, idleTimeoutMs }: VersionInfo): Managed {
+  const { tenantId, functionId, versionId, version } = image;
+  const now = { inUse: 0, state: "ready", freeSince: Date.now() } as const;
+  return { instance, tenantId, functionId, versionId, version, slots: concurrency, idleTimeoutMs, ...now };
+}

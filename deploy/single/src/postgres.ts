@@ -127,7 +127,8 @@ const roleUrls = (url: (role: RoleName) => string): Connections => ({
   jobs: url("jobs"),
 });
 
-async function connectPatiently(connectionString: string): Promise<pg.Client> {
+/** A server that was just started refuses connections for a moment. */
+export async function connectPatiently(connectionString: string): Promise<pg.Client> {
   for (let attempt = 1; ; attempt++) {
     const client = new pg.Client({ connectionString });
     try {

@@ -1,16 +1,14 @@
 // A platform of the benchmark's own, started as a user starts it, with functions deployed by the real CLI.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises";
-import net from "node:net";
-import os from "node:os";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { createHash } from "node:crypto";
 import { parse } from "yaml";
 import { createDriverClient } from "@fnctl/control-plane/sandbox/rpc";
 import type { Instance } from "@fnctl/control-plane/sandbox/driver";
+import { readSettings } from "../../single/src/settings.ts";
+import { newPlatform, start, stop } from "../e2e/platform.ts";
 
-const root = path.resolve(import.meta.dirname, "../../..");
 export const TENANT = "bench";
 
 export interface BenchPlatform {
@@ -32,16 +30,7 @@ export interface DeployEvent {
   totalMs?: number;
 }
 
-function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = net.createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as net.AddressInfo;
-    server.close(() => resolve(port));
-  });
-  return promise;
-}
-
-function run(program: string, args: string[], env: Record<string, string>, cwd = root): Promise<string> {
+function run(program: string, args: string[], env: Record<string, string>, cwd: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     let out = "";
@@ -54,15 +43,12 @@ function run(program: string, args: string[], env: Record<string, string>, cwd =
   });
 }
 
-export async function startPlatform(extra: Record<string, string> = {}): Promise<BenchPlatform> {
-  const stateDir = await mkdtemp(path.join(os.tmpdir(), "fnctl-bench-"));
-  const port = await freePort();
-  const config = path.join(stateDir, "cli.yaml");
-  const env = { FNCTL_STATE_DIR: stateDir, FNCTL_LISTEN: `127.0.0.1:${port}`, FNCTL_CONFIG: config, FNCTL_TENANT: TENANT, ...extra };
-  await run("bash", [path.join(root, "deploy/single/up.sh"), "--detach", "--no-examples"], env);
-  const file = parse(readFileSync(config, "utf8")) as { current: string; contexts: Record<string, { token: string }> };
-  const mark = createHash("sha256").update(stateDir).digest("hex").slice(0, 8);
-  const driver = await createDriverClient(`/run/fnctl/${mark}/driver/s`);
+export async function startPlatform(more: Record<string, string> = {}): Promise<BenchPlatform> {
+  const platform = await newPlatform(TENANT, more);
+  const { port, stateDir, env } = platform;
+  await start(platform);
+  const file = parse(readFileSync(platform.config, "utf8")) as { current: string; contexts: Record<string, { token: string }> };
+  const driver = await createDriverClient(path.join(readSettings(env).runDir, "driver/s"));
   const instances = () => driver.list();
   return {
     port,
@@ -91,7 +77,7 @@ export async function startPlatform(extra: Record<string, string> = {}): Promise
       }
     },
     async stop() {
-      await run("bash", [path.join(root, "deploy/single/up.sh"), "--down"], env);
+      await stop(platform);
       await rm(stateDir, { recursive: true, force: true });
     },
   };

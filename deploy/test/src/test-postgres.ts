@@ -3,11 +3,10 @@ import { spawn } from "node:child_process";
 import { chmod, chown, mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import pg from "pg";
 import { BUILD_QUEUE, BUILD_QUEUE_OPTIONS } from "@fnctl/control-plane/builds/queue";
 import { migrate } from "@fnctl/migrations/migrate";
 import { ensureRoles, type RoleName } from "@fnctl/migrations/roles";
-import { installPostgres } from "../../single/src/postgres.ts";
+import { connectPatiently, installPostgres } from "../../single/src/postgres.ts";
 import { run } from "../../single/src/run.ts";
 import { readSettings } from "../../single/src/settings.ts";
 import { ensureUsers } from "../../single/src/users.ts";
@@ -40,11 +39,11 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     stdio: "ignore",
   });
   const socket = (role: string, database: string) => `postgresql://${role}@${encodeURIComponent(folder)}/${database}`;
-  const first = await connect(socket("postgres", "postgres"));
+  const first = await connectPatiently(socket("postgres", "postgres"));
   await first.query("CREATE DATABASE fnctl");
   await first.end();
   const admin = socket("postgres", "fnctl");
-  const inside = await connect(admin);
+  const inside = await connectPatiently(admin);
   await ensureRoles(inside, passwords);
   await inside.end();
   const url = (role: RoleName) => socket(`fnctl_${role}`, "fnctl");
@@ -64,17 +63,4 @@ export async function startTestPostgres(): Promise<TestPostgres> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function connect(connectionString: string): Promise<pg.Client> {
-  for (let attempt = 1; ; attempt++) {
-    const client = new pg.Client({ connectionString });
-    try {
-      await client.connect();
-      return client;
-    } catch (error) {
-      if (attempt === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
 }
