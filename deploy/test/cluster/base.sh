@@ -1,0 +1,12 @@
+# Sourced by node.sh: the pause image, pushed to the registry's store and given to containerd, and the runtime classes' node label.
+mkdir -p "$state/pause/bin"
+cp /bin/busybox "$state/pause/bin/busybox"
+for applet in sh sleep cat nc httpd ls id dmesg true env grep dd ping wget; do ln -sf busybox "$state/pause/bin/$applet"; done
+tar -C "$state/pause" --sort=name --mtime=@0 --owner=0 --group=0 -cf "$state/pause.tar" bin
+until_ok crane catalog "$address:5000" --insecure
+crane append --insecure --oci-empty-base --platform linux/amd64 -f "$state/pause.tar" -t "$address:5000/test/busybox:1" > /dev/null
+crane mutate --insecure --entrypoint /bin/sleep --cmd 1000000000 --env PATH=/bin -t "$address:5000/test/busybox:1" "$address:5000/test/busybox:1" > /dev/null
+until_ok ctr -a "$state/containerd.sock" version
+ctr -a "$state/containerd.sock" -n k8s.io images pull --plain-http "$address:5000/test/busybox:1" > /dev/null
+ctr -a "$state/containerd.sock" -n k8s.io images tag "$address:5000/test/busybox:1" localhost/pause:1 > /dev/null
+kubectl label node $node fnctl.dev/sandbox=gvisor > /dev/null

@@ -1,0 +1,17 @@
+# Sourced by node.sh: the NetworkPolicy enforcer, with the queue rules that its own nft ones cannot be where the kernel has xt_NFQUEUE only.
+kubectl create serviceaccount netpol -n kube-system > /dev/null
+kubectl create clusterrolebinding netpol --clusterrole=view --serviceaccount=kube-system:netpol > /dev/null
+kubectl create clusterrole netpol-nodes --verb=get,list,watch --resource=nodes,namespaces,pods,networkpolicies.networking.k8s.io > /dev/null
+kubectl create clusterrolebinding netpol-nodes --clusterrole=netpol-nodes --serviceaccount=kube-system:netpol > /dev/null
+# It reads an in-cluster configuration only.
+sa=/run/secrets/kubernetes.io/serviceaccount
+mkdir -p $sa
+kubectl create token netpol -n kube-system --duration=24h > $sa/token
+cp "$pki/ca.crt" $sa/
+printf kube-system > $sa/namespace
+start netpol env KUBERNETES_SERVICE_HOST="$address" KUBERNETES_SERVICE_PORT=6443 kube-network-policies --hostname-override=$node --disable-nri --metrics-bind-address=127.0.0.1:9080
+iptables -t mangle -N NETPOL
+iptables -t mangle -A POSTROUTING -j NETPOL
+iptables -t mangle -A NETPOL -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN
+iptables -t mangle -A NETPOL -s $pods -j NFQUEUE --queue-num 100
+iptables -t mangle -A NETPOL -d $pods -j NFQUEUE --queue-num 100
