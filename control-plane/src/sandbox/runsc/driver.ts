@@ -8,6 +8,7 @@ import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.t
 import { oomKills } from "./cgroup.ts";
 import { createLayout, type RunscPaths } from "./layout.ts";
 import { closeAll, holdOpen, nameChannel, removeLogPipes } from "./log-pipes.ts";
+import { createMountAgent } from "./mount-agent.ts";
 import { makeShared, readOnlyView, releaseNullNetns } from "./mounts.ts";
 import { isAlive } from "./process-state.ts";
 import { readRecords, saveRecord, type InstanceRecord } from "./record.ts";
@@ -33,7 +34,8 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   const layout = createLayout(options.paths);
   const runsc = createRunsc(options.binary, layout.runscRoot);
   const cgroupOf = (id: string) => `${options.cgroupParent}/${id}`;
-  const context: StartContext = { layout, runsc, cgroupOf, binary: options.binary, dataGid: options.dataGid, logGid: options.logGid };
+  const { binary, dataGid, logGid } = options;
+  const context: StartContext = { layout, runsc, cgroupOf, binary, dataGid, logGid, mountAgent: createMountAgent() };
   const records = new Map<string, InstanceRecord>();
   const held = new Map<string, number[]>();
   const busy = new Map<string, Promise<unknown>>();
@@ -99,7 +101,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
       saveRecord(layout, record); // before the mount: whatever happens next, it is never generic again
     }
     const channel = { instance: id, tenantId: image.tenantId, functionId: image.functionId, version: image.version };
-    await Promise.all([bindCode(layout, id, image.tenantId, image.layer), nameChannel(layout.instance(id), channel, options.logGid)]);
+    await Promise.all([bindCode(context, id, image.tenantId, image.layer), nameChannel(layout.instance(id), channel, options.logGid)]);
     return structuredClone(instance);
   }
 

@@ -6,7 +6,7 @@ export interface ExecOptions {
   stdio?: StdioOptions;
 }
 /** Nothing of the driver's own environment; C messages need no locale files at every start. */
-const ENV = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
+export const ENV = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 const OUTPUT_CAP = 1024 * 1024;
 
 /** Resolves with stdout; rejects with the program's name, exit code and the end of its stderr. */

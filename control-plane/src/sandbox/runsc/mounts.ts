@@ -34,9 +34,9 @@ export async function isBound(source: string, target: string): Promise<boolean> 
 }
 
 export const mountTmpfs = (target: string): Promise<string> => exec("mount", ["-t", "tmpfs", "-o", BOX_OPTIONS, "fnctl", target]);
-/** In every cold start, so without what takes time and serves nobody here: helpers, /etc/mtab, canonical paths (mount(8)). */
-export const bindMount = (source: string, target: string): Promise<string> =>
-  exec("mount", ["--internal-only", "--no-mtab", "--no-canonicalize", "--bind", source, target]);
+/** Without what takes time and serves nobody here: helpers, /etc/mtab, canonical paths (mount(8)). */
+export const BIND_FLAGS = ["--internal-only", "--no-mtab", "--no-canonicalize", "--bind"];
+export const bindMount = (source: string, target: string): Promise<string> => exec("mount", [...BIND_FLAGS, source, target]);
 export const unmount = (target: string): Promise<string> => exec("umount", ["--lazy", target]);
 
 /**

@@ -6,7 +6,8 @@ import type { InstanceRecord } from "./record.ts";
 import type { InstancePaths, RunscLayout } from "./layout.ts";
 import { saveRecord } from "./record.ts";
 import { buildRuntimeSpec, type BaseProcess } from "./spec.ts";
-import { bindMount, isBound, mountPoints, mountTmpfs, unmount } from "./mounts.ts";
+import type { MountAgent } from "./mount-agent.ts";
+import { isBound, mountPoints, mountTmpfs, unmount } from "./mounts.ts";
 import { closeAll, holdOpen, makeLogPipes, openWriteEnds, removeLogPipes } from "./log-pipes.ts";
 import { pinSocket, waitForListener, waitForSocket } from "./pin.ts";
 import { isAlive, startTicks } from "./process-state.ts";
@@ -21,6 +22,7 @@ export interface StartContext {
   dataGid: number;
   logGid: number;
   binary: string;
+  mountAgent: MountAgent;
   cgroupOf(id: string): string;
 }
 
@@ -92,10 +94,10 @@ async function runWithPipes(context: StartContext, record: InstanceRecord, paths
 export const LAYER_CODE = SANDBOX_PATHS.code.slice(1);
 
 /** Binds the layer below the sandbox's code folder, where it shows up in the running sandbox; once, however often it is called. */
-export async function bindCode(layout: RunscLayout, id: string, tenantId: string, diffId: string): Promise<void> {
+export async function bindCode({ layout, mountAgent }: StartContext, id: string, tenantId: string, diffId: string): Promise<void> {
   const { code } = layout.instance(id);
   const layer = path.join(layout.layersView, layout.layer(tenantId, diffId), LAYER_CODE);
-  if (!(await isBound(layer, code))) await bindMount(layer, code);
+  if (!(await isBound(layer, code))) await mountAgent.bind(layer, code);
 }
 
 /** Leaves nothing of an instance, however far its start came; `halfMade`: it may have been cut off in the middle. */
