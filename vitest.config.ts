@@ -1,4 +1,5 @@
-// Two suites: `unit` (parts, with real sockets, files, Postgres and sandboxes of their own) and `e2e` (a whole platform through its CLI).
+// Three suites: `unit` (parts, with real sockets, files, Postgres and sandboxes of their own), `e2e` (a whole platform through its CLI)
+// and `cluster` (a real Kubernetes with gVisor).
 import { defineConfig } from "vitest/config";
 
 const common = { testTimeout: 60_000, hookTimeout: 180_000, pool: "forks" as const };
@@ -30,6 +31,17 @@ export default defineConfig({
           globalSetup: ["deploy/test/e2e/global-setup.ts"],
           testTimeout: 120_000,
           hookTimeout: 600_000,
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: "cluster",
+          include: ["deploy/test/cluster/**/*.test.ts"],
+          maxWorkers: 1,
+          fileParallelism: false,
+          globalSetup: ["deploy/test/cluster/global-setup.ts"],
+          testTimeout: 120_000,
         },
       },
     ],

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh check|unit|e2e|bench|all: the project's own checks. Sets up what it needs; every suite leaves its counts for the closing line.
+# run.sh check|unit|e2e|cluster|bench|all: the project's own checks. Sets up what it needs; every suite leaves its counts for the closing line.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/deploy/single/prepare.sh"
@@ -26,9 +26,10 @@ case ${1:-unit} in
   check) check ;;
   unit) check; prepare_host; suite unit ;;
   e2e) prepare_host; suite e2e ;;
-  all) check; prepare_host; suite unit; suite e2e ;;
+  cluster) suite cluster ;;
+  all) check; prepare_host; suite unit; suite e2e; suite cluster ;;
   bench) shift; exec "$FNCTL_NODE" deploy/test/bench/bench.ts "$@" ;;
-  *) echo "usage: run.sh check|unit|e2e|bench|all" >&2; exit 2 ;;
+  *) echo "usage: run.sh check|unit|e2e|cluster|bench|all" >&2; exit 2 ;;
 esac
 [ -n "${FNCTL_RESULTS_DIR:-}" ] || "$FNCTL_NODE" deploy/test/src/counts.ts "$results" || status=1
 exit $status

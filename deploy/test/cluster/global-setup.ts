@@ -1,0 +1,40 @@
+// One real cluster for the whole suite: our own, started fresh, or the one that KUBECONFIG names, which is left as it was found.
+import type { TestProject } from "vitest/node";
+import { clusterScript, run, type Cluster } from "./cluster.ts";
+import { footprint, type Footprint } from "./footprint.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    cluster: Cluster;
+    /** What the machine looked like before our cluster; absent for a cluster that is not ours. */
+    footprintBefore: Footprint | null;
+  }
+}
+
+const LOCAL_REGISTRY = "10.201.0.2:5000";
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const existing = process.env["KUBECONFIG"];
+  if (existing !== undefined && existing !== "") {
+    project.provide("cluster", await describe(existing, process.env["FNCTL_TEST_BIN"]));
+    project.provide("footprintBefore", null);
+    return async () => {};
+  }
+  await clusterScript("down");
+  project.provide("footprintBefore", await footprint());
+  const kubeconfig = await clusterScript("up");
+  project.provide("cluster", await describe(kubeconfig, await clusterScript("bin")));
+  return async () => {
+    await clusterScript("down");
+    const left = await footprint();
+    if (left.ours.length > 0) throw new Error(`cluster.sh down left: ${left.ours.join(", ")}`);
+  };
+}
+
+/** Tools come from `bin`, else from PATH. FNCTL_TEST_IMAGE: a busybox by digest that this cluster can pull. */
+async function describe(kubeconfig: string, bin: string | undefined): Promise<Cluster> {
+  const cluster = { kubeconfig, bin: bin ?? null, image: process.env["FNCTL_TEST_IMAGE"] ?? "" };
+  if (cluster.image !== "") return cluster;
+  const digest = await run(cluster, "crane", ["digest", "--insecure", `${LOCAL_REGISTRY}/test/busybox:1`]);
+  return { ...cluster, image: `${LOCAL_REGISTRY}/test/busybox@${digest.trim()}` };
+}
