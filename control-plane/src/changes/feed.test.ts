@@ -106,6 +106,21 @@ describe("notices", () => {
     await answerAll();
     expect(await settled).toBe(2);
   });
+
+  test("are served by the gateways that listen when it says that it is settled", async () => {
+    feed.joined("gateway");
+    let settled = false;
+    const change = notice();
+    const settling = feed.settled().then(() => (settled = true));
+    await answerAll();
+    await change;
+    feed.applied("gateway", `${randomUUID()}.99`); // of another stream: says nothing
+    feed.applied("gateway", "nonsense");
+    await answerAll();
+    expect(settled).toBe(false);
+    feed.applied("gateway", feed.position());
+    await settling;
+  });
 });
 
 describe("a reader", () => {

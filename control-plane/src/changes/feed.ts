@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import type { Change, Route } from "../contract/internal.ts";
 import type { Notice } from "../functions/notify.ts";
+import { createReaders } from "./readers.ts";
 import { routeOf, tokenRecordOf, type LiveRow, type TokenRow } from "./route-of.ts";
 
 /** Changes kept for readers that reconnect; older ones get a snapshot. */
@@ -23,6 +24,7 @@ export function createChangeFeed(system: FeedSource) {
   let seq = 0;
   const ring: Change[] = [];
   const subscribers = new Set<Subscriber>();
+  const readers = createReaders();
   let routes = new Map<string, Route>();
   let tokens = new Map<string, Extract<Change, { type: "token" }>["token"]>();
   const at = () => `${stream}.${seq}`;
@@ -68,11 +70,17 @@ export function createChangeFeed(system: FeedSource) {
     } else if (tokens.delete(id)) publish({ type: "token-removed", tokenId: id });
   }
 
+  /** The number of a position in this stream; undefined for one of another stream, or for anything else. */
+  function numberOf(position: string): number | undefined {
+    const [theirs, text] = position.split(".");
+    const number = Number(text);
+    return theirs === stream && Number.isInteger(number) && number <= seq ? number : undefined;
+  }
+
   /** The ring from just after `since`, or undefined when it no longer reaches back that far. */
   function missed(since: string | undefined): Change[] | undefined {
-    const [theirs, number] = (since ?? "").split(".");
-    const from = Number(number);
-    if (theirs !== stream || !Number.isInteger(from) || from > seq || seq - from > ring.length) return undefined;
+    const from = numberOf(since ?? "");
+    if (from === undefined || seq - from > ring.length) return undefined;
     return ring.slice(ring.length - (seq - from));
   }
 
@@ -113,8 +121,18 @@ export function createChangeFeed(system: FeedSource) {
       if (kind === "function") await inTurn(id, () => refreshFunction(id));
       if (kind === "token") await inTurn(id, () => refreshToken(id));
     },
-    /** Resolves when all that was noticed before has been published. */
-    settled: (): Promise<void> => tail,
+    /** `reader`, which `subscribe`d, names itself, so that answers can wait for it; returns the way to end that. */
+    joined: (reader: string) => readers.joined(reader),
+    /** `reader` serves everything up to `position`. */
+    applied(reader: string, position: string): void {
+      const number = numberOf(position);
+      if (number !== undefined) readers.applied(reader, number);
+    },
+    /** Resolves when all that was noticed before has been published and the gateways that listen serve it. */
+    async settled(): Promise<void> {
+      await tail;
+      await readers.caughtUp(seq);
+    },
   };
 }
 export type ChangeFeed = ReturnType<typeof createChangeFeed>;

@@ -6,6 +6,7 @@ import { scopeSchema } from "./resources.ts";
 
 export const INTERNAL_PATHS = {
   changes: "/internal/v1/changes",
+  applied: "/internal/v1/changes/applied",
   leases: "/internal/v1/leases",
   renew: "/internal/v1/leases/renew",
   release: "/internal/v1/leases/release",
@@ -60,6 +61,9 @@ export const changeSchema = z.discriminatedUnion("type", [
   z.object({ at: z.string(), type: z.literal("ping") }),
 ]);
 export type Change = z.infer<typeof changeSchema>;
+
+/** A gateway serves what the change stream said up to `at`; it named itself there as `?reader=`. Answers of the API wait for this. */
+export const appliedRequestSchema = z.strictObject({ reader: z.string().max(64), at: z.string().max(100) });
 
 export const leaseRequestSchema = z.strictObject({
   /** The gateway that asks; one id per process life. */

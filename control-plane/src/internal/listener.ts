@@ -6,6 +6,7 @@ import { z } from "zod";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "../contract/errors.ts";
 import {
   INTERNAL_PATHS,
+  appliedRequestSchema,
   bootstrapRequestSchema,
   leaseRequestSchema,
   releaseRequestSchema,
@@ -34,6 +35,11 @@ export interface InternalDeps {
 export function createInternalListener(deps: InternalDeps): http.Server {
   const posts: Record<string, (body: unknown) => unknown> = {
     [INTERNAL_PATHS.leases]: (body) => deps.leases.acquire(leaseRequestSchema.parse(body)),
+    [INTERNAL_PATHS.applied]: (body) => {
+      const { reader, at } = appliedRequestSchema.parse(body);
+      deps.feed.applied(reader, at);
+      return {};
+    },
     [INTERNAL_PATHS.renew]: (body) => deps.leases.renew(renewRequestSchema.parse(body)),
     [INTERNAL_PATHS.release]: async (body) => {
       const keep = (managed: { functionId: string; versionId: string }) =>
@@ -47,7 +53,7 @@ export function createInternalListener(deps: InternalDeps): http.Server {
     if (!authorised(request, deps.secret)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
     const url = new URL(request.url ?? "/", "http://internal");
     if (request.method === "GET" && url.pathname === INTERNAL_PATHS.changes) {
-      streamChanges(deps.feed, url.searchParams.get("since") ?? undefined, response);
+      streamChanges(deps.feed, url.searchParams, response);
       return;
     }
     if (request.method === "GET" && url.pathname === "/internal/v1/status") {
@@ -80,16 +86,19 @@ function reply(response: ServerResponse, status: number, type: string, body: unk
   else response.writeHead(status, { "content-type": type }).end(JSON.stringify(body));
 }
 
-function streamChanges(feed: ChangeFeed, since: string | undefined, response: ServerResponse): void {
+function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: ServerResponse): void {
+  const reader = query.get("reader");
   response.writeHead(200, { "content-type": "application/x-ndjson" });
   const write = (change: unknown) => {
     response.write(`${JSON.stringify(change)}\n`);
     if (response.writableLength > STREAM_BACKLOG) response.destroy();
   };
-  const end = feed.subscribe(since, write);
+  const left = reader === null ? undefined : feed.joined(reader);
+  const end = feed.subscribe(query.get("since") ?? undefined, write);
   const ping = setInterval(() => write({ at: feed.position(), type: "ping" }), PING_MS);
   response.on("close", () => {
     end();
+    left?.();
     clearInterval(ping);
   });
 }

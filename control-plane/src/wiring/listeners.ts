@@ -22,7 +22,7 @@ export interface ListenersInput {
   building: Building;
   feed: ChangeFeed;
   buildNews: BuildNews;
-  /** Resolves when gateways have been sent all that was committed before. */
+  /** Resolves when gateways serve all that was committed before. */
   published(): Promise<void>;
   onError(error: unknown, requestId?: string): void;
 }

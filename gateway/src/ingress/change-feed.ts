@@ -1,6 +1,7 @@
 // Follows the control plane's change stream for ever: resumes where it stopped, swaps in snapshots whole, and keeps the last
 // known state for as long as the control plane is away.
 import { changeSchema, type Change, type Route, type TokenRecord } from "@fnctl/control-plane/contract/internal";
+import { createAppliedReport } from "./applied-report.ts";
 import type { ControlClient } from "./control-client.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
@@ -23,7 +24,7 @@ export interface ChangeFeed {
 }
 
 interface Deps {
-  control: Pick<ControlClient, "changes">;
+  control: Pick<ControlClient, "changes" | "applied">;
   routes: RouteTable;
   tokens: TokenTable;
   listener: FeedListener;
@@ -85,6 +86,7 @@ const pause = (ms: number, stop: AbortSignal): Promise<void> =>
   });
 
 async function readStream(deps: Deps, state: FeedState, stop: AbortSignal): Promise<void> {
+  const report = createAppliedReport(deps.control);
   const silence = new AbortController();
   const watchdog = setTimeout(() => silence.abort(new Error("silence")), GATEWAY_LIMITS.feedSilenceMs);
   try {
@@ -97,6 +99,7 @@ async function readStream(deps: Deps, state: FeedState, stop: AbortSignal): Prom
       rest = lines.pop() ?? "";
       if (rest.length > GATEWAY_LIMITS.feedLineBytes) throw new Error("a line of the change stream is too long");
       for (const line of lines) if (line !== "") applyLine(deps, state, line);
+      if (state.at !== undefined && state.snapshot === undefined) report(state.at);
     }
   } finally {
     clearTimeout(watchdog);

@@ -1,4 +1,5 @@
 // Calls to the control plane's internal listener. Every answer is parsed; every failure is a coded error.
+import { randomUUID } from "node:crypto";
 import { PlatformError, fromProblem } from "@fnctl/control-plane/contract/errors";
 import {
   INTERNAL_PATHS,
@@ -8,7 +9,7 @@ import {
   type Lease,
 } from "@fnctl/control-plane/contract/internal";
 import { Pool } from "undici";
-import type { z } from "zod";
+import { z } from "zod";
 import type {
   leaseRequestSchema,
   releaseRequestSchema,
@@ -22,6 +23,8 @@ export interface ControlClient {
   lease(request: z.infer<typeof leaseRequestSchema>): Promise<Lease>;
   renew(request: z.infer<typeof renewRequestSchema>): Promise<z.infer<typeof RenewResponse>>;
   release(request: z.infer<typeof releaseRequestSchema>): Promise<z.infer<typeof ReleaseResponse>>;
+  /** Everything up to this position of the change stream is served. */
+  applied(at: string): Promise<void>;
   /** The change stream's lines as they come. `signal` ends it. */
   changes(since: string | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
   close(): Promise<void>;
@@ -30,6 +33,7 @@ export interface ControlClient {
 export function createControlClient(options: { socketPath: string; secret: string }): ControlClient {
   // Leases wait for cold starts, so they must not stand in the way of renewals: no cap on connections.
   const pool = new Pool("http://control-plane", { socketPath: options.socketPath, connections: null, allowH2: false });
+  const reader = randomUUID();
   const headers = { authorization: `Bearer ${options.secret}`, "content-type": "application/json" };
 
   async function post<T extends z.ZodType>(path: string, body: unknown, schema: T, timeoutMs: number): Promise<z.infer<T>> {
@@ -48,11 +52,14 @@ export function createControlClient(options: { socketPath: string; secret: strin
     lease: (request) => post(INTERNAL_PATHS.leases, request, leaseSchema, request.waitMs + GATEWAY_LIMITS.controlCallMs),
     renew: (request) => post(INTERNAL_PATHS.renew, request, renewResponseSchema, GATEWAY_LIMITS.controlCallMs),
     release: (request) => post(INTERNAL_PATHS.release, request, releaseResponseSchema, GATEWAY_LIMITS.controlCallMs),
+    async applied(at) {
+      await post(INTERNAL_PATHS.applied, { reader, at }, z.object({}), GATEWAY_LIMITS.controlCallMs);
+    },
     async changes(since, signal) {
-      const query = since === undefined ? "" : `?since=${encodeURIComponent(since)}`;
+      const query = new URLSearchParams({ reader, ...(since === undefined ? {} : { since }) });
       const response = await pool
         .request({
-          path: INTERNAL_PATHS.changes + query,
+          path: `${INTERNAL_PATHS.changes}?${query.toString()}`,
           method: "GET",
           headers,
           signal,

@@ -180,6 +180,16 @@ describe("giving back", () => {
     platform.control.send({ type: "route-removed", functionId: route.functionId });
     await until(async () => (await platform.call("/")).status === 404);
   });
+
+  it("is reported as applied only when it is what is served", async () => {
+    const route = await platform.serve(await holding());
+    await platform.call("/");
+    platform.control.applied.length = 0;
+    platform.control.send({ type: "route-removed", functionId: route.functionId });
+    await until(() => platform.control.applied.length > 0);
+    expect(platform.control.applied.at(-1)).toBe(platform.control.position());
+    expect((await platform.call("/")).status).toBe(404);
+  });
 });
 
 describe("the control plane away", () => {

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
 import {
   INTERNAL_PATHS,
+  appliedRequestSchema,
   changeSchema,
   leaseRequestSchema,
   releaseRequestSchema,
@@ -26,6 +27,9 @@ export interface ControlDouble {
   readonly released: Releases;
   readonly renewals: z.infer<typeof renewRequestSchema>[];
   readonly sinces: (string | null)[];
+  /** Where the stream stands, and the positions that the gateway said it serves. */
+  position(): string;
+  readonly applied: string[];
   /** Routes and tokens of the snapshot. */
   readonly routes: Map<string, Route>;
   readonly tokens: Map<string, TokenRecord>;
@@ -55,6 +59,7 @@ class Double implements ControlDouble {
   readonly released: Releases = [];
   readonly renewals: z.infer<typeof renewRequestSchema>[] = [];
   readonly sinces: (string | null)[] = [];
+  readonly applied: string[] = [];
   readonly routes = new Map<string, Route>();
   readonly tokens = new Map<string, TokenRecord>();
   onLease: ControlDouble["onLease"] = () => {
@@ -97,6 +102,7 @@ class Double implements ControlDouble {
     if (change.type === "token-removed") this.tokens.delete(change.tokenId);
     for (const stream of this.open) this.line(stream, change);
   }
+  position = (): string => String(this.seq);
   private line(stream: ServerResponse, change: Unplaced<Change>): void {
     stream.write(`${JSON.stringify(changeSchema.parse({ at: String((this.seq += 1)), ...change }))}\n`);
   }
@@ -130,6 +136,10 @@ class Double implements ControlDouble {
       const request = leaseRequestSchema.parse(body);
       this.leaseRequests.push(request);
       return this.onLease(request);
+    }
+    if (path === INTERNAL_PATHS.applied) {
+      this.applied.push(appliedRequestSchema.parse(body).at);
+      return {};
     }
     if (path === INTERNAL_PATHS.renew) {
       this.renewals.push(renewRequestSchema.parse(body));

@@ -1,0 +1,43 @@
+// How far each gateway has applied the change stream, so that an answer of the API can mean "this is what is served now".
+import { EventEmitter, once } from "node:events";
+
+/** How long an answer waits for a gateway that has not applied a change, in ms. A gateway that let it pass is not waited for until it reports again. */
+const CATCH_UP_MS = 1_000;
+
+interface Reader {
+  applied: number;
+  /** It let a wait run out: stuck, or gone without a word. */
+  late: boolean;
+}
+
+export function createReaders(catchUpMs = CATCH_UP_MS) {
+  const readers = new Map<string, Reader>();
+  const news = new EventEmitter().setMaxListeners(0);
+  const behind = (position: number) => [...readers.values()].filter((reader) => !reader.late && reader.applied < position);
+
+  return {
+    /** A gateway began to read; returns the way to say that it stopped. */
+    joined(name: string): () => void {
+      const reader = { applied: -1, late: false };
+      readers.set(name, reader);
+      return () => {
+        if (readers.get(name) === reader) readers.delete(name); // it may be back already, on a newer stream
+        news.emit("applied");
+      };
+    },
+    /** `name` serves what the stream said up to `position`. Unknown names are ignored: their stream is over. */
+    applied(name: string, position: number): void {
+      const reader = readers.get(name);
+      if (reader === undefined) return;
+      reader.applied = Math.max(reader.applied, position);
+      reader.late = false;
+      news.emit("applied");
+    },
+    /** Resolves when every gateway that reports serves all up to `position`, or has had its time. */
+    async caughtUp(position: number): Promise<void> {
+      const deadline = AbortSignal.timeout(catchUpMs);
+      while (behind(position).length > 0 && !deadline.aborted) await once(news, "applied", { signal: deadline }).catch(() => undefined);
+      for (const reader of behind(position)) reader.late = true;
+    },
+  };
+}
