@@ -1,5 +1,6 @@
 // The runsc command line (gVisor), one function per verb used.
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
+import path from "node:path";
 import { exec } from "./exec.ts";
 
 /** Oldest release that carries every fix of SECURITY 3.2 and 3.4. */
@@ -55,6 +56,13 @@ export function createRunsc(binary: string, root: string) {
     /** Kills what runs and removes its state and cgroup; an unknown id is no error. */
     async remove(id: string): Promise<void> {
       await exec(binary, [...base, "delete", "--force", id]);
+    },
+    /**
+     * Removes the files that runsc makes before the state it finds a sandbox by: a `run` that was killed between them leaves
+     * them, and `delete` does not know the id. Only after `remove`, and when no runsc of this sandbox runs any more.
+     */
+    async forget(id: string): Promise<void> {
+      for (const file of [`${id}_sandbox:${id}.lock`, `runsc-${id}.sock`]) await rm(path.join(root, file), { force: true });
     },
   };
 }

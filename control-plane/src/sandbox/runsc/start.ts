@@ -105,6 +105,7 @@ export async function tearDown(context: StartContext, id: string, halfMade: bool
   const paths = context.layout.instance(id);
   if (halfMade) await killStrays(id, context.binary);
   await context.runsc.remove(id);
+  if (halfMade) await context.runsc.forget(id);
   await removeCgroup(context.cgroupOf(id));
   const mounted = await mountPoints();
   for (const target of [paths.code, paths.tmpfs]) if (mounted.has(target)) await unmount(target);
