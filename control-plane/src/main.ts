@@ -45,7 +45,11 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const timer = setInterval(resync, RESYNC_MS);
   const sweep = createSweep({ ...data, tenantIds: data.system.tenantIds, logs: sandboxes.collector, onError });
   sweep.start();
-  const published = () => listener.barrier().then(() => feed.settled());
+  const published = async () => {
+    await listener.barrier();
+    const late = await feed.settled();
+    if (late.length > 0) log.warn({ gateways: late }, "answered before these gateways served the change");
+  };
   const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, published, onError });
   log.info({ epoch: sandboxes.epoch }, "ready");
 

@@ -55,7 +55,7 @@ const EMPTY_FOLDERS = [
   "run/fn/sock",
   "run/fn/egress",
   "function",
-  "work",
+  "build",
   "root",
   "var/tmp",
   "etc/ssl/certs",

@@ -56,8 +56,8 @@ export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
   builder: {
     process: {
       args: ["/usr/local/bin/node", "/opt/fnctl/builder/server.mjs"],
-      env: { ...ENV, HOME: "/work/home", TMPDIR: "/work/tmp" },
-      cwd: "/work",
+      env: { ...ENV, HOME: "/build/home", TMPDIR: "/build/tmp" },
+      cwd: "/build",
     },
     script: { entry: "builder/src/main.ts", target: "opt/fnctl/builder/server.mjs", options: () => ({ external: ["esbuild"] }) },
     sources: ["base/builder-requirements.txt"],

@@ -117,7 +117,7 @@ function spec(options: SandboxOptions, sock: string, code: string): object {
       { destination: "/proc", type: "proc", source: "proc" },
       { destination: "/dev", type: "tmpfs", source: "tmpfs" },
       tmpfs("/tmp", "64m"),
-      ...(options.workMib === undefined ? [] : [tmpfs("/work", `${options.workMib}m`)]),
+      ...(options.workMib === undefined ? [] : [tmpfs("/build", `${options.workMib}m`)]),
       bind("/run/fn/sock", sock, "rw"),
       bind("/function/code", code, "ro"),
       ...(options.egressFolder === undefined ? [] : [bind("/run/fn/egress", options.egressFolder, "ro")]),

@@ -128,10 +128,10 @@ export function createChangeFeed(system: FeedSource) {
       const number = numberOf(position);
       if (number !== undefined) readers.applied(reader, number);
     },
-    /** Resolves when all that was noticed before has been published and the gateways that listen serve it. */
-    async settled(): Promise<void> {
+    /** Resolves when all that was noticed before has been published and the gateways that listen serve it; with those that do not. */
+    async settled(): Promise<string[]> {
       await tail;
-      await readers.caughtUp(seq);
+      return readers.caughtUp(seq);
     },
   };
 }

@@ -4,7 +4,7 @@ import { createReaders } from "./readers.ts";
 
 const LONG_MS = 60_000;
 /** "waits" while the promise is open after every turn that could settle it. */
-async function stateOf(promise: Promise<void>): Promise<"done" | "waits"> {
+async function stateOf(promise: Promise<unknown>): Promise<"done" | "waits"> {
   let state: "done" | "waits" = "waits";
   void promise.then(() => (state = "done"));
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -44,7 +44,7 @@ describe("waiting for gateways", () => {
   test("is paid once for a gateway that is stuck, until it reports again", async () => {
     const readers = createReaders(20);
     readers.joined("stuck");
-    await readers.caughtUp(1); // its time runs out here
+    expect(await readers.caughtUp(1)).toEqual(["stuck"]); // its time runs out here
     expect(await stateOf(readers.caughtUp(2))).toBe("done");
     readers.applied("stuck", 2);
     expect(await stateOf(readers.caughtUp(3))).toBe("waits");

@@ -13,7 +13,7 @@ interface Reader {
 export function createReaders(catchUpMs = CATCH_UP_MS) {
   const readers = new Map<string, Reader>();
   const news = new EventEmitter().setMaxListeners(0);
-  const behind = (position: number) => [...readers.values()].filter((reader) => !reader.late && reader.applied < position);
+  const behind = (position: number) => [...readers].filter(([, reader]) => !reader.late && reader.applied < position);
 
   return {
     /** A gateway began to read; returns the way to say that it stopped. */
@@ -33,11 +33,13 @@ export function createReaders(catchUpMs = CATCH_UP_MS) {
       reader.late = false;
       news.emit("applied");
     },
-    /** Resolves when every gateway that reports serves all up to `position`, or has had its time. */
-    async caughtUp(position: number): Promise<void> {
+    /** Resolves when every gateway that reports serves all up to `position`, or has had its time; with those that were late just now. */
+    async caughtUp(position: number): Promise<string[]> {
       const deadline = AbortSignal.timeout(catchUpMs);
       while (behind(position).length > 0 && !deadline.aborted) await once(news, "applied", { signal: deadline }).catch(() => undefined);
-      for (const reader of behind(position)) reader.late = true;
+      const late = behind(position);
+      for (const [, reader] of late) reader.late = true;
+      return late.map(([name]) => name);
     },
   };
 }

@@ -62,8 +62,8 @@ export const changeSchema = z.discriminatedUnion("type", [
 ]);
 export type Change = z.infer<typeof changeSchema>;
 
-/** A gateway serves what the change stream said up to `at`; it named itself there as `?reader=`. Answers of the API wait for this. */
-export const appliedRequestSchema = z.strictObject({ reader: z.string().max(64), at: z.string().max(100) });
+/** A gateway serves what the change stream said up to `at`; it named itself there as `?holder=`. Answers of the API wait for this. */
+export const appliedRequestSchema = z.strictObject({ holder: z.string().max(64), at: z.string().max(100) });
 
 export const leaseRequestSchema = z.strictObject({
   /** The gateway that asks; one id per process life. */

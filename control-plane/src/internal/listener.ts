@@ -36,8 +36,8 @@ export function createInternalListener(deps: InternalDeps): http.Server {
   const posts: Record<string, (body: unknown) => unknown> = {
     [INTERNAL_PATHS.leases]: (body) => deps.leases.acquire(leaseRequestSchema.parse(body)),
     [INTERNAL_PATHS.applied]: (body) => {
-      const { reader, at } = appliedRequestSchema.parse(body);
-      deps.feed.applied(reader, at);
+      const { holder, at } = appliedRequestSchema.parse(body);
+      deps.feed.applied(holder, at);
       return {};
     },
     [INTERNAL_PATHS.renew]: (body) => deps.leases.renew(renewRequestSchema.parse(body)),
@@ -87,13 +87,13 @@ function reply(response: ServerResponse, status: number, type: string, body: unk
 }
 
 function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: ServerResponse): void {
-  const reader = query.get("reader");
+  const holder = query.get("holder");
   response.writeHead(200, { "content-type": "application/x-ndjson" });
   const write = (change: unknown) => {
     response.write(`${JSON.stringify(change)}\n`);
     if (response.writableLength > STREAM_BACKLOG) response.destroy();
   };
-  const left = reader === null ? undefined : feed.joined(reader);
+  const left = holder === null ? undefined : feed.joined(holder);
   const end = feed.subscribe(query.get("since") ?? undefined, write);
   const ping = setInterval(() => write({ at: feed.position(), type: "ping" }), PING_MS);
   response.on("close", () => {

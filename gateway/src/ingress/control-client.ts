@@ -19,10 +19,13 @@ import type {
 } from "@fnctl/control-plane/contract/internal";
 import { GATEWAY_LIMITS } from "./limits.ts";
 
+/** The client adds its own `holder`: one name per life of the process, for leases and for the change stream. */
+type Held<T extends z.ZodType> = Omit<z.infer<T>, "holder">;
+
 export interface ControlClient {
-  lease(request: z.infer<typeof leaseRequestSchema>): Promise<Lease>;
-  renew(request: z.infer<typeof renewRequestSchema>): Promise<z.infer<typeof RenewResponse>>;
-  release(request: z.infer<typeof releaseRequestSchema>): Promise<z.infer<typeof ReleaseResponse>>;
+  lease(request: Held<typeof leaseRequestSchema>): Promise<Lease>;
+  renew(request: Held<typeof renewRequestSchema>): Promise<z.infer<typeof RenewResponse>>;
+  release(request: Held<typeof releaseRequestSchema>): Promise<z.infer<typeof ReleaseResponse>>;
   /** Everything up to this position of the change stream is served. */
   applied(at: string): Promise<void>;
   /** The change stream's lines as they come. `signal` ends it. */
@@ -33,7 +36,7 @@ export interface ControlClient {
 export function createControlClient(options: { socketPath: string; secret: string }): ControlClient {
   // Leases wait for cold starts, so they must not stand in the way of renewals: no cap on connections.
   const pool = new Pool("http://control-plane", { socketPath: options.socketPath, connections: null, allowH2: false });
-  const reader = randomUUID();
+  const holder = `ingress-${randomUUID()}`;
   const headers = { authorization: `Bearer ${options.secret}`, "content-type": "application/json" };
 
   async function post<T extends z.ZodType>(path: string, body: unknown, schema: T, timeoutMs: number): Promise<z.infer<T>> {
@@ -49,14 +52,14 @@ export function createControlClient(options: { socketPath: string; secret: strin
   }
 
   return {
-    lease: (request) => post(INTERNAL_PATHS.leases, request, leaseSchema, request.waitMs + GATEWAY_LIMITS.controlCallMs),
-    renew: (request) => post(INTERNAL_PATHS.renew, request, renewResponseSchema, GATEWAY_LIMITS.controlCallMs),
-    release: (request) => post(INTERNAL_PATHS.release, request, releaseResponseSchema, GATEWAY_LIMITS.controlCallMs),
+    lease: (request) => post(INTERNAL_PATHS.leases, { holder, ...request }, leaseSchema, request.waitMs + GATEWAY_LIMITS.controlCallMs),
+    renew: (request) => post(INTERNAL_PATHS.renew, { holder, ...request }, renewResponseSchema, GATEWAY_LIMITS.controlCallMs),
+    release: (request) => post(INTERNAL_PATHS.release, { holder, ...request }, releaseResponseSchema, GATEWAY_LIMITS.controlCallMs),
     async applied(at) {
-      await post(INTERNAL_PATHS.applied, { reader, at }, z.object({}), GATEWAY_LIMITS.controlCallMs);
+      await post(INTERNAL_PATHS.applied, { holder, at }, z.object({}), GATEWAY_LIMITS.controlCallMs);
     },
     async changes(since, signal) {
-      const query = new URLSearchParams({ reader, ...(since === undefined ? {} : { since }) });
+      const query = new URLSearchParams({ holder, ...(since === undefined ? {} : { since }) });
       const response = await pool
         .request({
           path: `${INTERNAL_PATHS.changes}?${query.toString()}`,

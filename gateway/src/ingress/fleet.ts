@@ -1,5 +1,4 @@
 // All leases of this gateway: asks for more when requests wait, renews, gives back, and reacts to what the control plane says.
-import { randomUUID } from "node:crypto";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Lease, Route } from "@fnctl/control-plane/contract/internal";
 import type { ControlClient } from "./control-client.ts";
@@ -10,7 +9,6 @@ import type { Metrics } from "./metrics.ts";
 import { VersionFleet, type QueueLimits } from "./version-fleet.ts";
 
 export interface Fleet {
-  readonly holder: string;
   /** The fleet of one version of the route; made when first asked for. */
   forVersion(route: Route, versionId: string): VersionFleet;
   /** Call after `enqueue`: asks for the leases that are missing. */
@@ -42,7 +40,6 @@ export function createFleet(deps: Deps): Fleet {
 }
 
 class LeaseFleet implements Fleet {
-  readonly holder = `ingress-${randomUUID()}`;
   private readonly deps: Deps;
   private readonly fleets = new Map<string, VersionFleet>();
   /** Highest epoch seen by function: an older one is a deposed owner's grant (SECURITY fact 8). */
@@ -78,7 +75,7 @@ class LeaseFleet implements Fleet {
     this.deps.metrics.leaseRequests += 1;
     try {
       const { functionId, versionId } = fleet;
-      const lease = await this.deps.control.lease({ holder: this.holder, functionId, versionId, waitMs: GATEWAY_LIMITS.leaseWaitMs });
+      const lease = await this.deps.control.lease({ functionId, versionId, waitMs: GATEWAY_LIMITS.leaseWaitMs });
       fleet.leasing -= 1;
       this.adopt(fleet, lease);
     } catch (error) {
@@ -155,16 +152,14 @@ class LeaseFleet implements Fleet {
   }
 
   private release(leaseId: string, reason: ReleaseReason, detail: string, tell: (endReason: string) => void = () => {}): void {
-    this.deps.control
-      .release({ holder: this.holder, leases: [{ leaseId, reason, ...(detail === "" ? {} : { detail: detail.slice(0, 500) }) }] })
-      .then(
-        (answer) => tell(answer.ended.find((ended) => ended.leaseId === leaseId)?.reason ?? ""),
-        (error: unknown) => {
-          tell("");
-          // The lease runs out by itself; renewals no longer name it.
-          this.deps.warn("release failed", { leaseId, error: error instanceof Error ? error.message : String(error) });
-        },
-      );
+    this.deps.control.release({ leases: [{ leaseId, reason, ...(detail === "" ? {} : { detail: detail.slice(0, 500) }) }] }).then(
+      (answer) => tell(answer.ended.find((ended) => ended.leaseId === leaseId)?.reason ?? ""),
+      (error: unknown) => {
+        tell("");
+        // The lease runs out by itself; renewals no longer name it.
+        this.deps.warn("release failed", { leaseId, error: error instanceof Error ? error.message : String(error) });
+      },
+    );
   }
 
   private forget(fleet: VersionFleet, instance: Instance, why: string): boolean {
@@ -240,7 +235,7 @@ class LeaseFleet implements Fleet {
       leases.push({ leaseId, instance, functionId, versionId, slots, inUse: inFlight, epoch });
     });
     if (leases.length === 0 || this.stopped) return;
-    this.deps.control.renew({ holder: this.holder, leases }).then(
+    this.deps.control.renew({ leases }).then(
       (answer) => {
         for (const leaseId of answer.lost) this.lost(leaseId);
         this.scheduleRenew(answer.expiresAt);
@@ -269,9 +264,7 @@ class LeaseFleet implements Fleet {
       this.forget(fleet, instance, "drain");
     });
     if (leases.length > 0)
-      await this.deps.control
-        .release({ holder: this.holder, leases })
-        .catch((error: unknown) => this.deps.warn("release failed", { error: String(error) }));
+      await this.deps.control.release({ leases }).catch((error: unknown) => this.deps.warn("release failed", { error: String(error) }));
   }
 
   counts(): { leases: number; waiting: number } {

@@ -7,7 +7,7 @@ import { EGRESS_SOCKET_PATH, SOCKET_PATH } from "./protocol.ts";
 import { createBuilder, listen } from "./server.ts";
 
 // Other paths only where it runs outside a sandbox, in tests.
-const work = process.env["FNCTL_WORK"] ?? "/work";
+const work = process.env["FNCTL_WORK"] ?? "/build";
 const egressSocket = process.env["FNCTL_EGRESS_SOCKET"] ?? EGRESS_SOCKET_PATH;
 
 const proxy = existsSync(egressSocket) ? await startForwarder(egressSocket) : undefined;

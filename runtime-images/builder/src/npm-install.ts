@@ -66,7 +66,7 @@ function npmFailure(tail: readonly string[]): BuildFailure {
   const errors = tail.filter((line) => line.startsWith("npm error")).map((line) => line.replace(/^npm error ?/, "").trim());
   const code = errors.find((line) => line.startsWith("code "))?.slice(5);
   const text = errors
-    .filter((line) => line !== "" && !/^(?:code |A complete log|\/work\/)/.test(line))
+    .filter((line) => line !== "" && !/^(?:code |A complete log|\/build\/)/.test(line))
     .slice(0, 4)
     .join(" ");
   const hints: Record<string, string> = {

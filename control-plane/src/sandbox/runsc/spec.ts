@@ -30,7 +30,7 @@ function scratch(spec: SandboxSpec): { path: string; mib: number }[] {
   if (spec.kind === "builder")
     return [
       { path: "/tmp", mib: 256 },
-      { path: "/work", mib: spec.memoryMib - 512 },
+      { path: "/build", mib: spec.memoryMib - 512 },
     ];
   return [
     { path: "/tmp", mib: Math.min(512, spec.memoryMib / 2) },
