@@ -12,8 +12,8 @@ import type { Instance } from "../sandbox/driver.ts";
 
 /** Instances on one machine, builders not counted: a stop for mistakes, far above what fits. */
 export const MAX_INSTANCES = 2000;
-/** A gateway sees a connection end some milliseconds before the sandbox's process is gone: so long the driver is asked again. */
-const END_NOTICE_MS = 200;
+/** A gateway sees a connection end before the sandbox's process is gone, on a busy machine hundreds of milliseconds: so long the driver is asked again. */
+const END_NOTICE_MS = 1_000;
 const END_POLL_MS = 10;
 /** After a load that failed, the same answer for this long: a broken function must not drain the pool. */
 export const FAILED_INIT_MS = 2_000;

@@ -30,7 +30,7 @@ export const GATEWAY_LIMITS = {
   /** After a deadline or a crash: how long an instance's other requests may go on, milliseconds (SECURITY H3). */
   lostInstanceGraceMs: 5_000,
   /** How long a failed request waits for the reason of its instance's end, milliseconds. */
-  endReasonMs: 300,
+  endReasonMs: 1_200,
   /** How often idle instances are looked for, milliseconds. */
   idleSweepMs: 1_000,
   /** Change stream: silence that counts as broken, and the longest pause between attempts, milliseconds. */
