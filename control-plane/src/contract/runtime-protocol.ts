@@ -2,7 +2,7 @@
 // Everything a sandbox says is hostile input; these schemas check it, and callers cap its bytes.
 import { z } from "zod";
 import { envSchema } from "./config.ts";
-import { runtimeSchema, slugSchema, uuidSchema } from "./names.ts";
+import { digestSchema, runtimeSchema, slugSchema, uuidSchema } from "./names.ts";
 
 export const PROTOCOL = 1;
 /** Public requests below this prefix are refused by ingress. */
@@ -33,7 +33,33 @@ export const healthSchema = z.object({
   state: z.enum(["idle", "loading", "ready", "failed"]),
   runtime: runtimeSchema,
   protocol: z.literal(PROTOCOL),
+  /** Pods only: diff_id of the code that was received and verified. */
+  code: digestSchema.optional(),
 });
+
+/**
+ * In a pod the bootstrap listens with TLS instead of a Unix socket, told by these variables, which no user code sees. The certificate is
+ * self-signed for this one instance (SECURITY B8): its peer trusts exactly it, under the instance's id as server name.
+ */
+export const POD_ENV = {
+  /** TCP port on all addresses; set: the pod's way of listening. */
+  port: "FNCTL_TLS_PORT",
+  /** PEM, PKCS #8. */
+  key: "FNCTL_TLS_KEY",
+  certificate: "FNCTL_TLS_CERT",
+  /** Most bytes of code that `PUT code` may unpack to. */
+  codeBytes: "FNCTL_CODE_BYTES",
+  /** Builders only: URL of the egress proxy with this instance's credential, `http://<instance>:<credential>@host:port`. */
+  egress: "FNCTL_EGRESS_PROXY",
+} as const;
+export const POD_PORT = 8443;
+
+/**
+ * `PUT code`, once, before init, in pods only (elsewhere 404): the layer as an uncompressed tar, entries below `function/`. 201 when it is
+ * in place and its SHA-256 is the digest of this header; 200 for the same digest again; 409 for another one, during another call or after
+ * init; 413 above the limit and 422 for other bytes, after which the instance is `failed`.
+ */
+export const CODE_DIGEST_HEADER = "x-fnctl-diff-id";
 
 /** What the build found out about the code; stands at `.fnctl/entry.json` in the code folder and in the image's labels. */
 export const entrySchema = z.strictObject({
