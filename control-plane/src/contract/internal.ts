@@ -1,6 +1,7 @@
 // Between gateway and control plane, on the internal listener only (a Unix socket on one machine, SECURITY D8).
 import { z } from "zod";
 import { corsSchema } from "./config.ts";
+import { addressSchema } from "./instance-address.ts";
 import { isolationSchema, slugSchema, uuidSchema } from "./names.ts";
 import { scopeSchema } from "./resources.ts";
 
@@ -73,19 +74,13 @@ export const leaseRequestSchema = z.strictObject({
   /** How long the caller will wait, milliseconds. */
   waitMs: z.int().min(0).max(120_000),
 });
-/** DESIGN section 4. `pin` and `token` serve clusters; on one machine the socket path is the identity (SECURITY I1). */
 export const leaseSchema = z.object({
   leaseId: z.string(),
   instance: z.string(),
   functionId: uuidSchema,
   versionId: uuidSchema,
   version: z.int(),
-  address: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("unix"), path: z.string() }),
-    z.object({ kind: z.literal("tls"), host: z.string(), port: z.int() }),
-  ]),
-  pin: z.string().optional(),
-  token: z.string().optional(),
+  address: addressSchema,
   slots: z.int().positive(),
   epoch: z.int(),
   /** Milliseconds since the epoch; the holder renews long before. */

@@ -51,5 +51,7 @@ export const LIMITS = {
 
 /** The memory sizes a function may ask for, MiB: a closed list, because pools are keyed by it. */
 export const MEMORY_SIZES_MIB = [128, 256, 512, 1024, 2048] as const;
+/** Room for a version's code in a pod, MiB: a closed list for the same reason; the largest holds any layer. */
+export const CODE_SIZES_MIB = [16, 64, 192, 576] as const;
 export const RUNTIMES = ["node24", "python3.13"] as const;
 export const ISOLATIONS = ["gvisor", "kata"] as const;

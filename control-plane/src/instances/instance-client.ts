@@ -1,6 +1,7 @@
 // The platform's side of the runtime protocol. A sandbox is hostile: every answer is capped, timed and parsed.
 import { Client } from "undici";
 import { PlatformError } from "../contract/errors.ts";
+import { dialOf } from "../contract/instance-address.ts";
 import { PROTOCOL_PATHS, initFailedSchema, initOkSchema, type InitRequest } from "../contract/runtime-protocol.ts";
 import type { Instance } from "../sandbox/driver.ts";
 
@@ -8,10 +9,11 @@ import type { Instance } from "../sandbox/driver.ts";
 export const INIT_TIMEOUT_MS = 60_000;
 const ANSWER_CAP = 64 * 1024;
 
-export function connect(instance: Pick<Instance, "address">, timeoutMs: number, cap: number): Client {
-  if (instance.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
-  return new Client("http://instance", {
-    socketPath: instance.address.path,
+export function connect({ id, address }: Pick<Instance, "id" | "address">, timeoutMs: number, cap: number): Client {
+  if (address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
+  const dial = dialOf(address, id);
+  return new Client(dial.origin, {
+    connect: dial.connect,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     maxResponseSize: cap,
@@ -19,7 +21,7 @@ export function connect(instance: Pick<Instance, "address">, timeoutMs: number, 
 }
 
 /** Sends `init`; throws INIT_FAILED with the user's own stack trace in `facts` when their code does not load. */
-export async function initInstance(instance: Pick<Instance, "address">, request: InitRequest): Promise<{ importMs: number }> {
+export async function initInstance(instance: Pick<Instance, "id" | "address">, request: InitRequest): Promise<{ importMs: number }> {
   const client = connect(instance, INIT_TIMEOUT_MS, ANSWER_CAP);
   try {
     const answer = await client

@@ -32,7 +32,7 @@ const renewal = (holder: string, ...leases: Lease[]) => ({
     epoch,
   })),
 });
-const serves = ({ address }: Lease) => (address.kind === "unix" ? ask({ address }, "/") : expect.unreachable("no Unix socket"));
+const serves = ({ address }: Lease) => (address.kind === "unix" ? ask({ id: "", address }, "/") : expect.unreachable("no Unix socket"));
 const running = async () => (await host.driver.list()).filter(({ state }) => state === "loaded").map(({ id }) => id);
 const soon = { timeout: 5_000, interval: 20 };
 

@@ -9,10 +9,10 @@ import { ask, init } from "./testing/ask.ts";
 export interface DriverHarness {
   /** The one in use: `reopen` may have made it. */
   driver: SandboxDriver;
-  /** A generic sandbox of a base that exists. */
-  spec(): SandboxSpec;
+  /** A generic sandbox of a base that exists; `tenantId`: which tenant's, for drivers that ask; otherwise one and the same. */
+  spec(tenantId?: string): SandboxSpec;
   /** Places a layer where the driver looks for it; its `index.mjs` answers `/` with `text`. */
-  place(text: string): Promise<ImageRef>;
+  place(text: string, tenantId?: string): Promise<ImageRef>;
   /** Makes the process of a loaded, initialised instance end by itself. */
   crash(instance: Instance): Promise<void>;
   /** Lets it use more memory than it has; or the reason why this driver has no such limit. */
@@ -44,8 +44,8 @@ export function describeDriver(name: string, missing: string | undefined, makeHa
 }
 type Current = () => DriverHarness;
 
-async function ready(harness: DriverHarness, text = "hello"): Promise<{ instance: Instance; image: ImageRef }> {
-  const [started, image] = await Promise.all([harness.driver.start(harness.spec()), harness.place(text)]);
+async function ready(harness: DriverHarness, text = "hello", tenantId?: string): Promise<{ instance: Instance; image: ImageRef }> {
+  const [started, image] = await Promise.all([harness.driver.start(harness.spec(tenantId)), harness.place(text, tenantId)]);
   const instance = await harness.driver.load(started.id, image);
   expect(await init(instance, image)).toMatchObject({ status: 200 });
   return { instance, image };
@@ -122,7 +122,7 @@ function describeLoad(current: Current): void {
 
   it("stops all of a tenant, and nothing of another", async () => {
     const { driver } = current();
-    const [mine, theirs] = await Promise.all([ready(current()), ready(current())]);
+    const [mine, theirs] = await Promise.all([ready(current(), "mine", randomUUID()), ready(current(), "theirs", randomUUID())]);
     await driver.prepareTenant(mine.image.tenantId);
     await driver.removeTenant(mine.image.tenantId);
     expect(await listed(driver, mine.instance.id)).toBeUndefined();
@@ -187,7 +187,7 @@ function describeRestart(current: Current): void {
 function describeCrowd(current: Current): void {
   it(`leaves nothing of ${CROWD} that start and stop at once`, async () => {
     const { driver, spec, leftovers } = current();
-    const specs = Array.from({ length: CROWD }, spec);
+    const specs = Array.from({ length: CROWD }, () => spec());
     await Promise.all(
       specs.map(async (asked, index) => {
         const started = driver.start(asked);

@@ -1,8 +1,9 @@
 // The one interface between the platform and whatever isolates code. Verbs are idempotent. A driver reads no environment and no
 // database, never downgrades an isolation, and refuses with a coded error what it cannot do.
 import { z } from "zod";
+import { addressSchema } from "../contract/instance-address.ts";
 import { digestSchema, isolationSchema, uuidSchema, type Isolation } from "../contract/names.ts";
-import { MEMORY_SIZES_MIB } from "../contract/limits.ts";
+import { CODE_SIZES_MIB, MEMORY_SIZES_MIB } from "../contract/limits.ts";
 
 /** Fixed length: runsc takes an id that is a prefix of another as ambiguous. */
 export const instanceIdSchema = z.string().regex(/^[0-9a-f]{20}$/);
@@ -17,6 +18,10 @@ export const sandboxSpecSchema = z.strictObject({
   /** Mounts the egress proxy's socket of this instance; without it nothing but loopback exists inside. */
   egress: z.boolean(),
   epoch: z.int(),
+  /** Where a sandbox belongs to a tenant from its start, because the tenant's network is made for it (Kubernetes); elsewhere ignored. */
+  tenantId: uuidSchema.optional(),
+  /** Room for code that is sent in, MiB (Kubernetes); elsewhere code lies on the host. */
+  codeMib: z.literal([...CODE_SIZES_MIB]).optional(),
 });
 export type SandboxSpec = z.infer<typeof sandboxSpecSchema>;
 
@@ -33,7 +38,6 @@ export const imageRefSchema = z.strictObject({
 });
 export type ImageRef = z.infer<typeof imageRefSchema>;
 
-export const addressSchema = z.object({ kind: z.literal("unix"), path: z.string() });
 export const instanceSchema = z.object({
   ...sandboxSpecSchema.shape,
   state: z.enum(["starting", "idle", "loaded", "ended"]),

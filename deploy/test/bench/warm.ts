@@ -1,4 +1,5 @@
 // What the platform adds to a warm request: the same function asked through ingress and straight at its socket, in turns.
+import { dialOf } from "@fnctl/control-plane/contract/instance-address";
 import { Pool } from "undici";
 import { startPlatform, TENANT } from "./platform.ts";
 import { quantile, type Row } from "./rows.ts";
@@ -25,9 +26,10 @@ export async function warm(): Promise<Row[]> {
     const headers = { host: `hello--${TENANT}.localhost`, authorization: `Bearer ${platform.token}` };
     const through = new Pool(`http://127.0.0.1:${platform.port}`, { connections: 1 });
     await batch(through, "/", headers);
-    const socketPath = (await platform.instances()).find(({ image }) => image !== undefined)?.address?.path;
-    if (socketPath === undefined) throw new Error("no instance");
-    const direct = new Pool("http://instance", { socketPath, connections: 1 });
+    const instance = (await platform.instances()).find(({ image }) => image !== undefined);
+    if (instance?.address === undefined) throw new Error("no instance");
+    const dial = dialOf(instance.address, instance.id);
+    const direct = new Pool(dial.origin, { connect: dial.connect, connections: 1 });
     const inner = { "x-request-id": "bench-000000000000", "x-fnctl-timeout-ms": "30000", "x-forwarded-proto": "http" };
     await batch(direct, "/", inner);
     const [platformTimes, bareTimes]: [number[], number[]] = [[], []];

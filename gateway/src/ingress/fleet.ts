@@ -91,15 +91,11 @@ class LeaseFleet implements Fleet {
   private adopt(fleet: VersionFleet, lease: Lease): void {
     if (lease.epoch < (this.epochs.get(fleet.functionId) ?? 0))
       throw new PlatformError("UNAVAILABLE", "The lease comes from a deposed owner.");
-    if (lease.address.kind !== "unix") {
-      this.release(lease.leaseId, "idle", "");
-      throw new PlatformError("INTERNAL", "This gateway cannot reach instances over TLS.");
-    }
     this.epochs.set(fleet.functionId, lease.epoch);
     fleet.leaseFailures = 0;
     fleet.lastError = undefined;
     fleet.slotsHint = lease.slots;
-    const instance = new Instance({ ...lease, address: lease.address }, (poisoned) => this.poisoned(fleet, poisoned));
+    const instance = new Instance(lease, (poisoned) => this.poisoned(fleet, poisoned));
     fleet.instances.push(instance);
     if (instance.coldMs > 0) this.deps.metrics.coldStarts += 1;
     this.scheduleRenew(lease.expiresAt);

@@ -1,6 +1,7 @@
 // One leased instance: its own undici pool (never shared, never http.Agent; SECURITY fact 1), its slots, and how it ends.
 import type { z } from "zod";
 import type { Lease, releaseReasonSchema } from "@fnctl/control-plane/contract/internal";
+import { dialOf } from "@fnctl/control-plane/contract/instance-address";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { Pool } from "undici";
 import { GATEWAY_LIMITS } from "./limits.ts";
@@ -25,17 +26,17 @@ export class Instance {
   readonly endReason: Promise<string>;
   settleEndReason: (reason: string) => void = () => {};
 
-  constructor(lease: Lease & { address: { kind: "unix" } }, onPoisoned: (instance: Instance) => void) {
+  constructor(lease: Lease, onPoisoned: (instance: Instance) => void) {
     this.lease = lease;
     const timing = lease.timing;
     this.coldMs = (timing?.startMs ?? 0) + (timing?.loadMs ?? 0) + (timing?.initMs ?? 0);
     this.endReason = new Promise((resolve) => (this.settleEndReason = resolve));
-    this.pool = new Pool("http://instance", {
-      socketPath: lease.address.path,
+    const dial = dialOf(lease.address, lease.instance);
+    this.pool = new Pool(dial.origin, {
+      connect: { ...dial.connect, timeout: GATEWAY_LIMITS.connectMs },
       connections: lease.slots,
       pipelining: 1,
       allowH2: false,
-      connectTimeout: GATEWAY_LIMITS.connectMs,
       // The invocation's own deadline rules, not undici's.
       headersTimeout: 0,
       bodyTimeout: 0,

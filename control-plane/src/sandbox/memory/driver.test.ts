@@ -24,8 +24,8 @@ async function makeHarness(): Promise<DriverHarness> {
   return {
     driver,
     spec: () => ({ id: newInstanceId(), kind: "function", base, isolation: "gvisor", memoryMib: 128, egress: false, epoch: 1 }),
-    place: (text) =>
-      placeLayer(options.layersDir, randomUUID(), {
+    place: (text, tenantId = randomUUID()) =>
+      placeLayer(options.layersDir, tenantId, {
         "index.mjs": `export default (request, response) => response.end(${JSON.stringify(text)});`,
       }),
     crash: (instance) => driver.crash(instance.id),

@@ -22,7 +22,7 @@ async function makeHarness(): Promise<DriverHarness> {
   return {
     driver: host.driver,
     spec: () => host.spec(),
-    place: (text) => host.place({ "index.mjs": probe(text) }),
+    place: (text, tenantId) => host.place({ "index.mjs": probe(text) }, tenantId),
     crash: async (instance) => void (await ask(instance, "/exit").catch(() => undefined)),
     exhaustMemory: async (instance) => void (await ask(instance, "/eat").catch(() => undefined)),
     abandonStart: () => abandonStart(host, "bundle/config.json", 30),

@@ -15,6 +15,7 @@ import { createRunscHost, type RunscHost } from "./testing/runsc-host.ts";
 
 const { binary, missing } = findRunsc();
 const SOCKET = "/run/fn/sock/s";
+const pathOf = ({ address }: Instance) => (address?.kind === "unix" ? address.path : "");
 
 describe.skipIf(missing !== undefined)(`socket folder${missing === undefined ? "" : ` (skipped: ${missing})`}`, () => {
   let host: RunscHost;
@@ -38,7 +39,7 @@ describe.skipIf(missing !== undefined)(`socket folder${missing === undefined ? "
   it("dials the sandbox itself, whatever the sandbox puts in the place of its socket", async () => {
     expect(await (await fetchUnix(secret.path)).text()).toBe("secret"); // the trap works when it is dialled
     const before = { secret: secret.requests(), neighbour: await countOf(neighbour) };
-    for (const target of [secret.path, neighbour.address?.path ?? "", host.layout.instance(neighbour.id).boundSocket]) {
+    for (const target of [secret.path, pathOf(neighbour), host.layout.instance(neighbour.id).boundSocket]) {
       const done = await inside(
         attacker,
         `fs.rmSync("${SOCKET}", { force: true }); fs.symlinkSync("${target}", "${SOCKET}"); return fs.readlinkSync("${SOCKET}");`,
@@ -148,6 +149,6 @@ async function hostServer() {
 async function fetchUnix(file: string): Promise<{ text(): Promise<string> }> {
   const link = `${file}-link`;
   await symlink(file, link); // as a platform without pinning would have dialled it
-  const answer = await ask({ address: { kind: "unix", path: link } }, "/");
+  const answer = await ask({ id: "x", address: { kind: "unix", path: link } }, "/");
   return { text: async () => answer.text };
 }

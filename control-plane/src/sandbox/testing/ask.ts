@@ -1,5 +1,6 @@
 // One HTTP exchange with an instance, over the socket that the platform dials; for tests.
 import { Client } from "undici";
+import { dialOf } from "../../contract/instance-address.ts";
 import { PROTOCOL_PATHS, type InitRequest } from "../../contract/runtime-protocol.ts";
 import type { ImageRef, Instance } from "../driver.ts";
 
@@ -9,12 +10,14 @@ export interface Answer {
 }
 
 export async function ask(
-  instance: Pick<Instance, "address">,
+  { id, address }: Pick<Instance, "id" | "address">,
   path: string,
   options: { method?: "GET" | "POST"; body?: string; timeoutMs?: number } = {},
 ): Promise<Answer> {
   const timeout = options.timeoutMs ?? 20_000;
-  const client = new Client("http://instance", { socketPath: instance.address?.path ?? "", headersTimeout: timeout, bodyTimeout: timeout });
+  if (address === undefined) throw new Error("The instance has no address.");
+  const dial = dialOf(address, id);
+  const client = new Client(dial.origin, { connect: dial.connect, headersTimeout: timeout, bodyTimeout: timeout });
   try {
     const answer = await client.request({ path, method: options.method ?? "GET", body: options.body ?? null });
     return { status: answer.statusCode, text: await answer.body.text() };
@@ -30,6 +33,6 @@ export function initFor(image: ImageRef, file = "index.mjs"): InitRequest {
   return { tenantId, functionId, versionId, version, tenant: "acme", function: "probe", entry: { file }, env: {}, limits };
 }
 
-export function init(instance: Pick<Instance, "address">, image: ImageRef, file?: string): Promise<Answer> {
+export function init(instance: Pick<Instance, "id" | "address">, image: ImageRef, file?: string): Promise<Answer> {
   return ask(instance, PROTOCOL_PATHS.init, { method: "POST", body: JSON.stringify(initFor(image, file)) });
 }

@@ -1,0 +1,197 @@
+// SandboxDriver on Kubernetes: a pod per sandbox in its tenant's namespace. The API server holds the truth; a pod's annotations say what
+// it was made from and what was loaded, so that a restarted control plane adopts it.
+import type { KubeConfig } from "@kubernetes/client-node";
+import { PlatformError } from "../../contract/errors.ts";
+import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
+import { createInstanceCertificate } from "./certificate.ts";
+import { calling } from "./api-error.ts";
+import { askHealth, untilIdle } from "./health.ts";
+import { createIsolations } from "./isolations.ts";
+import { podName, tenantNamespace, type Platform } from "./objects/marks.ts";
+import { POD_LIFE_S, instancePod } from "./objects/pod.ts";
+import { addressOf, imageOf, instanceOf, isRunning, startFailure, unschedulable, type Pod } from "./pod-state.ts";
+import { createPods } from "./pods.ts";
+import type { PodWatch } from "./pod-watch.ts";
+import { sendCode, type Layer } from "./send-code.ts";
+import { createTenants, type TenantSettings } from "./tenants.ts";
+
+export interface KubernetesDriverOptions {
+  config: KubeConfig;
+  platform: Platform;
+  tenants: TenantSettings;
+  /** Reference by digest of a base, as nodes pull it. */
+  imageOf(base: string): string;
+  /** A version's code layer. Rejects when there is none. */
+  layer(tenantId: string, digest: string): Promise<Layer>;
+  /** The egress proxy's URL with a credential for this one instance. */
+  egressOf(spec: SandboxSpec): string | undefined;
+  onError(error: unknown): void;
+}
+export interface KubernetesDriver extends SandboxDriver {
+  /** Follows no pod any more; those that run go on. */
+  close(): Promise<void>;
+}
+
+/** A pod whose image must be pulled first takes its time. */
+const START_MS = 60_000;
+/** No node has room: others may end in this time. */
+const ROOM_MS = 15_000;
+const CERTIFICATE_MS = (POD_LIFE_S + 24 * 3600) * 1000;
+
+export async function createKubernetesDriver(options: KubernetesDriverOptions): Promise<KubernetesDriver> {
+  const { config, platform } = options;
+  const pods = createPods(config, platform, options.onError);
+  const tenants = createTenants(config, platform, options.tenants);
+  const isolations = createIsolations(config);
+  /** Pods that have answered once; before that an unloaded one may still be on its way up. */
+  const healthy = new Set<string>();
+  const starting = new Map<string, Promise<Instance>>();
+  const loading = new Map<string, Promise<Instance>>();
+
+  await isolations.refresh();
+  await pods.openAll();
+  await dropHalfMade();
+
+  /** Whoever began these is gone: only one control plane at a time drives. */
+  async function dropHalfMade(): Promise<void> {
+    const all = await pods.all();
+    await Promise.all(all.filter((pod) => !isRunning(pod) && startFailure(pod) === undefined).map((pod) => removeByName(pod)));
+  }
+  async function removeByName(pod: Pod): Promise<void> {
+    await pods.remove({ pod, watch: await pods.watch(pod.metadata.namespace) });
+  }
+
+  async function launch(spec: SandboxSpec): Promise<Instance> {
+    const { tenantId } = spec;
+    if (tenantId === undefined) throw new PlatformError("SANDBOX_FAILED", "A pod needs the tenant whose namespace it is started in.");
+    await isolations.require(spec.isolation);
+    await tenants.prepare(tenantId, "gvisor");
+    const watch = await pods.watch(tenantNamespace(platform, tenantId));
+    const own = await createInstanceCertificate(spec.id, CERTIFICATE_MS);
+    const object = instancePod({
+      platform,
+      spec: { ...spec, tenantId },
+      image: options.imageOf(spec.base),
+      ...own,
+      egress: spec.egress ? options.egressOf(spec) : undefined,
+    });
+    const pod = await calling(`create pod ${podName(spec.id)}`, pods.create(object));
+    watch.note(pod);
+    try {
+      await untilUp(spec, pod, watch);
+    } catch (error) {
+      await pods.remove({ pod, watch }).catch(options.onError);
+      throw error;
+    }
+    healthy.add(spec.id);
+    return mustDescribe(watch.get(podName(spec.id)));
+  }
+
+  async function untilUp(spec: SandboxSpec, { metadata: { name, uid } }: Pod, watch: PodWatch): Promise<void> {
+    const end = Date.now() + START_MS;
+    const current = () => (watch.get(name)?.metadata.uid === uid ? watch.get(name) : undefined);
+    const roomUntil = Date.now() + ROOM_MS;
+    const verdict = await watch.until<true | string>(() => {
+      const now = current();
+      if (now === undefined) return "It was deleted while it started.";
+      const full = unschedulable(now);
+      if (full !== undefined && Date.now() > roomUntil) return full;
+      return startFailure(now) ?? (isRunning(now) && addressOf(now) !== undefined ? true : undefined);
+    }, START_MS);
+    const last = current();
+    if (verdict === undefined && last !== undefined && unschedulable(last) !== undefined)
+      throw new PlatformError("CAPACITY_UNAVAILABLE", `No node takes the sandbox: ${unschedulable(last)}`, {
+        hint: "Add nodes for sandboxes, or wait for others to end.",
+      });
+    if (verdict !== true) throw failedStart(verdict ?? `Not running after ${START_MS / 1000} s.`);
+    const address = addressOf(current() ?? ({} as Pod));
+    const alive = () => Date.now() < end && current() !== undefined && startFailure(current() as Pod) === undefined;
+    if (address === undefined || !(await untilIdle(spec.id, address, alive)))
+      throw failedStart(startFailure(current() ?? ({ status: { containerStatuses: [] } } as unknown as Pod)) ?? "It does not answer.");
+  }
+
+  function mustDescribe(pod: Pod | undefined): Instance {
+    const instance = pod === undefined ? undefined : instanceOf(pod, healthy.has(pod.metadata.name.slice(podName("").length)));
+    if (instance === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
+    return instance;
+  }
+
+  async function start(spec: SandboxSpec): Promise<Instance> {
+    const known = starting.get(spec.id);
+    if (known !== undefined) return known;
+    const found = await pods.find(spec.id);
+    if (found !== undefined && healthy.has(spec.id)) return mustDescribe(found.pod);
+    const begun = starting.get(spec.id) ?? launch(spec).finally(() => starting.delete(spec.id));
+    starting.set(spec.id, begun);
+    return begun;
+  }
+
+  async function loadNow(id: string, image: ImageRef): Promise<Instance> {
+    const found = await pods.find(id);
+    if (found === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
+    const instance = mustDescribe(found.pod);
+    if (instance.state === "ended") throw new PlatformError("FUNCTION_CRASHED", "The sandbox has ended.");
+    const taken = imageOf(found.pod);
+    if (taken !== undefined && JSON.stringify(taken) === JSON.stringify(image)) return instance;
+    if (taken !== undefined || instance.tenantId !== image.tenantId)
+      throw new PlatformError("CONFLICT", "The sandbox already belongs to another version or tenant.");
+    if (instance.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
+    const layer = await options.layer(image.tenantId, image.layer);
+    // First who it is for, then the code: a control plane that dies in between leaves a pod that nobody gives to another version.
+    const claimed = await pods.claim(found, JSON.stringify(image));
+    await sendCode(id, instance.address, image.layer, layer);
+    return mustDescribe(claimed);
+  }
+
+  async function stop(id: string): Promise<void> {
+    await starting.get(id)?.catch(() => undefined);
+    await loading.get(id)?.catch(() => undefined);
+    const found = await pods.find(id);
+    if (found !== undefined) await pods.remove(found);
+    healthy.delete(id);
+  }
+
+  /** After a restart nobody knows yet which of the unloaded ones had come up. */
+  async function lookAt(pod: Pod): Promise<Instance | undefined> {
+    const instance = instanceOf(pod, true);
+    if (instance === undefined || instance.state !== "idle" || healthy.has(instance.id) || starting.has(instance.id)) {
+      return instance === undefined ? undefined : instanceOf(pod, healthy.has(instance.id));
+    }
+    if (instance.address !== undefined && isRunning(pod) && (await askHealth(instance.id, instance.address))?.state === "idle")
+      healthy.add(instance.id);
+    return instanceOf(pod, healthy.has(instance.id));
+  }
+
+  return {
+    name: "kubernetes",
+    get isolations() {
+      return isolations.available();
+    },
+    prepareTenant: (tenantId) => tenants.prepare(tenantId, "gvisor"),
+    start,
+    load(id, image) {
+      const before = loading.get(id) ?? Promise.resolve();
+      const next = before.then(
+        () => loadNow(id, image),
+        () => loadNow(id, image),
+      );
+      loading.set(id, next);
+      return next.finally(() => loading.get(id) === next && loading.delete(id));
+    },
+    stop,
+    list: async () => (await Promise.all((await pods.all()).map(lookAt))).filter((instance) => instance !== undefined),
+    async removeTenant(tenantId) {
+      const name = tenantNamespace(platform, tenantId);
+      const theirs = (await pods.all()).filter(({ metadata }) => metadata.namespace === name);
+      await Promise.all(theirs.map(removeByName));
+      await pods.forget(name);
+      await tenants.remove(tenantId);
+    },
+    close: () => pods.close(),
+  };
+}
+
+const failedStart = (detail: string): PlatformError =>
+  new PlatformError("SANDBOX_FAILED", `The sandbox could not be started: ${detail}`, {
+    hint: "`kubectl describe pod` and the node's log say more.",
+  });

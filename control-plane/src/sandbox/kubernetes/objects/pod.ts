@@ -1,0 +1,144 @@
+// The pod of one sandbox: data in, data out, as on the wire. Tenants supply no part of it (SECURITY 2.A); the admission policy of the
+// chart repeats every rule.
+import { LIMITS } from "../../../contract/limits.ts";
+import { POD_ENV, POD_PORT, SANDBOX_PATHS } from "../../../contract/runtime-protocol.ts";
+import type { Isolation } from "../../../contract/names.ts";
+import type { SandboxSpec } from "../../driver.ts";
+import { ANNOTATIONS, LABELS, ownLabels, podName, tenantNamespace, type Platform } from "./marks.ts";
+import { FUNCTION_ACCOUNT, type WireObject } from "./tenant.ts";
+
+export interface PodInput {
+  platform: Platform;
+  spec: SandboxSpec & { tenantId: string };
+  /** Reference by digest: `registry/repository@sha256:…` (SECURITY A15). */
+  image: string;
+  /** The instance's own, PEM (SECURITY B8). */
+  key: string;
+  certificate: string;
+  /** URL of the egress proxy with this instance's credential. */
+  egress: string | undefined;
+}
+
+/** Names of the cluster's RuntimeClasses (SECURITY A2). */
+export const RUNTIME_CLASSES: Record<Isolation, string> = { gvisor: "gvisor", kata: "kata" };
+export const CONTAINER = "sandbox";
+export const POD_UID = 10_001;
+/** A pod ends by itself after this: below its certificate's life. Busy functions get new instances long before. */
+export const POD_LIFE_S = 7 * 24 * 3600;
+/** Longest invocation and some time to say goodbye (SECURITY A14). `stop` asks for less. */
+const GRACE_S = LIMITS.timeoutMaxMs / 1000 + 30;
+const BUILD_LIFE_S = LIMITS.buildMs / 1000 + 20 * 60; // some of it waiting in the pool
+const EPHEMERAL = "64Mi";
+const CODE_MIB = 64;
+
+/** One core up to 1 GiB, two above: bursts are short, neighbours keep the rest. */
+const cpus = (memoryMib: number): number => (memoryMib > 1024 ? 2 : 1);
+
+export function instancePod(input: PodInput): WireObject {
+  const { platform, spec } = input;
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: podName(spec.id),
+      namespace: tenantNamespace(platform, spec.tenantId),
+      labels: {
+        [LABELS.kind]: spec.kind,
+        [LABELS.instance]: spec.id,
+        [LABELS.epoch]: String(spec.epoch),
+        ...(spec.egress ? { [LABELS.egress]: "true" } : {}),
+        ...ownLabels(platform, spec.tenantId),
+      },
+      annotations: { [ANNOTATIONS.spec]: JSON.stringify(spec) },
+    },
+    spec: {
+      ...podSettings(spec),
+      containers: [container(input)],
+      volumes: volumes(spec).map(({ name, mib }) => ({ name, emptyDir: { medium: "Memory", sizeLimit: `${mib}Mi` } })),
+    },
+  };
+}
+
+function podSettings(spec: SandboxSpec) {
+  return {
+    runtimeClassName: RUNTIME_CLASSES[spec.isolation],
+    serviceAccountName: FUNCTION_ACCOUNT,
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    restartPolicy: "Never",
+    terminationGracePeriodSeconds: GRACE_S,
+    activeDeadlineSeconds: spec.kind === "builder" ? BUILD_LIFE_S : POD_LIFE_S,
+    // The cluster's DNS cannot be reached and must not be asked; nothing listens there yet but what the bootstrap will start.
+    dnsPolicy: "None",
+    dnsConfig: { nameservers: ["127.0.0.1"] },
+    hostname: spec.kind,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: POD_UID,
+      runAsGroup: POD_UID,
+      seccompProfile: { type: "RuntimeDefault" },
+      // A real kernel reserves the ports below 1024 for root (SECURITY A5); gVisor has no such sysctl.
+      ...(spec.isolation === "kata" ? { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] } : {}),
+    },
+  };
+}
+
+function container({ spec, image, key, certificate, egress }: PodInput) {
+  const env = {
+    [POD_ENV.port]: String(POD_PORT),
+    [POD_ENV.key]: key,
+    [POD_ENV.certificate]: certificate,
+    [POD_ENV.codeBytes]: String(codeMib(spec) * 1024 * 1024),
+    ...(egress === undefined ? {} : { [POD_ENV.egress]: egress }),
+    FNCTL_MEMORY_MIB: String(spec.memoryMib),
+    ...NO_CLUSTER,
+  };
+  const memory = `${spec.memoryMib + (spec.kind === "function" ? codeMib(spec) : 0)}Mi`;
+  return {
+    name: CONTAINER,
+    image,
+    imagePullPolicy: "IfNotPresent",
+    ports: [{ name: "https", containerPort: POD_PORT, protocol: "TCP" }],
+    env: Object.entries(env).map(([name, value]) => ({ name, value })),
+    resources: {
+      requests: { cpu: "50m", memory, "ephemeral-storage": EPHEMERAL },
+      limits: { cpu: String(cpus(spec.memoryMib)), memory, "ephemeral-storage": EPHEMERAL },
+    },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    },
+    volumeMounts: volumes(spec).map(({ name, path }) => ({ name, mountPath: path })),
+  };
+}
+
+/** The kubelet injects these for the API server whatever enableServiceLinks says (SECURITY A4). */
+const NO_CLUSTER = Object.fromEntries(
+  [
+    "SERVICE_HOST",
+    "SERVICE_PORT",
+    "SERVICE_PORT_HTTPS",
+    "PORT",
+    "PORT_443_TCP",
+    "PORT_443_TCP_ADDR",
+    "PORT_443_TCP_PORT",
+    "PORT_443_TCP_PROTO",
+  ].map((name) => [`KUBERNETES_${name}`, ""]),
+);
+
+const codeMib = (spec: SandboxSpec): number => spec.codeMib ?? CODE_MIB;
+
+/** All in memory, so that a full one is ENOSPC inside and nothing on the node's disk (SECURITY A7); their sum is within the limit. */
+function volumes(spec: SandboxSpec): { name: string; path: string; mib: number }[] {
+  if (spec.kind === "builder")
+    return [
+      { name: "tmp", path: "/tmp", mib: 256 },
+      { name: "build", path: "/build", mib: spec.memoryMib - 512 },
+    ];
+  return [
+    { name: "tmp", path: "/tmp", mib: Math.min(512, spec.memoryMib / 2) },
+    { name: "shm", path: "/dev/shm", mib: Math.min(64, spec.memoryMib / 4) },
+    { name: "code", path: SANDBOX_PATHS.codeMount, mib: codeMib(spec) },
+  ];
+}

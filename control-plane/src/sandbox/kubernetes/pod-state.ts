@@ -1,0 +1,115 @@
+// What a pod, as the API server shows it, is to the platform: an Instance, or a reason why it never became one. Pure.
+import { z } from "zod";
+import { POD_ENV, POD_PORT } from "../../contract/runtime-protocol.ts";
+import { imageRefSchema, sandboxSpecSchema, type ImageRef, type Instance } from "../driver.ts";
+import { ANNOTATIONS } from "./objects/marks.ts";
+
+const text = z.string().optional();
+const waiting = z.object({ reason: text, message: text }).optional();
+const terminated = z.object({ reason: text, exitCode: z.number().optional(), message: text }).optional();
+/** What is read of a pod; everything else about it is the API server's business. */
+export const podSchema = z.object({
+  metadata: z.object({
+    name: z.string(),
+    namespace: z.string(),
+    uid: z.string(),
+    resourceVersion: z.string(),
+    creationTimestamp: z.coerce.date(),
+    deletionTimestamp: z.coerce.date().optional(),
+    labels: z.record(z.string(), z.string()).default({}),
+    annotations: z.record(z.string(), z.string()).default({}),
+  }),
+  spec: z.object({
+    containers: z.array(z.object({ env: z.array(z.object({ name: z.string(), value: text })).default([]) })),
+  }),
+  status: z
+    .object({
+      phase: text,
+      podIP: text,
+      reason: text,
+      message: text,
+      conditions: z.array(z.object({ type: z.string(), status: z.string(), reason: text, message: text })).default([]),
+      containerStatuses: z.array(z.object({ state: z.object({ waiting, terminated }).optional() })).default([]),
+    })
+    .default({ conditions: [], containerStatuses: [] }),
+});
+export type Pod = z.infer<typeof podSchema>;
+
+const DETAIL_CAP = 300;
+/** Waiting reasons after which the kubelet only tries the same thing again. */
+const HOPELESS = new Set([
+  "ErrImagePull",
+  "ImagePullBackOff",
+  "InvalidImageName",
+  "ImageInspectError",
+  "CreateContainerConfigError",
+  "CreateContainerError",
+  "RunContainerError",
+]);
+
+/** Undefined for a pod that this platform did not make in this way. */
+export function instanceOf(pod: Pod, healthy: boolean): Instance | undefined {
+  const spec = sandboxSpecSchema.safeParse(parse(pod.metadata.annotations[ANNOTATIONS.spec]));
+  if (!spec.success) return undefined;
+  const ended = endOf(pod);
+  const image = imageOf(pod);
+  const address = addressOf(pod);
+  return {
+    ...spec.data,
+    state: ended === undefined ? stateOf(image, healthy) : "ended",
+    startedAt: pod.metadata.creationTimestamp.getTime(),
+    ...(address === undefined ? {} : { address }),
+    ...(image === undefined ? {} : { image }),
+    ...(ended === undefined ? {} : { ended }),
+  };
+}
+const stateOf = (image: ImageRef | undefined, healthy: boolean) => {
+  if (image !== undefined) return "loaded";
+  return healthy ? "idle" : "starting";
+};
+
+export function imageOf(pod: Pod): ImageRef | undefined {
+  const image = imageRefSchema.safeParse(parse(pod.metadata.annotations[ANNOTATIONS.image]));
+  return image.success ? image.data : undefined;
+}
+
+export function addressOf(pod: Pod): Instance["address"] {
+  const pin = pod.spec.containers[0]?.env.find(({ name }) => name === POD_ENV.certificate)?.value;
+  const host = pod.status.podIP;
+  return pin === undefined || host === undefined ? undefined : { kind: "tls", host, port: POD_PORT, pin };
+}
+
+export const isRunning = (pod: Pod): boolean => pod.status.phase === "Running" && pod.metadata.deletionTimestamp === undefined;
+
+function endOf(pod: Pod): Instance["ended"] {
+  const end = pod.status.containerStatuses[0]?.state?.terminated;
+  const { phase, reason } = pod.status;
+  if (end === undefined && phase !== "Failed" && phase !== "Succeeded") return undefined;
+  if (end?.reason === "OOMKilled") return { reason: "oom", detail: "It used more memory than its limit." };
+  if (reason !== undefined) return { reason: "exited", detail: `The cluster ended it: ${clip(`${reason} ${pod.status.message ?? ""}`)}` };
+  return { reason: "exited", detail: "Its process ended by itself." };
+}
+
+/** Why a pod that is being started will not come up, as far as it says so. */
+export function startFailure(pod: Pod): string | undefined {
+  const waits = pod.status.containerStatuses[0]?.state?.waiting;
+  if (waits?.reason !== undefined && HOPELESS.has(waits.reason)) return clip(`${waits.reason}: ${waits.message ?? ""}`);
+  const ended = endOf(pod);
+  return ended === undefined ? undefined : ended.detail;
+}
+
+/** Why no node takes it, when the scheduler says that none can. */
+export function unschedulable(pod: Pod): string | undefined {
+  const condition = pod.status.conditions.find(({ type, status }) => type === "PodScheduled" && status === "False");
+  return condition?.reason === "Unschedulable" ? clip(condition.message ?? "no node takes it") : undefined;
+}
+
+const clip = (detail: string): string => detail.slice(0, DETAIL_CAP);
+
+function parse(json: string | undefined): unknown {
+  try {
+    return json === undefined ? undefined : JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,108 @@
+// Pods of all tenants: one watch per namespace that has any, and the calls that change them.
+import {
+  CoreV1Api,
+  KubernetesObjectApi,
+  PatchStrategy,
+  setHeaderOptions,
+  type KubeConfig,
+  type KubernetesObject,
+} from "@kubernetes/client-node";
+import { PlatformError } from "../../contract/errors.ts";
+import { calling, hasStatus } from "./api-error.ts";
+import { ANNOTATIONS, LABELS, podName, type Platform } from "./objects/marks.ts";
+import type { WireObject } from "./objects/tenant.ts";
+import { podSchema, type Pod } from "./pod-state.ts";
+import { openPodWatch, type PodWatch } from "./pod-watch.ts";
+
+/** Enough for a bootstrap to end; a deletion with none would not be confirmed by the node. */
+const STOP_GRACE_S = 1;
+/** A node that does not confirm a deletion by then is lost or stuck; the caller asks again. */
+const GONE_MS = 60_000;
+
+export function createPods(config: KubeConfig, platform: Platform, onError: (error: unknown) => void) {
+  const core = config.makeApiClient(CoreV1Api);
+  const objects = KubernetesObjectApi.makeApiClient(config);
+  const watches = new Map<string, Promise<PodWatch>>();
+
+  function watch(namespace: string): Promise<PodWatch> {
+    const known = watches.get(namespace) ?? openPodWatch({ config, platform, namespace, onError });
+    watches.set(namespace, known);
+    known.catch(() => watches.delete(namespace));
+    return known;
+  }
+  const opened = (): Promise<PodWatch[]> => Promise.all(watches.values());
+
+  async function find(id: string): Promise<{ pod: Pod; watch: PodWatch } | undefined> {
+    for (const each of await opened()) {
+      const pod = each.get(podName(id));
+      if (pod !== undefined) return { pod, watch: each };
+    }
+    return undefined;
+  }
+
+  return {
+    watch,
+    find,
+    /** Follows every namespace that is this platform's; for the start. */
+    async openAll(): Promise<void> {
+      const labelSelector = `${LABELS.platform}=${platform.uid}`;
+      const { items } = await calling("list namespaces", core.listNamespace({ labelSelector }));
+      await Promise.all(items.map(({ metadata }) => watch(metadata?.name ?? "")));
+    },
+    all: async (): Promise<Pod[]> =>
+      (await opened()).flatMap((each) => each.all()).filter(({ metadata }) => metadata.deletionTimestamp === undefined),
+
+    /** Resolves with the pod; one that is there already must be the very same, and ours. */
+    async create(object: WireObject): Promise<Pod> {
+      const { name, namespace = "" } = object.metadata;
+      const created = await objects.create(object as KubernetesObject).catch((error: unknown) => {
+        if (hasStatus(error, 409)) return core.readNamespacedPod({ name, namespace });
+        throw error;
+      });
+      const pod = podSchema.parse(created);
+      if (
+        pod.metadata.labels[LABELS.platform] !== platform.uid ||
+        pod.metadata.annotations[ANNOTATIONS.spec] !== object.metadata.annotations?.[ANNOTATIONS.spec]
+      )
+        throw new PlatformError("CONFLICT", `Pod ${name} exists and is not this one; it is left as it is.`);
+      return pod;
+    },
+
+    /** Writes the image that is about to be loaded; refused when the pod changed since `pod` was seen. */
+    async claim({ pod, watch: from }: { pod: Pod; watch: PodWatch }, image: string): Promise<Pod> {
+      const { name, namespace, resourceVersion } = pod.metadata;
+      const body = { metadata: { resourceVersion, annotations: { [ANNOTATIONS.image]: image } } };
+      const patched = await calling(
+        `claim pod ${name}`,
+        core.patchNamespacedPod({ name, namespace, body }, setHeaderOptions("Content-Type", PatchStrategy.MergePatch)),
+      );
+      const after = podSchema.parse(patched);
+      from.note(after);
+      return after;
+    },
+
+    /** Ends the pod and resolves when the node has confirmed it. */
+    async remove({ pod, watch: from }: { pod: Pod; watch: PodWatch }): Promise<void> {
+      const { name, namespace, uid } = pod.metadata;
+      await core
+        .deleteNamespacedPod({ name, namespace, gracePeriodSeconds: STOP_GRACE_S, body: { preconditions: { uid } } })
+        .catch((error: unknown) => {
+          if (hasStatus(error, 404, 409)) return; // gone, or another pod of that name: either way this one is no more
+          return calling(`delete pod ${name}`, Promise.reject(error as Error));
+        });
+      const gone = await from.until(() => (from.get(name)?.metadata.uid === uid ? undefined : true), GONE_MS);
+      if (gone === undefined) throw new PlatformError("UNAVAILABLE", `The node does not confirm that pod ${name} has ended.`);
+    },
+
+    async forget(namespace: string): Promise<void> {
+      const known = watches.get(namespace);
+      watches.delete(namespace);
+      await (await known)?.close();
+    },
+    async close(): Promise<void> {
+      await Promise.all((await opened()).map((each) => each.close()));
+      watches.clear();
+    },
+  };
+}
+export type Pods = ReturnType<typeof createPods>;

@@ -1,0 +1,104 @@
+// Namespaces of tenants: made before the first pod, with everything in them that keeps the tenant in (SECURITY B1, C5).
+import { KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from "@kubernetes/client-node";
+import { setTimeout as sleep } from "node:timers/promises";
+import { PlatformError } from "../../contract/errors.ts";
+import type { Isolation } from "../../contract/names.ts";
+import { calling, hasStatus } from "./api-error.ts";
+import { FIELD_MANAGER, LABELS, tenantNamespace, type Platform } from "./objects/marks.ts";
+import { namespace, tenantObjects, type TenantInput, type WireObject } from "./objects/tenant.ts";
+
+/** The role binding that lets us make the rest is seen by the API server's authorizer a moment after it was made. */
+const RIGHTS_MS = 5_000;
+const GONE_MS = 120_000;
+const POLL_MS = 50;
+
+export type TenantSettings = Omit<TenantInput, "tenantId" | "floor" | "platform">;
+
+export function createTenants(config: KubeConfig, platform: Platform, settings: TenantSettings) {
+  const api = KubernetesObjectApi.makeApiClient(config);
+  type Header = { apiVersion: string; kind: string; metadata: { name: string; namespace?: string } };
+  const headerOf = ({ apiVersion, kind, metadata }: WireObject): Header => ({
+    apiVersion,
+    kind,
+    metadata: { name: metadata.name, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }) },
+  });
+
+  const read = (object: WireObject): Promise<KubernetesObject | undefined> =>
+    calling(
+      `read ${object.kind} ${object.metadata.name}`,
+      api.read(headerOf(object)).catch((error: unknown) => (hasStatus(error, 404) ? undefined : Promise.reject(error as Error))),
+    );
+
+  /** Ours by our mark, never by its name alone (SECURITY C5). */
+  function refuseForeign(object: WireObject, found: KubernetesObject | undefined): void {
+    const labels = found?.metadata?.labels ?? {};
+    const ours = labels[LABELS.platform] === platform.uid && labels[LABELS.tenant] === object.metadata.labels[LABELS.tenant];
+    if (found === undefined || ours) return;
+    throw new PlatformError("CONFLICT", `${object.kind} ${object.metadata.name} exists and is not this platform's; it is left as it is.`, {
+      hint: `Remove it, or choose another prefix for tenants' namespaces.`,
+    });
+  }
+
+  async function apply(object: WireObject): Promise<void> {
+    for (const end = Date.now() + RIGHTS_MS; ; await sleep(POLL_MS)) {
+      try {
+        refuseForeign(object, await read(object));
+        await calling(
+          `apply ${object.kind} ${object.metadata.name}`,
+          api.patch(object as KubernetesObject, undefined, undefined, FIELD_MANAGER, true, PatchStrategy.ServerSideApply),
+        );
+        return;
+      } catch (error) {
+        const early = error instanceof PlatformError && hasStatus(error.cause, 403);
+        if (!early || Date.now() > end) throw error;
+      }
+    }
+  }
+
+  /** What was applied must be what is there: an admission webhook may have had other ideas. */
+  async function verifyPolicies(objects: readonly WireObject[]): Promise<void> {
+    for (const object of objects.filter(({ kind }) => kind === "NetworkPolicy")) {
+      const found = (await read(object)) as { spec?: { policyTypes?: unknown } } | undefined;
+      const wanted = (object as { spec?: { policyTypes?: unknown } }).spec?.policyTypes;
+      if (JSON.stringify(found?.spec?.policyTypes) !== JSON.stringify(wanted))
+        throw new PlatformError("SANDBOX_FAILED", `The network policy ${object.metadata.name} is not what was applied; no pod is started.`);
+    }
+  }
+
+  const prepared = new Map<string, Promise<void>>();
+  async function prepareNow(tenantId: string, floor: Isolation): Promise<void> {
+    const input = { ...settings, platform, tenantId, floor };
+    const objects = tenantObjects(input);
+    await apply(namespace(input));
+    for (const object of objects) await apply(object);
+    await verifyPolicies(objects);
+  }
+
+  return {
+    /** Once per tenant and floor, and again after a failure. */
+    prepare(tenantId: string, floor: Isolation): Promise<void> {
+      const key = `${tenantId}/${floor}`;
+      const known = prepared.get(key) ?? prepareNow(tenantId, floor);
+      prepared.set(key, known);
+      known.catch(() => prepared.delete(key));
+      return known;
+    },
+    async remove(tenantId: string): Promise<void> {
+      for (const key of prepared.keys()) if (key.startsWith(tenantId)) prepared.delete(key);
+      const object = namespace({ ...settings, platform, tenantId, floor: "gvisor" });
+      const found = await read(object);
+      if (found === undefined) return;
+      refuseForeign(object, found);
+      const uid = found.metadata?.uid;
+      await calling(
+        `delete namespace ${tenantNamespace(platform, tenantId)}`,
+        api.delete(headerOf(object), undefined, undefined, undefined, undefined, "Background", {
+          ...(uid === undefined ? {} : { preconditions: { uid } }),
+        }),
+      );
+      for (const end = Date.now() + GONE_MS; (await read(object))?.metadata?.uid === uid; await sleep(POLL_MS * 4))
+        if (Date.now() > end) throw new PlatformError("UNAVAILABLE", `Namespace ${object.metadata.name} is still being removed.`);
+    },
+  };
+}
+export type Tenants = ReturnType<typeof createTenants>;
