@@ -6,10 +6,12 @@ import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { RECORD_MARK } from "@fnctl/control-plane/contract/logs";
 import {
   BUILDER_PATHS,
+  CODE_DIGEST_HEADER,
   INVOCATION_HEADERS,
   PROTOCOL,
   PROTOCOL_PATHS,
   PROTOCOL_PREFIX,
+  POD_ENV,
   SANDBOX_PATHS,
 } from "@fnctl/control-plane/contract/runtime-protocol";
 import * as builder from "../builder/src/protocol.ts";
@@ -19,6 +21,8 @@ const expected = {
   PROTOCOL,
   HEALTH_PATH: PROTOCOL_PATHS.health,
   INIT_PATH: PROTOCOL_PATHS.init,
+  CODE_PATH: PROTOCOL_PATHS.code,
+  CODE_DIGEST_HEADER,
   SOCKET_PATH: SANDBOX_PATHS.socket,
   CODE_FOLDER: SANDBOX_PATHS.code,
   REQUEST_ID_HEADER: INVOCATION_HEADERS.requestId,
@@ -28,7 +32,8 @@ const expected = {
 };
 
 test("Node bootstrap", () => {
-  expect({ ...node }).toEqual({ ...expected, PROTOCOL_PREFIX });
+  const { egress: _builders, ...podEnv } = POD_ENV;
+  expect({ ...node }).toEqual({ ...expected, PROTOCOL_PREFIX, POD_ENV: podEnv });
 });
 
 test("Python bootstrap", () => {
@@ -42,6 +47,7 @@ test("Python bootstrap", () => {
 
 test("builder", () => {
   expect({ ...builder }).toEqual({
+    EGRESS_ENV: POD_ENV.egress,
     HEALTH_PATH: BUILDER_PATHS.health,
     SOURCE_PATH: BUILDER_PATHS.source,
     BUILD_PATH: BUILDER_PATHS.build,

@@ -34,6 +34,8 @@ export interface SandboxOptions {
   /** Host folder that holds an egress socket `s`. */
   egressFolder?: string;
   workMib?: number;
+  /** Gives the sandbox the host's network, so that a test can reach a port inside; never done by the platform. */
+  hostNetwork?: boolean;
 }
 
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
@@ -47,7 +49,13 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   await writeFile(join(folder, "config.json"), JSON.stringify(spec(options, sock, code)));
 
   const pipes = await Promise.all(["out", "err"].map((name) => outputPipe(join(folder, name))));
-  const base = [`--root=${join(folder, "state")}`, "--network=none", "--host-uds=all", "--platform=systrap", "--ignore-cgroups"];
+  const base = [
+    `--root=${join(folder, "state")}`,
+    `--network=${options.hostNetwork === true ? "host" : "none"}`,
+    "--host-uds=all",
+    "--platform=systrap",
+    "--ignore-cgroups",
+  ];
   const child = spawn(options.runsc, [...base, "run", `--bundle=${folder}`, id], {
     stdio: ["ignore", ...pipes.map((pipe) => pipe.writer)],
   });
@@ -119,9 +127,11 @@ function spec(options: SandboxOptions, sock: string, code: string): object {
       tmpfs("/tmp", "64m"),
       ...(options.workMib === undefined ? [] : [tmpfs("/build", `${options.workMib}m`)]),
       bind("/run/fn/sock", sock, "rw"),
-      bind("/function/code", code, "ro"),
+      ...(options.hostNetwork === true ? [tmpfs("/function", "64m")] : [bind("/function/code", code, "ro")]),
       ...(options.egressFolder === undefined ? [] : [bind("/run/fn/egress", options.egressFolder, "ro")]),
     ],
-    linux: { namespaces: ["pid", "network", "ipc", "uts", "mount"].map((type) => ({ type })) },
+    linux: {
+      namespaces: ["pid", ...(options.hostNetwork === true ? [] : ["network"]), "ipc", "uts", "mount"].map((type) => ({ type })),
+    },
   };
 }

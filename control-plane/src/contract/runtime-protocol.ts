@@ -38,7 +38,8 @@ export const healthSchema = z.object({
 });
 
 /**
- * In a pod the bootstrap listens with TLS instead of a Unix socket, told by these variables, which no user code sees. The certificate is
+ * In a pod the bootstrap listens with TLS instead of a Unix socket, told by these variables; it takes them out of the environment, and they
+ * are this instance's own in any case. The certificate is
  * self-signed for this one instance (SECURITY B8): its peer trusts exactly it, under the instance's id as server name.
  */
 export const POD_ENV = {
@@ -55,7 +56,7 @@ export const POD_ENV = {
 export const POD_PORT = 8443;
 
 /**
- * `PUT code`, once, before init, in pods only (elsewhere 404): the layer as an uncompressed tar, entries below `function/`. 201 when it is
+ * `PUT code`, once, before init, in pods only (elsewhere 404): the layer as an uncompressed tar, entries below `function/code`. 201 when it is
  * in place and its SHA-256 is the digest of this header; 200 for the same digest again; 409 for another one, during another call or after
  * init; 413 above the limit and 422 for other bytes, after which the instance is `failed`.
  */

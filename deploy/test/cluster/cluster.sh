@@ -36,6 +36,9 @@ network_up() {
   ip -n $name link set lo up
   ip -n $name link set eth0 up
   ip -n $name route add default via $host_address
+  # Pods and services, for tests that play a client; gone with the link.
+  ip route add 10.200.0.0/24 via $node_address
+  ip route add 10.96.0.0/16 via $node_address
   iptables -t nat -A POSTROUTING -s $node_address/32 -j MASQUERADE
 }
 

@@ -6,6 +6,8 @@ export interface Cluster {
   kubeconfig: string;
   /** Folder of kubectl, helm and crane; null: they are on PATH. */
   bin: string | null;
+  /** Host and port of a registry that tests may push to and nodes pull from. */
+  registry: string;
   /** A busybox by digest. */
   image: string;
 }

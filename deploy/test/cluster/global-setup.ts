@@ -31,10 +31,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Tools come from `bin`, else from PATH. FNCTL_TEST_IMAGE: a busybox by digest that this cluster can pull. */
+/** FNCTL_TEST_REGISTRY: one that tests may push to. Tools come from `bin`, else from PATH. FNCTL_TEST_IMAGE: a busybox by digest that this cluster can pull. */
 async function describe(kubeconfig: string, bin: string | undefined): Promise<Cluster> {
-  const cluster = { kubeconfig, bin: bin ?? null, image: process.env["FNCTL_TEST_IMAGE"] ?? "" };
+  const registry = process.env["FNCTL_TEST_REGISTRY"] ?? LOCAL_REGISTRY;
+  const cluster = { kubeconfig, bin: bin ?? null, registry, image: process.env["FNCTL_TEST_IMAGE"] ?? "" };
   if (cluster.image !== "") return cluster;
-  const digest = await run(cluster, "crane", ["digest", "--insecure", `${LOCAL_REGISTRY}/test/busybox:1`]);
-  return { ...cluster, image: `${LOCAL_REGISTRY}/test/busybox@${digest.trim()}` };
+  const digest = await run(cluster, "crane", ["digest", "--insecure", `${registry}/test/busybox:1`]);
+  return { ...cluster, image: `${registry}/test/busybox@${digest.trim()}` };
 }

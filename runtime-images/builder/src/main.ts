@@ -3,15 +3,20 @@ import { existsSync } from "node:fs";
 import { buildNode } from "./build-node.ts";
 import { buildPython } from "./build-python.ts";
 import { startForwarder } from "./forwarder.ts";
-import { EGRESS_SOCKET_PATH, SOCKET_PATH } from "./protocol.ts";
-import { createBuilder, listen } from "./server.ts";
+import { listen } from "../../node/src/listen.ts";
+import { takePodSettings } from "../../node/src/pod.ts";
+import { EGRESS_ENV, EGRESS_SOCKET_PATH, SOCKET_PATH } from "./protocol.ts";
+import { createBuilder } from "./server.ts";
 
 // Other paths only where it runs outside a sandbox, in tests.
 const work = process.env["FNCTL_WORK"] ?? "/build";
 const egressSocket = process.env["FNCTL_EGRESS_SOCKET"] ?? EGRESS_SOCKET_PATH;
 
-const proxy = existsSync(egressSocket) ? await startForwarder(egressSocket) : undefined;
-listen(
-  process.env["FNCTL_SOCKET"] ?? SOCKET_PATH,
+const pod = takePodSettings(process.env);
+const { [EGRESS_ENV]: podProxy } = process.env;
+delete process.env[EGRESS_ENV];
+const proxy = podProxy ?? (existsSync(egressSocket) ? await startForwarder(egressSocket) : undefined);
+await listen(
+  pod ?? process.env["FNCTL_SOCKET"] ?? SOCKET_PATH,
   createBuilder({ work, proxy, builders: { node24: buildNode, "python3.13": buildPython } }),
 );

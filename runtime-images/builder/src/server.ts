@@ -1,6 +1,5 @@
 // The builder's calls, each once and in order: source, build, layer. Its peer is the control plane.
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { chmodSync } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { mkdir, writeFile } from "node:fs/promises";
 import { rootCertificates } from "node:tls";
 import { join } from "node:path";
@@ -87,6 +86,7 @@ async function runBuild(
   emit: (event: BuilderEvent) => void,
 ): Promise<LayerFiles | undefined> {
   const signal = AbortSignal.timeout(request.timeoutMs);
+  emit = withoutCredential(emit, deps.proxy);
   const step = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
     const started = performance.now();
     const result = await work();
@@ -130,6 +130,17 @@ function failureEvent(error: unknown, signal: AbortSignal, request: BuildRequest
   throw error;
 }
 
+/** Tools name the proxy that they could not reach: its credential stays out of the log. */
+function withoutCredential(send: (event: BuilderEvent) => void, proxy: string | undefined): (event: BuilderEvent) => void {
+  const credential = proxy === undefined ? "" : decodeURIComponent(new URL(proxy).password);
+  if (credential === "") return send;
+  const clean = (from: string) => from.replaceAll(credential, "***").replaceAll(encodeURIComponent(credential), "***");
+  return (event) => {
+    if (event.type === "log") send({ ...event, text: clean(event.text) });
+    else send(event.type === "failed" ? { ...event, message: clean(event.message) } : event);
+  };
+}
+
 /** Lets the log through until its limit (SECURITY G8); steps and the outcome always pass. */
 function cappedEmitter(send: (event: BuilderEvent) => void): (event: BuilderEvent) => void {
   let left: number = LIMITS.buildLogBytes;
@@ -157,10 +168,4 @@ async function text(incoming: IncomingMessage): Promise<string> {
 
 function answer(outgoing: ServerResponse, status: number, value: unknown): void {
   outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
-}
-
-export function listen(socketPath: string, listener: (incoming: IncomingMessage, outgoing: ServerResponse) => void): void {
-  createServer({ keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }, listener).listen({ path: socketPath }, () =>
-    chmodSync(socketPath, 0o666),
-  );
 }

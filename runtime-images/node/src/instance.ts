@@ -3,18 +3,42 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { join } from "node:path";
 import { PROBLEM_TYPE } from "./failures.ts";
 import { loadFunction, toInitFailure } from "./load-function.ts";
-import { HEALTH_PATH, INIT_PATH, PROTOCOL, PROTOCOL_PREFIX, type InitRequest } from "./protocol.ts";
+import { CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PROTOCOL, PROTOCOL_PREFIX, type InitRequest } from "./protocol.ts";
 import { RequestContext, requestContext } from "./request-context.ts";
 
 const INIT_BODY_BYTES = 1024 * 1024;
 type State = "idle" | "loading" | "ready" | "failed";
 
-export function createInstance(codeFolder: string): RequestListener {
+/** `codeBytes`: in a pod, the most that the code may have which is sent in; elsewhere it lies there already. */
+export function createInstance(codeFolder: string, codeBytes?: number): RequestListener {
   let state: State = "idle";
+  let code: string | undefined;
+  let receiving = false;
   let invoke: RequestListener = (_incoming, outgoing) => problem(outgoing, 503, "UNAVAILABLE", `The instance is ${state}.`);
 
+  const takeCode = async (incoming: IncomingMessage, outgoing: ServerResponse, maxBytes: number): Promise<void> => {
+    const digest = String(incoming.headers[CODE_DIGEST_HEADER]);
+    if (code === digest && state === "idle") return json(outgoing, 200, {});
+    if (state !== "idle" || receiving || code !== undefined)
+      return problem(outgoing, 409, "CONFLICT", "The code is sent once, before init.");
+    receiving = true;
+    const { CodeRefused, receiveCode } = await import("./receive-code.ts");
+    try {
+      await receiveCode(incoming, digest, codeFolder, maxBytes);
+      code = digest;
+      json(outgoing, 201, {});
+    } catch (error) {
+      state = "failed";
+      outgoing.shouldKeepAlive = false; // the rest of a refused one is not read
+      const status = error instanceof CodeRefused ? error.status : 500;
+      problem(outgoing, status, status === 413 ? "PAYLOAD_TOO_LARGE" : "DIGEST_MISMATCH", (error as Error).message);
+    } finally {
+      receiving = false;
+    }
+  };
   const init = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
     if (state !== "idle") return problem(outgoing, 409, "CONFLICT", `The instance is ${state}; init is sent once.`);
+    if (codeBytes !== undefined && code === undefined) return problem(outgoing, 409, "CONFLICT", "The code comes before init.");
     state = "loading";
     let file = "";
     try {
@@ -32,8 +56,10 @@ export function createInstance(codeFolder: string): RequestListener {
   };
   const platform: RequestListener = (incoming, outgoing) => {
     if (incoming.url === HEALTH_PATH && incoming.method === "GET")
-      return json(outgoing, 200, { state, runtime: "node24", protocol: PROTOCOL });
+      return json(outgoing, 200, { state, runtime: "node24", protocol: PROTOCOL, ...(code === undefined ? {} : { code }) });
     if (incoming.url === INIT_PATH && incoming.method === "POST") return void init(incoming, outgoing);
+    if (incoming.url === CODE_PATH && incoming.method === "PUT" && codeBytes !== undefined)
+      return void takeCode(incoming, outgoing, codeBytes);
     return problem(outgoing, 404, "NOT_FOUND", "The runtime protocol has no such call.");
   };
   return (incoming, outgoing) => {

@@ -3,6 +3,7 @@ import { describe } from "./failures.ts";
 import { createInstance } from "./instance.ts";
 import { listen } from "./listen.ts";
 import { captureOutput } from "./log-capture.ts";
+import { takePodSettings } from "./pod.ts";
 import { CODE_FOLDER, SOCKET_PATH } from "./protocol.ts";
 import { rehearse } from "./rehearse.ts";
 import { warmFetch } from "./serve-fetch.ts";
@@ -18,10 +19,11 @@ process.on("uncaughtException", (error) => {
 
 // Paths differ only where the bootstrap runs outside a sandbox (`fnctl dev`, tests).
 const socketPath = process.env["FNCTL_SOCKET"] ?? SOCKET_PATH;
+const pod = takePodSettings(process.env);
 const codeFolder = process.env["FNCTL_CODE"] ?? CODE_FOLDER;
 
 warmFetch();
 // Only time is lost when it fails, e.g. where there is no folder for temporary files.
 await rehearse(createInstance).catch((error: unknown) => output.log("warn", `The rehearsal failed: ${describe(error)}`));
-const server = await listen(socketPath, createInstance(codeFolder));
+const server = await listen(pod ?? socketPath, createInstance(codeFolder, pod?.codeBytes));
 process.once("SIGTERM", () => server.drain(() => process.exit(0)));

@@ -6,10 +6,19 @@ export type { InitRequest };
 export const PROTOCOL = 1;
 export const PROTOCOL_PREFIX = "/.fnctl/";
 export const HEALTH_PATH = "/.fnctl/v1/health";
+export const CODE_PATH = "/.fnctl/v1/code";
+export const CODE_DIGEST_HEADER = "x-fnctl-diff-id";
 export const INIT_PATH = "/.fnctl/v1/init";
 export const SOCKET_PATH = "/run/fn/sock/s";
 export const CODE_FOLDER = "/function/code";
 export const REQUEST_ID_HEADER = "x-request-id";
 export const TIMEOUT_HEADER = "x-fnctl-timeout-ms";
+/** How a pod is told to listen. */
+export const POD_ENV = {
+  port: "FNCTL_TLS_PORT",
+  key: "FNCTL_TLS_KEY",
+  certificate: "FNCTL_TLS_CERT",
+  codeBytes: "FNCTL_CODE_BYTES",
+} as const;
 export const RECORD_MARK = "\u001e";
 export const LOG_LINE_BYTES = 16 * 1024;

@@ -8,14 +8,18 @@ from .failures import PROBLEM_TYPE, function_error, send_json, send_problem, use
 from .lifespan import StartupFailed
 from .load import load_function
 from .log_capture import Output
-from .protocol import HEALTH_PATH, INIT_PATH, PREFIX, PROTOCOL, RUNTIME
+from .protocol import CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PREFIX, PROTOCOL, RUNTIME
 
 _INIT_BODY_BYTES = 1024 * 1024
 
 
 class Instance:
-    def __init__(self, code_folder: str, output: Output) -> None:
+    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None) -> None:
         self._code_folder = code_folder
+        # In a pod, the most that the code may have which is sent in; elsewhere it lies there already.
+        self._code_bytes = code_bytes
+        self._code: str | None = None
+        self._receiving = False
         self._output = output
         self._state = "idle"
         self._app: Any = None
@@ -25,7 +29,7 @@ class Instance:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path: str = scope["path"]
         if path.startswith(PREFIX):
-            await self._platform(scope["method"], path, receive, send)
+            await self._platform(scope, receive, send)
             return
         if self._app is None:
             await send_problem(send, 503, "UNAVAILABLE", f"The instance is {self._state}.")
@@ -50,17 +54,46 @@ class Instance:
         context = current_request.get()
         await send_json(send, 500, function_error(context and context.request_id), PROBLEM_TYPE)
 
-    async def _platform(self, method: str, path: str, receive: Any, send: Any) -> None:
-        if (method, path) == ("GET", HEALTH_PATH):
-            await send_json(send, 200, {"state": self._state, "runtime": RUNTIME, "protocol": PROTOCOL})
-        elif (method, path) == ("POST", INIT_PATH):
+    async def _platform(self, scope: Any, receive: Any, send: Any) -> None:
+        call = (scope["method"], scope["path"])
+        if call == ("GET", HEALTH_PATH):
+            code = {} if self._code is None else {"code": self._code}
+            await send_json(send, 200, {"state": self._state, "runtime": RUNTIME, "protocol": PROTOCOL, **code})
+        elif call == ("POST", INIT_PATH):
             await self._init(receive, send)
+        elif call == ("PUT", CODE_PATH) and self._code_bytes is not None:
+            await self._take_code(scope, receive, send, self._code_bytes)
         else:
             await send_problem(send, 404, "NOT_FOUND", "The runtime protocol has no such call.")
+
+    async def _take_code(self, scope: Any, receive: Any, send: Any, max_bytes: int) -> None:
+        digest = dict(scope["headers"]).get(CODE_DIGEST_HEADER, b"").decode("latin-1")
+        if self._code == digest and self._state == "idle":
+            await send_json(send, 200, {})
+            return
+        if self._state != "idle" or self._receiving or self._code is not None:
+            await send_problem(send, 409, "CONFLICT", "The code is sent once, before init.")
+            return
+        self._receiving = True
+        from .receive_code import CodeRefused, receive_code
+
+        try:
+            await receive_code(receive, digest, self._code_folder, max_bytes)
+        except CodeRefused as error:
+            self._state = "failed"
+            await send_problem(send, error.status, "PAYLOAD_TOO_LARGE" if error.status == 413 else "DIGEST_MISMATCH", str(error))
+            return
+        finally:
+            self._receiving = False
+        self._code = digest
+        await send_json(send, 201, {})
 
     async def _init(self, receive: Any, send: Any) -> None:
         if self._state != "idle":
             await send_problem(send, 409, "CONFLICT", f"The instance is {self._state}; init is sent once.")
+            return
+        if self._code_bytes is not None and self._code is None:
+            await send_problem(send, 409, "CONFLICT", "The code comes before init.")
             return
         self._state = "loading"
         try:

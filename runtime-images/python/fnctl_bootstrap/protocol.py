@@ -5,6 +5,8 @@ RUNTIME = "python3.13"
 PREFIX = "/.fnctl/"
 HEALTH_PATH = "/.fnctl/v1/health"
 INIT_PATH = "/.fnctl/v1/init"
+CODE_PATH = "/.fnctl/v1/code"
+CODE_DIGEST_HEADER = b"x-fnctl-diff-id"
 SOCKET_PATH = "/run/fn/sock/s"
 CODE_FOLDER = "/function/code"
 # Where the builder puts installed packages, below the code folder.

@@ -5,24 +5,32 @@ import logging
 import uvicorn
 
 from .instance import Instance
+from .pod import PodSettings
 
 # The only peer is ingress, which owns the idle connections: closing one from here would race with its next request.
 _NEVER_SECONDS = 10 * 365 * 86_400
 
 
 class SandboxConfig(uvicorn.Config):
-    def __init__(self, instance: Instance, socket_path: str) -> None:
+    def __init__(self, instance: Instance, at: str | PodSettings) -> None:
+        where = {"uds": at} if isinstance(at, str) else {"host": "0.0.0.0", "port": at.port}
         super().__init__(
-            instance, uds=socket_path, loop="uvloop", http="httptools", ws="none", interface="asgi3", lifespan="off",
+            instance, **where, loop="uvloop", http="httptools", ws="none", interface="asgi3", lifespan="off",
             log_config=None, access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=_NEVER_SECONDS,
         )  # fmt: skip
+        self._pod = None if isinstance(at, str) else at
+
+    def load(self) -> None:
+        super().load()
+        # Not uvicorn's own settings: those take files only, and allow TLS 1.2.
+        self.ssl = None if self._pod is None else self._pod.ssl_context()
 
 
-def serve(instance: Instance, socket_path: str) -> None:
+def serve(instance: Instance, at: str | PodSettings) -> None:
     """Returns after SIGTERM, when the running requests have ended and the app's own shutdown ran."""
     # Errors of the function are logged by the instance; what is left of uvicorn's own log is of no use to the function's owner.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    server = uvicorn.Server(SandboxConfig(instance, socket_path))
+    server = uvicorn.Server(SandboxConfig(instance, at))
 
     def adopt(lifespan) -> None:
         # Connections made before hold the old dict, later ones read the new lifespan's.

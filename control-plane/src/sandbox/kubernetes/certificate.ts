@@ -1,5 +1,6 @@
 // The TLS key of one instance: made for it, given in its pod's spec, trusted by nobody but who was told its certificate (SECURITY B8).
-import "reflect-metadata"; // first: what @peculiar/x509 is built on expects it
+// eslint-disable-next-line import/no-unassigned-import -- first: what @peculiar/x509 is built on expects it
+import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import {
   BasicConstraintsExtension,

@@ -92,9 +92,7 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
       const uid = found.metadata?.uid;
       await calling(
         `delete namespace ${tenantNamespace(platform, tenantId)}`,
-        api.delete(headerOf(object), undefined, undefined, undefined, undefined, "Background", {
-          ...(uid === undefined ? {} : { preconditions: { uid } }),
-        }),
+        api.delete(headerOf(object), undefined, undefined, undefined, undefined, "Background", { preconditions: { uid: uid ?? "" } }),
       );
       for (const end = Date.now() + GONE_MS; (await read(object))?.metadata?.uid === uid; await sleep(POLL_MS * 4))
         if (Date.now() > end) throw new PlatformError("UNAVAILABLE", `Namespace ${object.metadata.name} is still being removed.`);

@@ -1,0 +1,62 @@
+// The Kubernetes driver runs the suite of all drivers, with real gVisor pods on the real cluster.
+import { afterAll, beforeAll, inject } from "vitest";
+import { createKubernetesDriver, type KubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
+import { describeDriver, type DriverHarness } from "@fnctl/control-plane/sandbox/conformance";
+import { ask } from "@fnctl/control-plane/sandbox/testing/ask";
+import { createDriverHost } from "./driver-host.ts";
+import { chart } from "./chart.ts";
+import { kubectl } from "./kubectl.ts";
+
+/** Answers `/`, ends at `/exit`, eats memory at `/eat`. */
+const probe = (text: string) => `
+  export default (request, response) => {
+    if (request.url === "/exit") process.exit(3);
+    if (request.url === "/eat") for (const kept = []; ; ) kept.push(Buffer.alloc(8 << 20, 1));
+    response.end(${JSON.stringify(text)});
+  };`;
+
+let classes: string;
+beforeAll(async () => {
+  classes = await chart(["templates/runtime-classes.yaml"]);
+  await kubectl(["apply", "-f", "-"], classes);
+});
+afterAll(() => kubectl(["delete", "-f", "-"], classes));
+
+async function makeHarness(): Promise<DriverHarness> {
+  const host = await createDriverHost(inject("cluster"));
+  const opened: KubernetesDriver[] = [host.driver];
+  return {
+    driver: host.driver,
+    spec: (tenantId) => host.spec(tenantId === undefined ? {} : { tenantId }),
+    place: (text, tenantId) => host.place({ "index.mjs": probe(text) }, tenantId),
+    crash: async (instance) => void (await ask(instance, "/exit").catch(() => undefined)),
+    exhaustMemory: async (instance) => void (await ask(instance, "/eat").catch(() => undefined)),
+    async abandonStart() {
+      const spec = host.spec();
+      const first = await createKubernetesDriver(host.options);
+      const started = first.start(spec).catch(() => undefined);
+      for (;;) {
+        const pods = await kubectl(["get", "pods", "-A", "-l", `fnctl.dev/instance=${spec.id}`, "-o", "name"]);
+        if (pods.trim() !== "") break;
+      }
+      await first.close(); // as a killed one leaves it: nobody looks at the pod any more
+      void started;
+      return spec.id;
+    },
+    async reopen() {
+      const driver = await createKubernetesDriver(host.options);
+      opened.push(driver);
+      return driver;
+    },
+    async leftovers(id) {
+      const pods = await kubectl(["get", "pods", "-A", "-l", `fnctl.dev/instance=${id}`, "-o", "name"]);
+      return pods.split("\n").filter(Boolean);
+    },
+    async close() {
+      for (const driver of opened) await driver.close();
+      await host.close();
+    },
+  };
+}
+
+describeDriver("kubernetes", undefined, makeHarness);
