@@ -85,6 +85,7 @@ version.layer_diff_id text
 version.base_digest text
 version.entry jsonb
 version.created_at timestamp with time zone not null default now()
+version.layer_bytes bigint
 
 -- constraints
 alias: CHECK ((name = 'live'::text))

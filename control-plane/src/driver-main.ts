@@ -1,7 +1,7 @@
 // The root process: the sandbox driver's verbs on a Unix socket, nothing else (SECURITY I2).
 import pino from "pino";
 import { z } from "zod";
-import { listenUnix } from "./http/unix-listen.ts";
+import { listenUnix } from "./http/listen.ts";
 import { createDriverServer } from "./sandbox/rpc.ts";
 import { createRunscDriver } from "./sandbox/runsc/driver.ts";
 import { absolutePath, readSettings, wholeNumber } from "./settings/environment.ts";

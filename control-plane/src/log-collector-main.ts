@@ -1,7 +1,7 @@
 // The log collector process: pipes in, segments on disk, reads out. It is not the control plane, and outlives it (SECURITY I3).
 import pino from "pino";
 import { z } from "zod";
-import { listenUnix } from "./http/unix-listen.ts";
+import { listenUnix } from "./http/listen.ts";
 import { createPipeReader } from "./logs/collector/pipes.ts";
 import { createSegments } from "./logs/collector/segments.ts";
 import { createCollectorServer } from "./logs/collector/server.ts";

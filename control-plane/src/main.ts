@@ -21,7 +21,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const onError = (error: unknown, requestId?: string) => log.error({ err: error, requestId }, "unexpected");
   const secret = readSecret(settings.FNCTL_INTERNAL_SECRET_FILE);
 
-  const data = wireData(settings, onError);
+  const data = await wireData(settings, onError);
   const feed = createChangeFeed(data.system);
   const buildNews = createBuildNews();
   const sandboxes = await wireSandboxes({ settings, secret, data, feed, onError });

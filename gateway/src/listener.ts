@@ -2,7 +2,7 @@
 import { chmodSync, rmSync } from "node:fs";
 import { connect, type AddressInfo, type Server } from "node:net";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
-import type { ListenAddress } from "./listen-address.ts";
+import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
 
 export interface OpenListener {
   server: Server;

@@ -14,6 +14,7 @@ export interface BuildJob {
 export interface PublishedImage {
   imageDigest: string;
   imageBytes: number;
+  layerBytes: number;
   layerDiffId: string;
   baseDigest: string;
   entry: { file: string; name?: string | undefined };

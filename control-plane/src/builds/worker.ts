@@ -38,6 +38,8 @@ export interface WorkerOptions {
   registries: RegistrySettings;
   /** Names whose builder it is, for the egress proxy's log. */
   labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
+  /** Builders are their tenant's from the start. */
+  perTenant: boolean;
   onError(error: unknown, requestId?: string): void;
 }
 /** A build that was found without its worker so often is what ended them. */
@@ -58,6 +60,7 @@ export function createBuildWorker(options: WorkerOptions) {
       isolation: decideIsolation(tenant.risk, undefined),
       memoryMib: BUILDER_MEMORY_MIB,
       egress: true,
+      ...(options.perTenant ? { tenantId: tenant.id } : {}),
     } as const;
     const { instance } = await pool.take(key);
     const client = createBuilderClient(instance);
@@ -99,6 +102,7 @@ export function createBuildWorker(options: WorkerOptions) {
       imageDigest: image.manifest.descriptor.digest,
       imageBytes: [...base.manifest.layers, built.layer].reduce((sum, layer) => sum + layer.size, 0),
       layerDiffId: built.layer.digest,
+      layerBytes: built.layer.size,
       baseDigest: base.digest,
       entry: built.entry,
     });

@@ -90,6 +90,7 @@ export const version = fnctl.table(
     imageDigest: text("image_digest"),
     imageBytes: bigint("image_bytes", { mode: "number" }),
     layerDiffId: text("layer_diff_id"),
+    layerBytes: bigint("layer_bytes", { mode: "number" }),
     baseDigest: text("base_digest"),
     entry: jsonb("entry").$type<{ file: string; name?: string | undefined }>(),
     createdAt: time("created_at").notNull().defaultNow(),

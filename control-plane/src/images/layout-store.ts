@@ -38,6 +38,8 @@ export interface ImageStore {
   mountBlob(from: string, to: string, digest: string): Promise<void>;
   getImage(repository: string, reference: string): Promise<StoredImage>;
   readBlob(repository: string, digest: string): Readable;
+  /** Bytes. NOT_FOUND when the repository has no such blob. */
+  blobSize(repository: string, digest: string): Promise<number>;
   removeReference(repository: string, reference: string): Promise<void>;
   /**
    * Removes references and blobs that nothing uses and that are untouched since `before`. `used` is asked after the store was looked
@@ -129,6 +131,11 @@ export function createLayoutStore(root: string): ImageStore {
       return { digest: entry.digest, manifest, config };
     },
     readBlob: (repository, digest) => Readable.from(readLater(blob(repository, digest)), { objectMode: false }),
+    blobSize: (repository, digest) =>
+      stat(blob(repository, digest)).then(
+        ({ size }) => size,
+        (cause: unknown) => Promise.reject(new PlatformError("NOT_FOUND", `No blob ${digest}.`, { cause })),
+      ),
     removeReference: (repository, reference) =>
       changeIndex(repository, (manifests) => manifests.filter((old) => old.annotations?.[REF] !== reference)),
     async sweep(repository, before, used) {

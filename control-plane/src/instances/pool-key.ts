@@ -1,5 +1,6 @@
 // What makes two generic sandboxes interchangeable.
 import type { SandboxSpec } from "../sandbox/driver.ts";
 
-export type PoolKey = Pick<SandboxSpec, "kind" | "base" | "isolation" | "memoryMib" | "egress">;
-export const keyName = (key: PoolKey): string => `${key.kind}/${key.base}/${key.isolation}/${key.memoryMib}/${key.egress}`;
+export type PoolKey = Pick<SandboxSpec, "kind" | "base" | "isolation" | "memoryMib" | "egress" | "tenantId" | "codeMib">;
+export const keyName = (key: PoolKey): string =>
+  [key.kind, key.base, key.isolation, key.memoryMib, key.egress, key.tenantId ?? "", key.codeMib ?? ""].join("/");

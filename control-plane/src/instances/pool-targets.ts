@@ -31,7 +31,8 @@ export function createPoolTargets(options: PoolTargetsOptions) {
     /** Somebody asked for such a sandbox. */
     note(key: PoolKey): void {
       const name = keyName(key);
-      if (fixed.has(name) || options.demandSize === 0) return;
+      // A builder is large and its tenant builds seldom: only a fixed one waits for the next build.
+      if (fixed.has(name) || options.demandSize === 0 || key.kind === "builder") return;
       clearTimeout(demanded.get(name)?.timer);
       demanded.delete(name);
       const timer = setTimeout(() => forget(name), options.demandMs).unref();

@@ -1,6 +1,6 @@
 // From a version to a running instance of it: take a generic sandbox, place the code, send init.
 import type { SandboxDriver, Instance } from "../sandbox/driver.ts";
-import type { LayerCache } from "../images/layer-cache.ts";
+import { CODE_SIZES_MIB } from "../contract/limits.ts";
 import { PlatformError } from "../contract/errors.ts";
 import { initInstance } from "./instance-client.ts";
 import type { VersionInfo } from "./version-info.ts";
@@ -16,11 +16,14 @@ export interface Started {
 export interface StarterOptions {
   driver: SandboxDriver;
   pool: WarmPool;
-  layers: LayerCache;
+  /** Resolves when the driver can load it. */
+  ensureLayer(tenantId: string, digest: string): Promise<void>;
+  /** Sandboxes belong to a tenant from their start, with room for code of a certain size. */
+  perTenant: boolean;
   onError(error: unknown): void;
 }
 
-export function createStarter({ driver, pool, layers, onError }: StarterOptions) {
+export function createStarter({ driver, pool, ensureLayer, perTenant, onError }: StarterOptions) {
   /** A sandbox with the code in it. One that died while it waited in the pool costs another try, not the request. */
   async function loaded(info: VersionInfo, tries: number): Promise<{ instance: Instance; loadMs: number; startMs?: number }> {
     const { instance: generic, ...start } = await pool.take({
@@ -29,6 +32,7 @@ export function createStarter({ driver, pool, layers, onError }: StarterOptions)
       isolation: info.isolation,
       memoryMib: info.memoryMib,
       egress: false,
+      ...(perTenant ? { tenantId: info.image.tenantId, codeMib: codeMibFor(info.layerBytes) } : {}),
     });
     const begun = performance.now();
     try {
@@ -45,7 +49,7 @@ export function createStarter({ driver, pool, layers, onError }: StarterOptions)
 
   return async function start(info: VersionInfo): Promise<Started> {
     // The layer first: a sandbox must not wait, nor be lost, while a layer is unpacked or turns out not to be there.
-    await layers.ensure(info.image.tenantId, info.image.layer);
+    await ensureLayer(info.image.tenantId, info.image.layer);
     const { instance, ...timing } = await loaded(info, POOL_TRIES);
     const begun = performance.now();
     try {
@@ -57,4 +61,12 @@ export function createStarter({ driver, pool, layers, onError }: StarterOptions)
     }
   };
 }
+/** A tar of small files needs up to four times its size in pages (4 KiB for each file of less than 512 bytes). */
+const PAGES_PER_TAR = 4;
+const MIB = 1024 * 1024;
+
+/** The least room that surely holds the unpacked layer, else the largest, which holds every layer that is not made to be awkward. */
+export const codeMibFor = (layerBytes: number): (typeof CODE_SIZES_MIB)[number] =>
+  CODE_SIZES_MIB.find((mib) => layerBytes * PAGES_PER_TAR <= mib * MIB) ?? CODE_SIZES_MIB[CODE_SIZES_MIB.length - 1]!;
+
 export type Starter = ReturnType<typeof createStarter>;

@@ -1,5 +1,6 @@
 // All that starting an instance of a version needs; versions are immutable, so it is read once.
 import { createHash } from "node:crypto";
+import { LIMITS } from "../contract/limits.ts";
 import { PlatformError } from "../contract/errors.ts";
 import type { Isolation } from "../contract/names.ts";
 import type { InitRequest } from "../contract/runtime-protocol.ts";
@@ -10,6 +11,8 @@ import type { ImageRef } from "../sandbox/driver.ts";
 export interface VersionInfo {
   image: ImageRef;
   base: string;
+  /** Of the code layer's tar. */
+  layerBytes: number;
   isolation: Isolation;
   memoryMib: ImageMemory;
   concurrency: number;
@@ -52,6 +55,7 @@ function describe(row: NonNullable<Awaited<ReturnType<SystemDatabase["readyVersi
   return {
     image: { ...identity, layer: layerDiffId, configHash: createHash("sha256").update(JSON.stringify(config)).digest("hex") },
     base: baseDigest,
+    layerBytes: version.layerBytes ?? LIMITS.layerBytes,
     isolation: decideIsolation(tenant.risk, config.isolation),
     memoryMib: config.memoryMib,
     concurrency: config.concurrency,

@@ -1,7 +1,7 @@
 // The internal listener: what gateways and the supervisor ask. Never reachable from the public one (SECURITY D8); every call carries
 // the shared secret, and without a secret the process does not start.
 import { timingSafeEqual } from "node:crypto";
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { z } from "zod";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "../contract/errors.ts";
 import {
@@ -32,7 +32,7 @@ export interface InternalDeps {
   onError(error: unknown): void;
 }
 
-export function createInternalListener(deps: InternalDeps): http.Server {
+export function createInternalListener(deps: InternalDeps): RequestListener {
   const posts: Record<string, (body: unknown) => unknown> = {
     [INTERNAL_PATHS.leases]: (body) => deps.leases.acquire(leaseRequestSchema.parse(body)),
     [INTERNAL_PATHS.applied]: (body) => {
@@ -65,14 +65,14 @@ export function createInternalListener(deps: InternalDeps): http.Server {
     reply(response, 200, "application/json", await handler(await readJson(request, BODY_CAP)));
   }
 
-  return http.createServer((request, response) => {
+  return (request, response) => {
     answer(request, response).catch((error: unknown) => {
       const known = error instanceof z.ZodError ? new PlatformError("BAD_REQUEST", z.prettifyError(error)) : error;
       if (!(known instanceof PlatformError)) deps.onError(error);
       const problem = toProblem(known);
       reply(response, problem.status, PROBLEM_TYPE, problem);
     });
-  });
+  };
 }
 
 /** Equal length is not secret; equal content is compared in constant time. */

@@ -1,5 +1,6 @@
 // Settings of the control plane process.
 import { z } from "zod";
+import { listenAddressSchema } from "../contract/endpoint.ts";
 import { absolutePath, wholeNumber } from "./environment.ts";
 
 const connection = z.string().min(1, "a Postgres connection string");
@@ -13,17 +14,16 @@ const json = <T extends z.ZodType>(schema: T) =>
     }
   });
 
-export const controlPlaneSettings = z.object({
+const common = {
   FNCTL_DB_APP: connection,
   FNCTL_DB_SYSTEM: connection,
   FNCTL_DB_JOBS: connection,
-  FNCTL_API_SOCKET: absolutePath,
-  FNCTL_CONTROL_SOCKET: absolutePath,
-  FNCTL_DRIVER_SOCKET: absolutePath,
-  FNCTL_EGRESS_CONTROL_SOCKET: absolutePath,
-  FNCTL_LOG_SOCKET: absolutePath,
+  FNCTL_API_SOCKET: listenAddressSchema,
+  FNCTL_CONTROL_SOCKET: listenAddressSchema,
   FNCTL_INTERNAL_SECRET_FILE: absolutePath,
-  FNCTL_IMAGES_DIR: absolutePath,
+  /** The certificate of these listeners where they stand on TCP. */
+  FNCTL_INTERNAL_CERT_FILE: absolutePath.optional(),
+  FNCTL_INTERNAL_KEY_FILE: absolutePath.optional(),
   FNCTL_LAYERS_DIR: absolutePath,
   FNCTL_SPOOL_DIR: absolutePath,
   FNCTL_FUNCTION_DOMAIN: z.string().min(1),
@@ -38,5 +38,39 @@ export const controlPlaneSettings = z.object({
   ),
   FNCTL_CA_BUNDLE_FILE: absolutePath.optional(),
   FNCTL_DATA_GID: wholeNumber.optional(),
-});
+};
+const single = {
+  FNCTL_DRIVER: z.literal("runsc").default("runsc"),
+  FNCTL_DRIVER_SOCKET: absolutePath,
+  FNCTL_EGRESS_CONTROL_SOCKET: absolutePath,
+  FNCTL_LOG_SOCKET: absolutePath,
+  FNCTL_IMAGES_DIR: absolutePath,
+};
+const dnsLabel = (most: number) =>
+  z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, "a DNS label")
+    .max(most);
+const cluster = {
+  FNCTL_DRIVER: z.literal("kubernetes"),
+  /** Where images are pushed: `https://host/prefix`. */
+  FNCTL_REGISTRY_URL: z.url({ protocol: /^https?$/ }),
+  /** JSON file: username and password. */
+  FNCTL_REGISTRY_CREDENTIALS_FILE: absolutePath.optional(),
+  /** The same place as nodes name it: `host/prefix`. */
+  FNCTL_IMAGE_PREFIX: z.string().regex(/^[a-z0-9.:/_-]+$/, "host/prefix"),
+  /** The platform's own namespace, and its account in it. */
+  FNCTL_NAMESPACE: dnsLabel(63),
+  FNCTL_SERVICE_ACCOUNT: dnsLabel(63),
+  FNCTL_TENANT_PREFIX: dnsLabel(20),
+  FNCTL_TENANT_ROLE: z.string().min(1),
+  FNCTL_POD_SECURITY: z.string().regex(/^v1\.\d+$/, "v1.NN"),
+  /** The egress proxy as sandboxes reach it: an address, because they have no DNS. */
+  FNCTL_EGRESS_ADDRESS: z.string().regex(/^[0-9a-f.:[\]]+:\d+$/, "address:port"),
+  NODE_TLS_REJECT_UNAUTHORIZED: z.string().optional(),
+};
+export const controlPlaneSettings = z.discriminatedUnion("FNCTL_DRIVER", [
+  z.object({ ...common, ...single }),
+  z.object({ ...common, ...cluster }),
+]);
 export type ControlPlaneSettings = z.infer<typeof controlPlaneSettings>;

@@ -4,14 +4,13 @@ import { createBuildQueue } from "../builds/queue.ts";
 import { createBuildWorker, type RegistrySettings } from "../builds/worker.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 import type { Data } from "./data.ts";
-import { BUILD_EGRESS, type Sandboxes } from "./sandboxes.ts";
+import type { Sandboxes } from "./sandboxes.ts";
 
 /** A build whose job the queue lost is put back from its row within this time. */
 const REQUEUE_MS = 10_000;
 
 export async function wireBuilding(settings: ControlPlaneSettings, data: Data, sandboxes: Sandboxes, onError: (error: unknown) => void) {
-  const { pool, driver, egress, leases, versions, bases } = sandboxes;
-  const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
+  const { pool, driver, host, leases, versions, bases } = sandboxes;
   const worker = createBuildWorker({
     builds: data.builds,
     blobs: data.blobs,
@@ -23,7 +22,8 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
     versions,
     bases,
     registries: await registriesOf(settings),
-    labelEgress: (instance, tenantId, label) => egress.put(instance, { tenantId, label, allow, ...BUILD_EGRESS }),
+    labelEgress: host.labelEgress,
+    perTenant: host.perTenant,
     onError,
   });
   const queue = await createBuildQueue({ connection: settings.FNCTL_DB_JOBS, work: (job) => worker.run(job), onError });

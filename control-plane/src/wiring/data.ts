@@ -1,4 +1,6 @@
 // Everything that keeps data: database pools, stores, image layouts.
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
 import { createBlobStore } from "../blobs/blob-store.ts";
 import { createBuildStore } from "../builds/build-store.ts";
 import { createPool } from "../db/pools.ts";
@@ -6,19 +8,20 @@ import { createSystemDatabase } from "../db/system-database.ts";
 import { createTenantDatabase } from "../db/tenant-database.ts";
 import { createFunctionStore } from "../functions/function-store.ts";
 import { createLayerCache } from "../images/layer-cache.ts";
-import { createLayoutStore } from "../images/layout-store.ts";
+import { createLayoutStore, type ImageStore } from "../images/layout-store.ts";
+import { createRegistryStore } from "../images/registry/store.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 
 /** The system role does little, but must never wait for tenants' queries. */
 const SYSTEM_CONNECTIONS = 4;
 
-export function wireData(settings: ControlPlaneSettings, onError: (error: unknown) => void) {
+export async function wireData(settings: ControlPlaneSettings, onError: (error: unknown) => void) {
   const pools = {
     app: createPool(settings.FNCTL_DB_APP, onError),
     system: createPool(settings.FNCTL_DB_SYSTEM, onError, SYSTEM_CONNECTIONS),
   };
   const db = createTenantDatabase(pools.app);
-  const images = createLayoutStore(settings.FNCTL_IMAGES_DIR);
+  const images = await openImages(settings);
   return {
     db,
     system: createSystemDatabase(pools.system),
@@ -32,4 +35,16 @@ export function wireData(settings: ControlPlaneSettings, onError: (error: unknow
     },
   };
 }
-export type Data = ReturnType<typeof wireData>;
+export type Data = Awaited<ReturnType<typeof wireData>>;
+
+const credentialsSchema = z.object({ username: z.string(), password: z.string() });
+
+async function openImages(settings: ControlPlaneSettings): Promise<ImageStore> {
+  if (settings.FNCTL_DRIVER === "runsc") return createLayoutStore(settings.FNCTL_IMAGES_DIR);
+  const file = settings.FNCTL_REGISTRY_CREDENTIALS_FILE;
+  return createRegistryStore({
+    url: settings.FNCTL_REGISTRY_URL,
+    spoolDir: settings.FNCTL_SPOOL_DIR,
+    ...(file === undefined ? {} : { credentials: credentialsSchema.parse(JSON.parse(await readFile(file, "utf8"))) }),
+  });
+}

@@ -1,12 +1,11 @@
 // The two listeners: the management API (behind the gateway) and the internal one (for gateways and the supervisor).
-import http from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { createApi } from "../api/app.ts";
 import { createIdempotency } from "../api/idempotency.ts";
 import type { BuildNews } from "../changes/build-news.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import { imageReference } from "../functions/function-store.ts";
-import { listenUnix } from "../http/unix-listen.ts";
+import { listenInternal } from "../http/listen.ts";
 import { createBootstrap } from "../internal/bootstrap.ts";
 import { createInternalListener } from "../internal/listener.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
@@ -29,10 +28,13 @@ export interface ListenersInput {
 
 export async function openListeners(input: ListenersInput): Promise<{ close(): void }> {
   const { settings, data, sandboxes, feed } = input;
-  const servers = { api: http.createServer(getRequestListener(apiOf(input).fetch)), internal: internalOf(input) };
   const owner = { mode: 0o660, ...(settings.FNCTL_DATA_GID === undefined ? {} : { gid: settings.FNCTL_DATA_GID }) };
-  await listenUnix(servers.internal, settings.FNCTL_CONTROL_SOCKET, owner);
-  await listenUnix(servers.api, settings.FNCTL_API_SOCKET, owner);
+  const { FNCTL_INTERNAL_CERT_FILE: certificate, FNCTL_INTERNAL_KEY_FILE: key } = settings;
+  const tls = certificate === undefined || key === undefined ? undefined : { certificate, key };
+  const servers = {
+    internal: await listenInternal(internalOf(input), settings.FNCTL_CONTROL_SOCKET, owner, tls),
+    api: await listenInternal(getRequestListener(apiOf(input).fetch), settings.FNCTL_API_SOCKET, owner, tls),
+  };
   return {
     close() {
       servers.api.close();

@@ -3,25 +3,22 @@ import { RUNTIMES } from "../contract/limits.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import { instanceFailure } from "../db/schema.ts";
 import type { ImageStore } from "../images/layout-store.ts";
-import { closingEgress } from "../instances/closing-egress.ts";
 import { createLeaseManager, type InstanceFailure } from "../instances/lease-manager.ts";
 import { createReconciler } from "../instances/reconciler.ts";
 import { createStarter } from "../instances/starter.ts";
 import { createVersionInfo } from "../instances/version-info.ts";
 import type { Target } from "../instances/pool-targets.ts";
 import { createWarmPool } from "../instances/warm-pool.ts";
-import { createEgressClient } from "../internal/egress-client.ts";
-import { createCollectorClient } from "../logs/collector-client.ts";
 import { BUILDER_MEMORY_MIB } from "../builds/worker.ts";
-import { createDriverClient } from "../sandbox/rpc.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 import type { Data } from "./data.ts";
+import type { SandboxHost } from "./sandbox-host.ts";
+import { wireSingleHost } from "./single-host.ts";
 
 /** The default memory of a function, which the pool holds from the start; other sizes join it when they are asked for. */
 const POOLED_MEMORY_MIB = 256;
 const ON_DEMAND = { demandSize: 1, demandMs: 10 * 60_000, demandKinds: 6 };
-/** What one build may move over the network. */
-export const BUILD_EGRESS = { maxBytes: 2 * 1024 ** 3, maxConnections: 64 };
+const ON_DEMAND_PER_TENANT = { ...ON_DEMAND, demandKinds: 1_000 };
 const FAILURE_DETAIL = 4000;
 
 export interface SandboxInput {
@@ -34,17 +31,16 @@ export interface SandboxInput {
 
 export async function wireSandboxes({ settings, secret, data, feed, onError }: SandboxInput) {
   const epoch = await data.system.nextEpoch();
-  const egress = createEgressClient(settings.FNCTL_EGRESS_CONTROL_SOCKET, secret.toString());
-  const driver = closingEgress(await createDriverClient(settings.FNCTL_DRIVER_SOCKET), (id) => egress.remove(id));
-  const collector = createCollectorClient(settings.FNCTL_LOG_SOCKET);
-  const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
-  const prepareEgress = (id: string) => egress.put(id, { tenantId: null, label: "builder, not yet given out", allow, ...BUILD_EGRESS });
+  const host = await wireHost(settings, secret, data, onError);
+  const { driver, collector, perTenant } = host;
   const bases = await readBases(data.images);
   const perRuntime = settings.FNCTL_POOL_SIZE;
-  const targets = { fixed: pooled(bases, perRuntime), ...ON_DEMAND, ...(perRuntime === 0 ? { demandSize: 0 } : {}) };
-  const pool = createWarmPool({ driver, epoch, targets, prepareEgress, onError });
+  const fixed = perTenant ? [] : pooled(bases, perRuntime);
+  const onDemand = perTenant ? ON_DEMAND_PER_TENANT : ON_DEMAND;
+  const targets = { fixed, ...onDemand, ...(perRuntime === 0 ? { demandSize: 0 } : {}) };
+  const pool = createWarmPool({ driver, epoch, targets, prepareEgress: host.prepareEgress, onError });
   const versions = createVersionInfo(data.system);
-  const start = createStarter({ driver, pool, layers: data.layers, onError });
+  const start = createStarter({ driver, pool, ensureLayer: host.ensureLayer, perTenant, onError });
 
   /** For the owner: a line in the function's log, and the last failure that `describe` shows. */
   function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {
@@ -64,9 +60,21 @@ export async function wireSandboxes({ settings, secret, data, feed, onError }: S
     onError,
   });
   const reconciler = createReconciler({ leases, driver, pool, versions, routes: feed.routes, onError });
-  return { epoch, driver, egress, collector, bases, pool, versions, leases, reconciler };
+  return { epoch, driver, host, collector, bases, pool, versions, leases, reconciler };
 }
 export type Sandboxes = Awaited<ReturnType<typeof wireSandboxes>>;
+
+/** The Kubernetes client is large: it is loaded only where there is a cluster. */
+async function wireHost(
+  settings: ControlPlaneSettings,
+  secret: Buffer,
+  data: Data,
+  onError: (error: unknown) => void,
+): Promise<SandboxHost> {
+  if (settings.FNCTL_DRIVER === "runsc") return wireSingleHost(settings, secret, data);
+  const { wireKubernetesHost } = await import("./kubernetes-host.ts");
+  return wireKubernetesHost(settings, secret, data, onError);
+}
 
 export interface Bases {
   builder: string;

@@ -49,7 +49,7 @@ export async function createDriverHost(cluster: Cluster): Promise<DriverHost> {
       if (bytes === undefined) throw new PlatformError("SANDBOX_FAILED", "There is no such layer.");
       return { bytes: bytes.length, open: () => Readable.from([bytes]) };
     },
-    egressOf: () => undefined,
+    egressOf: async () => undefined,
     onError: (error) => void errors.push(error),
   };
   const door = openDoor(cluster, uid);

@@ -237,6 +237,7 @@ describe("a worker that dies", () => {
       imageDigest: imageDigest!,
       imageBytes: imageBytes!,
       layerDiffId: layerDiffId!,
+      layerBytes: 1,
       baseDigest: baseDigest!,
       entry: entry!,
     };

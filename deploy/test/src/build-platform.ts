@@ -82,7 +82,13 @@ export async function createBuildPlatform(postgres: TestPostgres) {
       const leases = createLeaseManager({
         epoch: 1,
         versions,
-        start: createStarter({ driver, pool, layers, onError }),
+        start: createStarter({
+          driver,
+          pool,
+          ensureLayer: (tenantId, digest) => layers.ensure(tenantId, digest),
+          perTenant: false,
+          onError,
+        }),
         stopInstance: (id) => driver.stop(id),
         listInstances: () => driver.list(),
         emit: () => undefined,
@@ -99,6 +105,7 @@ export async function createBuildPlatform(postgres: TestPostgres) {
         bases,
         registries: {},
         labelEgress,
+        perTenant: false,
         onError,
       });
     },

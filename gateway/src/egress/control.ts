@@ -8,7 +8,7 @@ import type { SourceRegistry } from "./source-registry.ts";
 
 const SOURCE_PATH = /^\/internal\/v1\/sources\/([A-Za-z0-9_.-]{1,100})$/;
 
-export function createControlServer(deps: { secret: string; registry: SourceRegistry }): Server {
+export function createControlServer(deps: { secret: string; registry: SourceRegistry | undefined }): Server {
   const authorised = createBearerCheck(deps.secret);
   return createServer((request, response) => {
     answer(deps.registry, authorised, request, response).catch((error: unknown) => {
@@ -20,15 +20,15 @@ export function createControlServer(deps: { secret: string; registry: SourceRegi
 }
 
 async function answer(
-  registry: SourceRegistry,
+  registry: SourceRegistry | undefined,
   authorised: (header: string | undefined) => boolean,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (request.method === "GET" && request.url === "/healthz") return json(response, 200, { status: "ready", sources: registry.size });
+  if (request.method === "GET" && request.url === "/healthz") return json(response, 200, { status: "ready", sources: registry?.size ?? 0 });
   if (!authorised(request.headers.authorization)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
   const instance = SOURCE_PATH.exec(request.url ?? "")?.[1];
-  if (instance === undefined) throw new PlatformError("NOT_FOUND", "Nothing is served at this path.");
+  if (instance === undefined || registry === undefined) throw new PlatformError("NOT_FOUND", "Nothing is served at this path.");
   switch (request.method) {
     case "PUT":
       return json(response, 200, { folder: await registry.put(instance, await readSource(request)) });

@@ -1,10 +1,14 @@
 // Wires the egress proxy together.
+import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
 import pino from "pino";
 import { closeListener, openListener } from "../listener.ts";
 import { createAddressPolicy } from "./address-policy.ts";
 import { createControlServer } from "./control.ts";
-import { createDial, systemResolve, type Resolve } from "./dial.ts";
+import { createReadCredential } from "./credential.ts";
+import { createCredentialServer } from "./credential-listener.ts";
+import { createDial, systemResolve, type Dial, type Resolve } from "./dial.ts";
 import type { EgressSettings } from "./settings.ts";
+import type { ConnectionRecord } from "./source.ts";
 import { openSourceRegistry } from "./source-registry.ts";
 
 export interface Egress {
@@ -17,15 +21,23 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
     pino.destination({ dest: settings.log === "-" ? 1 : settings.log, sync: false, mkdir: false }),
   );
   const dial = createDial({ policy: createAddressPolicy(settings.allowPrivate), resolve, upstreamProxy: settings.upstreamProxy });
-  const registry = await openSourceRegistry({ root: settings.root, dial, log: (record) => log.info(record) });
+  const deps = { dial, log: (record: ConnectionRecord) => log.info(record) };
+  const doors = settings.listen === undefined ? [] : [await openDoor(deps, settings.listen, secret)];
+  const registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, root: settings.root });
   const control = createControlServer({ secret, registry });
-  const listener = await openListener(control, { kind: "unix", path: settings.controlSocket }, 0o660);
+  const listener = await openListener(control, settings.control, 0o660);
   return {
     async stop() {
-      const closed = closeListener(listener);
+      const closed = [listener, ...doors.map((door) => door.listener)].map(closeListener);
       control.closeAllConnections();
-      await Promise.all([closed, registry.close()]);
+      for (const door of doors) door.end("shutdown");
+      await Promise.all([...closed, registry?.close()]);
       await new Promise<void>((done) => log.flush(() => done()));
     },
   };
+}
+
+async function openDoor(deps: { dial: Dial; log: (record: ConnectionRecord) => void }, address: ListenAddress, secret: string) {
+  const { server, end } = createCredentialServer({ ...deps, readCredential: createReadCredential(secret) });
+  return { end, listener: await openListener(server, address, 0o666) };
 }

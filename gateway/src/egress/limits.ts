@@ -3,6 +3,9 @@ export const EGRESS_LIMITS = {
   /** Time for a CONNECT request's header, and its size. */
   headersMs: 10_000,
   headerBytes: 8 * 1024,
+  /** In a cluster: connections of all sandboxes at once, and sandboxes whose bytes are counted. */
+  openConnections: 10_000,
+  rememberedSources: 10_000,
   /** Name resolution and connecting, milliseconds each. */
   resolveMs: 5_000,
   connectMs: 10_000,

@@ -1,6 +1,6 @@
 // Settings of the egress process. Read once, in main.
 import { z } from "zod";
-import { socketPathSchema } from "../listen-address.ts";
+import { listenAddressSchema } from "@fnctl/control-plane/contract/endpoint";
 import { parseSettings } from "../settings-error.ts";
 import { cidrSchema } from "./cidr.ts";
 
@@ -21,8 +21,15 @@ const proxySchema = z
 
 const schema = z
   .object({
-    FNCTL_EGRESS_ROOT: z.string().startsWith("/", "an absolute path").max(60, "at most 60 bytes: socket paths below it are bounded"),
-    FNCTL_EGRESS_CONTROL_SOCKET: socketPathSchema,
+    /** One machine: folder of the sandboxes' sockets. */
+    FNCTL_EGRESS_ROOT: z
+      .string()
+      .startsWith("/", "an absolute path")
+      .max(60, "at most 60 bytes: socket paths below it are bounded")
+      .optional(),
+    /** Cluster: where sandboxes come in with a credential. */
+    FNCTL_EGRESS_LISTEN: listenAddressSchema.optional(),
+    FNCTL_EGRESS_CONTROL_SOCKET: listenAddressSchema,
     FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
     /** The operator's own way out. Names that cannot be resolved here are then left to it. */
     FNCTL_EGRESS_UPSTREAM_PROXY: z.preprocess((value) => (value === "" ? undefined : value), proxySchema),
@@ -30,9 +37,14 @@ const schema = z
     FNCTL_EGRESS_ALLOW_PRIVATE: cidrList,
     FNCTL_EGRESS_LOG: z.string().min(1).default("-"),
   })
+  .refine((env) => (env.FNCTL_EGRESS_ROOT === undefined) !== (env.FNCTL_EGRESS_LISTEN === undefined), {
+    message: "exactly one of FNCTL_EGRESS_ROOT (one machine) and FNCTL_EGRESS_LISTEN (cluster)",
+    path: ["FNCTL_EGRESS_ROOT"],
+  })
   .transform((env) => ({
-    root: env.FNCTL_EGRESS_ROOT.replace(/\/+$/, ""),
-    controlSocket: env.FNCTL_EGRESS_CONTROL_SOCKET,
+    root: env.FNCTL_EGRESS_ROOT?.replace(/\/+$/, ""),
+    listen: env.FNCTL_EGRESS_LISTEN,
+    control: env.FNCTL_EGRESS_CONTROL_SOCKET,
     secretFile: env.FNCTL_INTERNAL_SECRET_FILE,
     upstreamProxy: env.FNCTL_EGRESS_UPSTREAM_PROXY,
     allowPrivate: env.FNCTL_EGRESS_ALLOW_PRIVATE,

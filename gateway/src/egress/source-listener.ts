@@ -4,7 +4,14 @@ import type { Duplex } from "node:stream";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
 import { EGRESS_LIMITS } from "./limits.ts";
 
-export type OnConnect = (request: { authority: string; host: string | undefined; client: Duplex; head: Buffer }) => void;
+export interface ConnectRequest {
+  authority: string;
+  host: string | undefined;
+  proxyAuthorization: string | undefined;
+  client: Duplex;
+  head: Buffer;
+}
+export type OnConnect = (request: ConnectRequest) => void;
 
 export function createSourceServer(onConnect: OnConnect, maxConnections: () => number): Server {
   const server = createServer({
@@ -21,7 +28,7 @@ export function createSourceServer(onConnect: OnConnect, maxConnections: () => n
     ).length;
     // Two Host fields are two answers to one question.
     const host = hosts > 1 ? "\0" : request.headers.host;
-    onConnect({ authority: request.url ?? "", host, client, head });
+    onConnect({ authority: request.url ?? "", host, proxyAuthorization: request.headers["proxy-authorization"], client, head });
   });
   server.on("request", (request, response) => {
     const problem = toProblem(

@@ -1,5 +1,6 @@
 // Calls to the control plane's internal listener. Every answer is parsed; every failure is a coded error.
 import { randomUUID } from "node:crypto";
+import type { EndpointDial } from "@fnctl/control-plane/contract/endpoint";
 import { PlatformError, fromProblem } from "@fnctl/control-plane/contract/errors";
 import {
   INTERNAL_PATHS,
@@ -33,9 +34,9 @@ export interface ControlClient {
   close(): Promise<void>;
 }
 
-export function createControlClient(options: { socketPath: string; secret: string }): ControlClient {
+export function createControlClient(options: { dial: EndpointDial; secret: string }): ControlClient {
   // Leases wait for cold starts, so they must not stand in the way of renewals: no cap on connections.
-  const pool = new Pool("http://control-plane", { socketPath: options.socketPath, connections: null, allowH2: false });
+  const pool = new Pool(options.dial.origin, { connect: options.dial.connect, connections: null, allowH2: false });
   const holder = `ingress-${randomUUID()}`;
   const headers = { authorization: `Bearer ${options.secret}`, "content-type": "application/json" };
 

@@ -1,5 +1,7 @@
 // Wires the ingress together. Everything below gets what it needs as arguments; nothing here reads the environment.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { readFileSync } from "node:fs";
+import { dialEndpoint } from "@fnctl/control-plane/contract/endpoint";
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { Pool } from "undici";
 import { createAccessLog } from "./access-log.ts";
@@ -41,13 +43,15 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   const { warn } = hooks;
   const metrics = new Metrics();
   const accessLog = createAccessLog(settings.accessLog, metrics);
-  const control = createControlClient({ socketPath: settings.controlSocket, secret });
+  const ca = settings.caFile === undefined ? undefined : readFileSync(settings.caFile, "utf8");
+  const control = createControlClient({ dial: dialEndpoint(settings.control, ca), secret });
   const routes = createRouteTable();
   const tokens = createTokenTable();
   const fleet = createFleet({ control, metrics, warn, queue: hooks.queue });
   const isTrustedProxy = createProxyTrust(settings.trustedProxies);
-  const apiPool = new Pool("http://control-plane", {
-    socketPath: settings.apiSocket,
+  const apiDial = dialEndpoint(settings.api, ca);
+  const apiPool = new Pool(apiDial.origin, {
+    connect: apiDial.connect,
     connections: GATEWAY_LIMITS.apiConnections,
     pipelining: 1,
     allowH2: false,
@@ -121,7 +125,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     state: () => (draining ? "draining" : feed.primed ? "ready" : "starting"),
     drain: () => hooks.drainAsked?.(),
   });
-  const adminListener = await openListener(admin, { kind: "unix", path: settings.adminSocket }, 0o660);
+  const adminListener = await openListener(admin, settings.admin, 0o660);
   const listener = await openListener(server, settings.listen, 0o666);
 
   async function drain(): Promise<void> {

@@ -1,7 +1,7 @@
 // Settings of the ingress process. Read once, in main.
 import { isIP } from "node:net";
 import { z } from "zod";
-import { listenAddressSchema, socketPathSchema } from "../listen-address.ts";
+import { listenAddressSchema } from "@fnctl/control-plane/contract/endpoint";
 import { parseSettings } from "../settings-error.ts";
 
 const list = (text: string): string[] =>
@@ -25,9 +25,11 @@ const schema = z
       .default("localhost,127.0.0.1,[::1]")
       .transform(list)
       .refine((hosts) => hosts.every(isHost), "host names or addresses without a port, separated by commas"),
-    FNCTL_CONTROL_SOCKET: socketPathSchema,
-    FNCTL_API_SOCKET: socketPathSchema,
-    FNCTL_ADMIN_SOCKET: socketPathSchema,
+    FNCTL_CONTROL_SOCKET: listenAddressSchema,
+    FNCTL_API_SOCKET: listenAddressSchema,
+    FNCTL_ADMIN_SOCKET: listenAddressSchema,
+    /** PEM of whom the control plane is believed to be, where it is called over TCP. */
+    FNCTL_INTERNAL_CA_FILE: z.string().min(1).optional(),
     FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
     /** A file, or `-` for stdout. */
     FNCTL_ACCESS_LOG: z.string().min(1).default("-"),
@@ -41,9 +43,10 @@ const schema = z
     listen: env.FNCTL_INGRESS_LISTEN,
     functionDomain: env.FNCTL_FUNCTION_DOMAIN,
     apiHosts: env.FNCTL_API_HOSTS,
-    controlSocket: env.FNCTL_CONTROL_SOCKET,
-    apiSocket: env.FNCTL_API_SOCKET,
-    adminSocket: env.FNCTL_ADMIN_SOCKET,
+    control: env.FNCTL_CONTROL_SOCKET,
+    api: env.FNCTL_API_SOCKET,
+    admin: env.FNCTL_ADMIN_SOCKET,
+    caFile: env.FNCTL_INTERNAL_CA_FILE,
     secretFile: env.FNCTL_INTERNAL_SECRET_FILE,
     accessLog: env.FNCTL_ACCESS_LOG,
     pathRoutes: env.FNCTL_ALLOW_PATH_ROUTES,

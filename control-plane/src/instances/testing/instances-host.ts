@@ -50,7 +50,13 @@ export async function createInstancesHost(poolSize = 1) {
     const leases = createLeaseManager({
       epoch,
       versions,
-      start: createStarter({ driver: over, pool, layers, onError }),
+      start: createStarter({
+        driver: over,
+        pool,
+        ensureLayer: (tenantId, digest) => layers.ensure(tenantId, digest),
+        perTenant: false,
+        onError,
+      }),
       stopInstance: (id) => over.stop(id),
       listInstances: () => over.list(),
       emit: (change) => void emitted.push(change as Emitted),
@@ -74,6 +80,7 @@ export async function createInstancesHost(poolSize = 1) {
       const info: VersionInfo = {
         image,
         base,
+        layerBytes: 1024,
         isolation: "gvisor",
         memoryMib: 128,
         concurrency: 10,

@@ -24,7 +24,7 @@ export interface KubernetesDriverOptions {
   /** A version's code layer. Rejects when there is none. */
   layer(tenantId: string, digest: string): Promise<Layer>;
   /** The egress proxy's URL with a credential for this one instance. */
-  egressOf(spec: SandboxSpec): string | undefined;
+  egressOf(spec: SandboxSpec): Promise<string | undefined>;
   onError(error: unknown): void;
 }
 export interface KubernetesDriver extends SandboxDriver {
@@ -73,7 +73,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       spec: { ...spec, tenantId },
       image: options.imageOf(spec.base),
       ...own,
-      egress: spec.egress ? options.egressOf(spec) : undefined,
+      egress: spec.egress ? await options.egressOf(spec) : undefined,
     });
     const pod = await calling(`create pod ${podName(spec.id)}`, pods.create(object));
     watch.note(pod);

@@ -1,4 +1,4 @@
-// Where a listener stands: `host:port`, `[v6]:port` (port 0: any free one) or the path of a Unix socket.
+// Where the platform's own parts listen and are called: a Unix socket on one machine, a host and port with TLS in a cluster.
 import { z } from "zod";
 
 export type ListenAddress = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
@@ -8,11 +8,12 @@ const TCP = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/;
 /** Longest path of a Unix socket that Linux takes, bytes (unix(7): sun_path, 108 with its NUL). */
 const SUN_PATH_BYTES = 107;
 
-export const socketPathSchema = z
+const socketPathSchema = z
   .string()
   .startsWith("/", "an absolute path")
   .refine((path) => Buffer.byteLength(path) <= SUN_PATH_BYTES, `at most ${SUN_PATH_BYTES} bytes (unix(7))`);
 
+/** `host:port`, `[v6]:port` (port 0: any free one) or the path of a Unix socket. */
 export const listenAddressSchema = z.string().transform((text, context): ListenAddress => {
   if (text.startsWith("/")) {
     const path = socketPathSchema.safeParse(text);
@@ -28,3 +29,17 @@ export const listenAddressSchema = z.string().transform((text, context): ListenA
   }
   return { kind: "tcp", host: match[1].replace(/^\[|\]$/g, ""), port };
 });
+
+export interface EndpointDial {
+  origin: string;
+  /** For undici's `connect`. */
+  connect: { socketPath: string } | { ca: string; minVersion: "TLSv1.3"; rejectUnauthorized: true };
+}
+
+/** How undici reaches another part. Over TCP only with TLS, trusting `ca` (PEM) alone: these calls carry the internal secret. */
+export function dialEndpoint(address: ListenAddress, ca: string | undefined): EndpointDial {
+  if (address.kind === "unix") return { origin: "http://internal", connect: { socketPath: address.path } };
+  if (ca === undefined) throw new Error("A part that is called over TCP needs FNCTL_INTERNAL_CA_FILE.");
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return { origin: `https://${host}:${address.port}`, connect: { ca, minVersion: "TLSv1.3", rejectUnauthorized: true } };
+}

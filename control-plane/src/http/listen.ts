@@ -1,0 +1,56 @@
+// Listens on a Unix socket whose file has its owner and mode before anybody can connect, or on a TCP port with TLS.
+import { chmodSync, chownSync, readFileSync, renameSync, rmSync } from "node:fs";
+import http, { type RequestListener, type Server } from "node:http";
+import https from "node:https";
+import type { Server as NetServer } from "node:net";
+import type { ListenAddress } from "../contract/endpoint.ts";
+
+export interface SocketOwner {
+  uid?: number;
+  gid?: number;
+  mode: number;
+}
+/** Files of the platform's own certificate, PEM. */
+export interface TlsFiles {
+  certificate: string;
+  key: string;
+}
+
+/** Over TCP only with TLS: what is said here carries the internal secret, or users' tokens. */
+export async function listenInternal(
+  listener: RequestListener,
+  address: ListenAddress,
+  owner: SocketOwner,
+  tls?: TlsFiles,
+): Promise<Server> {
+  if (address.kind === "unix") {
+    const server = http.createServer(listener);
+    await listenUnix(server, address.path, owner);
+    return server;
+  }
+  if (tls === undefined) throw new Error("A listener on TCP needs FNCTL_INTERNAL_CERT_FILE and FNCTL_INTERNAL_KEY_FILE.");
+  const options = { cert: readFileSync(tls.certificate), key: readFileSync(tls.key), minVersion: "TLSv1.3" } as const;
+  const server = https.createServer(options, listener);
+  await bound(server, () => server.listen(address.port, address.host));
+  return server;
+}
+
+/** Binds under another name first: the socket appears at `path` only when its permissions are right. */
+export async function listenUnix(server: NetServer, path: string, owner: SocketOwner): Promise<void> {
+  const draft = `${path}.new`;
+  rmSync(draft, { force: true });
+  await bound(server, () => server.listen(draft));
+  chmodSync(draft, owner.mode);
+  if (owner.uid !== undefined || owner.gid !== undefined) chownSync(draft, owner.uid ?? -1, owner.gid ?? -1);
+  renameSync(draft, path);
+}
+
+const bound = (server: NetServer, begin: () => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.once("listening", () => {
+      server.off("error", reject);
+      resolve();
+    });
+    begin();
+  });

@@ -1,0 +1,52 @@
+// A cluster: pods by the API server, sandboxes come to the egress proxy with a credential, layers are sent from the registry.
+import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { createEgressCredentials } from "../internal/egress-credentials.ts";
+import { createAbsentCollector } from "../logs/absent-collector.ts";
+import { createLayerMemory } from "../images/layer-memory.ts";
+import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
+import { DEFAULT_QUOTA } from "../sandbox/kubernetes/objects/tenant.ts";
+import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import type { Data } from "./data.ts";
+import { buildSource, type SandboxHost } from "./sandbox-host.ts";
+
+export type ClusterSettings = Extract<ControlPlaneSettings, { FNCTL_DRIVER: "kubernetes" }>;
+
+export async function wireKubernetesHost(
+  settings: ClusterSettings,
+  secret: Buffer,
+  data: Data,
+  onError: (error: unknown) => void,
+): Promise<SandboxHost> {
+  // The client would honour it; with it, whoever answers in the API server's place would be believed (SECURITY C6).
+  if (settings.NODE_TLS_REJECT_UNAUTHORIZED !== undefined) throw new Error("NODE_TLS_REJECT_UNAUTHORIZED must not be set.");
+  const config = new KubeConfig();
+  config.loadFromCluster();
+  const namespace = settings.FNCTL_NAMESPACE;
+  const uid = (await config.makeApiClient(CoreV1Api).readNamespace({ name: namespace })).metadata?.uid;
+  if (uid === undefined) throw new Error(`Namespace ${namespace} has no UID.`);
+  const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
+  const credential = createEgressCredentials(secret.toString(), settings.FNCTL_EGRESS_ADDRESS);
+  const layers = createLayerMemory(data.images);
+  const driver = await createKubernetesDriver({
+    config,
+    platform: { uid, namespace, prefix: settings.FNCTL_TENANT_PREFIX },
+    tenants: {
+      podSecurity: settings.FNCTL_POD_SECURITY,
+      quota: DEFAULT_QUOTA,
+      controlPlaneAccount: settings.FNCTL_SERVICE_ACCOUNT,
+      tenantRole: settings.FNCTL_TENANT_ROLE,
+    },
+    imageOf: (base) => `${settings.FNCTL_IMAGE_PREFIX}/base@${base}`,
+    layer: (tenantId, digest) => layers.get(tenantId, digest),
+    egressOf: ({ id, kind, tenantId = null }) => credential(id, buildSource(tenantId, kind, allow)),
+    onError,
+  });
+  return {
+    driver,
+    perTenant: true,
+    prepareEgress: async () => undefined,
+    labelEgress: async () => undefined,
+    ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
+    collector: createAbsentCollector(),
+  };
+}

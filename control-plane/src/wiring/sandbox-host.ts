@@ -1,0 +1,28 @@
+// What differs between one machine and a cluster, as the rest of the wiring sees it.
+import type { LogReader } from "../api/log-routes.ts";
+import type { EgressSource } from "../contract/internal.ts";
+import type { CollectorClient } from "../logs/collector-client.ts";
+import type { SandboxDriver } from "../sandbox/driver.ts";
+
+export interface SandboxHost {
+  driver: SandboxDriver;
+  /** Sandboxes belong to a tenant from their start, so pools hold some for each tenant that has asked lately. */
+  perTenant: boolean;
+  /** Called before a start of a sandbox that has a way out. */
+  prepareEgress(instance: string): Promise<void>;
+  /** Names whose sandbox it has become. */
+  labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
+  /** Resolves when the driver can load the layer. */
+  ensureLayer(tenantId: string, digest: string): Promise<void>;
+  collector: CollectorClient & LogReader;
+}
+
+/** What one build may move over the network. */
+const BUILD_EGRESS = { maxBytes: 2 * 1024 ** 3, maxConnections: 64 };
+
+export const buildSource = (tenantId: string | null, label: string, allow: EgressSource["allow"]): EgressSource => ({
+  tenantId,
+  label,
+  allow,
+  ...BUILD_EGRESS,
+});

@@ -1,0 +1,98 @@
+// The egress proxy of a cluster: who shows a good credential gets what it says, and nobody else anything.
+import { connect, type AddressInfo, type Server } from "node:net";
+import { EGRESS_CREDENTIAL, egressKey } from "@fnctl/control-plane/contract/egress-credential";
+import type { EgressSource } from "@fnctl/control-plane/contract/internal";
+import { SignJWT, UnsecuredJWT } from "jose";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createAddressPolicy } from "./address-policy.ts";
+import { createCredentialServer } from "./credential-listener.ts";
+import { createReadCredential } from "./credential.ts";
+import { createDial } from "./dial.ts";
+import type { ConnectionRecord } from "./source.ts";
+import { rules, tcpServer } from "../testing/egress.ts";
+
+const SECRET = "s".repeat(64);
+const ID = "0123456789abcdef0123";
+let proxy: { server: Server; end(outcome: string): void };
+let records: ConnectionRecord[];
+let target: number;
+
+beforeEach(async () => {
+  records = [];
+  target = (await tcpServer((socket) => socket.end("hello from the target"))).port;
+  const dial = createDial({ policy: createAddressPolicy(["127.0.0.1/32"]), resolve: async () => ["127.0.0.1"], upstreamProxy: undefined });
+  proxy = createCredentialServer({ dial, readCredential: createReadCredential(SECRET), log: (record) => void records.push(record) });
+  await new Promise<void>((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
+});
+afterEach(() => {
+  proxy.end("test");
+  proxy.server.close();
+});
+
+interface Change {
+  key?: Uint8Array;
+  user?: string;
+  audience?: string;
+  issuer?: string;
+  type?: string;
+  life?: string;
+  at?: number;
+  source?: EgressSource;
+}
+async function credential(change: Change = {}): Promise<string> {
+  const token = await new SignJWT({ source: change.source ?? rules([target]) })
+    .setProtectedHeader({ alg: "HS256", typ: change.type ?? EGRESS_CREDENTIAL.type })
+    .setSubject(ID)
+    .setIssuer(change.issuer ?? EGRESS_CREDENTIAL.issuer)
+    .setAudience(change.audience ?? EGRESS_CREDENTIAL.audience)
+    .setIssuedAt(change.at)
+    .setExpirationTime(change.life ?? "5m")
+    .sign(change.key ?? egressKey(SECRET));
+  return basic(token, change.user);
+}
+const basic = (token: string, user = ID) => `Basic ${Buffer.from(`${user}:${token}`).toString("base64")}`;
+
+/** All that comes back to a CONNECT. */
+const ask = (authorization: string | undefined, host = "good.example"): Promise<string> =>
+  new Promise((resolve) => {
+    const socket = connect((proxy.server.address() as AddressInfo).port, "127.0.0.1");
+    let text = "";
+    socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    socket.on("close", () => resolve(text)).on("error", () => undefined);
+    const shown = authorization === undefined ? "" : `proxy-authorization: ${authorization}\r\n`;
+    socket.write(`CONNECT ${host}:${target} HTTP/1.1\r\nhost: ${host}:${target}\r\n${shown}\r\n`);
+    socket.write("x"); // speaks first, as a client does
+  });
+
+test("a good credential opens what it names, and the log names tenant and instance", async () => {
+  expect(await ask(await credential())).toMatch(/^HTTP\/1\.1 200 [^]*hello from the target$/);
+  await expect.poll(() => records).toMatchObject([{ instance: ID, tenant: rules([1]).tenantId, outcome: "closed" }]);
+});
+
+test("it opens nothing else", async () => {
+  expect(await ask(await credential(), "other.example")).toMatch(/^HTTP\/1\.1 403 [^]*other\.example/);
+});
+
+test.each<[string, () => Promise<string | undefined>]>([
+  ["none", async () => undefined],
+  ["another scheme", async () => (await credential()).replace("Basic", "Bearer")],
+  ["another instance's name before the token", () => credential({ user: "another" })],
+  ["another key", () => credential({ key: egressKey("t".repeat(64)) })],
+  ["the platform's secret itself as the key", () => credential({ key: new TextEncoder().encode(SECRET) })],
+  ["another audience", () => credential({ audience: "somebody" })],
+  ["another issuer", () => credential({ issuer: "somebody" })],
+  ["another type of token", () => credential({ type: "JWT" })],
+  ["one that has expired", () => credential({ life: "-1s" })],
+  [
+    "one that is older than any may be",
+    () => credential({ at: Math.floor(Date.now() / 1000) - EGRESS_CREDENTIAL.maxAgeS - 60, life: "9h" }),
+  ],
+  [
+    "no signature",
+    async () => basic(new UnsecuredJWT({ sub: ID, source: rules([target]) }).setIssuedAt().setExpirationTime("5m").encode()),
+  ],
+  ["no base64", async () => "Basic %%%"],
+])("%s: 407, and no connection is made", async (_what, make) => {
+  expect(await ask(await make())).toMatch(/^HTTP\/1\.1 407 [^]*proxy-authenticate: Basic/);
+  expect(records).toEqual([]);
+});
