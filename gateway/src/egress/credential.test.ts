@@ -5,6 +5,7 @@ import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 import { SignJWT, UnsecuredJWT } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createAddressPolicy } from "./address-policy.ts";
+import { cidrSchema } from "./cidr.ts";
 import { createCredentialServer } from "./credential-listener.ts";
 import { createReadCredential } from "./credential.ts";
 import { createDial } from "./dial.ts";
@@ -18,10 +19,11 @@ let records: ConnectionRecord[];
 let target: number;
 
 beforeEach(async () => {
-  records = [];
+  const own: ConnectionRecord[] = [];
+  records = own; // a tunnel of the test before may end late
   target = (await tcpServer((socket) => socket.end("hello from the target"))).port;
-  const dial = createDial({ policy: createAddressPolicy(["127.0.0.1/32"]), resolve: async () => ["127.0.0.1"], upstreamProxy: undefined });
-  proxy = createCredentialServer({ dial, readCredential: createReadCredential(SECRET), log: (record) => void records.push(record) });
+  const dial = createDial({ policy: createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]), resolve: async () => ["127.0.0.1"], upstreamProxy: undefined });
+  proxy = createCredentialServer({ dial, readCredential: createReadCredential(SECRET), log: (record) => void own.push(record) });
   await new Promise<void>((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
 });
 afterEach(() => {
