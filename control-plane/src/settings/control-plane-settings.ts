@@ -65,8 +65,8 @@ const cluster = {
   FNCTL_TENANT_PREFIX: dnsLabel(20),
   FNCTL_TENANT_ROLE: z.string().min(1),
   FNCTL_POD_SECURITY: z.string().regex(/^v1\.\d+$/, "v1.NN"),
-  /** The egress proxy as sandboxes reach it: an address, because they have no DNS. */
-  FNCTL_EGRESS_ADDRESS: z.string().regex(/^[0-9a-f.:[\]]+:\d+$/, "address:port"),
+  /** Service of the egress proxy, in the platform's namespace. */
+  FNCTL_EGRESS_SERVICE: dnsLabel(63),
   NODE_TLS_REJECT_UNAUTHORIZED: z.string().optional(),
 };
 export const controlPlaneSettings = z.discriminatedUnion("FNCTL_DRIVER", [

@@ -1,5 +1,5 @@
 // Everything that keeps data: database pools, stores, image layouts.
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { z } from "zod";
 import { createBlobStore } from "../blobs/blob-store.ts";
 import { createBuildStore } from "../builds/build-store.ts";
@@ -21,6 +21,7 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     system: createPool(settings.FNCTL_DB_SYSTEM, onError, SYSTEM_CONNECTIONS),
   };
   const db = createTenantDatabase(pools.app);
+  for (const folder of [settings.FNCTL_SPOOL_DIR, settings.FNCTL_LAYERS_DIR]) await mkdir(folder, { recursive: true });
   const images = await openImages(settings);
   return {
     db,

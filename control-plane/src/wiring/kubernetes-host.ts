@@ -22,10 +22,11 @@ export async function wireKubernetesHost(
   const config = new KubeConfig();
   config.loadFromCluster();
   const namespace = settings.FNCTL_NAMESPACE;
-  const uid = (await config.makeApiClient(CoreV1Api).readNamespace({ name: namespace })).metadata?.uid;
+  const core = config.makeApiClient(CoreV1Api);
+  const uid = (await core.readNamespace({ name: namespace })).metadata?.uid;
   if (uid === undefined) throw new Error(`Namespace ${namespace} has no UID.`);
   const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
-  const credential = createEgressCredentials(secret.toString(), settings.FNCTL_EGRESS_ADDRESS);
+  const credential = createEgressCredentials(secret.toString(), await egressAddress(core, settings));
   const layers = createLayerMemory(data.images);
   const driver = await createKubernetesDriver({
     config,
@@ -49,4 +50,15 @@ export async function wireKubernetesHost(
     ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
     collector: createAbsentCollector(),
   };
+}
+
+/** An address, not a name: sandboxes have no DNS. A service keeps it for its life. */
+async function egressAddress(
+  core: CoreV1Api,
+  { FNCTL_EGRESS_SERVICE: name, FNCTL_NAMESPACE: namespace }: ClusterSettings,
+): Promise<string> {
+  const { spec } = await core.readNamespacedService({ name, namespace });
+  const [host, port] = [spec?.clusterIP, spec?.ports?.[0]?.port];
+  if (host === undefined || port === undefined) throw new Error(`Service ${name} has no address.`);
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -4,13 +4,14 @@ import { pathToFileURL } from "node:url";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "../../..");
-const ENTRIES = {
-  driver: "control-plane/src/driver-main.ts",
+/** The parts that run on one machine and in a cluster alike. */
+export const SERVICES = {
   "control-plane": "control-plane/src/main.ts",
   "log-collector": "control-plane/src/log-collector-main.ts",
   gateway: "gateway/src/ingress-main.ts",
   egress: "gateway/src/egress-main.ts",
 };
+const ON_ONE_MACHINE = { ...SERVICES, driver: "control-plane/src/driver-main.ts" };
 
 /** CommonJS packages inside an ES module still call `require`. */
 export const REQUIRE_BANNER =
@@ -26,9 +27,10 @@ const common: BuildOptions = {
   banner: { js: REQUIRE_BANNER },
 };
 
-export async function bundleServices(outdir: string): Promise<void> {
-  const entryPoints = Object.fromEntries(Object.entries(ENTRIES).map(([name, file]) => [name, path.join(root, file)]));
-  await build({ ...common, entryPoints, outdir, outExtension: { ".js": ".mjs" } });
+/** `entries`: name of the program to its source, from the project's root. What is imported only sometimes goes into files of its own. */
+export async function bundleServices(outdir: string, entries: Record<string, string> = ON_ONE_MACHINE): Promise<void> {
+  const entryPoints = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, path.join(root, file)]));
+  await build({ ...common, entryPoints, outdir, outExtension: { ".js": ".mjs" }, splitting: true, chunkNames: "[name]-[hash]" });
 }
 
 /** The CLI: one file that runs on Node >= 20. */

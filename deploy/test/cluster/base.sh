@@ -10,3 +10,12 @@ until_ok ctr -a "$state/containerd.sock" version
 ctr -a "$state/containerd.sock" -n k8s.io images pull --plain-http "$address:5000/test/busybox:1" > /dev/null
 ctr -a "$state/containerd.sock" -n k8s.io images tag "$address:5000/test/busybox:1" localhost/pause:1 > /dev/null
 kubectl label node $node fnctl.dev/sandbox=gvisor > /dev/null
+# CoreDNS is a process of the node, so its service has no pods to select.
+kubectl apply -f - > /dev/null <<T
+{"apiVersion":"v1","kind":"List","items":[
+  {"apiVersion":"v1","kind":"Service","metadata":{"name":"kube-dns","namespace":"kube-system"},
+   "spec":{"clusterIP":"$dns","ports":[{"name":"dns","port":53,"protocol":"UDP"},{"name":"dns-tcp","port":53,"protocol":"TCP"}]}},
+  {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"kube-dns-node","namespace":"kube-system","labels":{"kubernetes.io/service-name":"kube-dns"}},
+   "addressType":"IPv4","endpoints":[{"addresses":["$address"]}],
+   "ports":[{"name":"dns","port":53,"protocol":"UDP"},{"name":"dns-tcp","port":53,"protocol":"TCP"}]}]}
+T

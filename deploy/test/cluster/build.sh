@@ -94,4 +94,5 @@ has kube-network-policies || build_netpol
 has helm || build_one helm helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm
 has registry || build_one registry github.com/distribution/distribution/v3 github.com/distribution/distribution/v3/cmd/registry
 has crane || build_one crane github.com/google/go-containerregistry github.com/google/go-containerregistry/cmd/crane
+has coredns || build_one coredns github.com/coredns/coredns github.com/coredns/coredns
 rm -rf "$work"

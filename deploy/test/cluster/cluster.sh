@@ -17,8 +17,8 @@ prepare() {
   debian_packages runc runc iptables iptables nft nftables conntrack conntrack openssl openssl socat socat busybox busybox-static ip iproute2 gcc gcc
   local key; key=$(cat "$here/pins" "$here/build.sh" "$here/build/oom_linux.go.txt" | sha256sum | cut -c1-12)
   bin=$cache/cluster-$key/bin
-  if [ ! -x "$bin/crane" ]; then
-    say "building Kubernetes, containerd, etcd, gVisor's shim, helm: about nine minutes the first time"
+  if [ ! -x "$bin/coredns" ]; then
+    say "building Kubernetes, containerd, etcd, gVisor's shim, helm, CoreDNS: about ten minutes the first time"
     "$here/build.sh" "$cache/cluster-$key" >&2
   fi
   export PATH=$bin:$PATH

@@ -59,6 +59,7 @@ authorization: {mode: Webhook}
 cgroupDriver: cgroupfs
 containerRuntimeEndpoint: unix://$state/containerd.sock
 clusterDNS: [$dns]
+clusterDomain: cluster.local
 failSwapOn: false
 failCgroupV1: false
 tlsCertFile: $pki/kubelet.crt
@@ -78,4 +79,16 @@ omitStages: [RequestReceived]
 rules:
   - {level: Metadata, userGroups: ["system:serviceaccounts"]}
   - {level: None}
+T
+# The cluster's DNS; what is not in it goes to the machine's own resolvers.
+cat > "$state/Corefile" <<T
+.:53 {
+  bind $address
+  errors
+  kubernetes cluster.local {
+    kubeconfig $pki/admin.conf
+  }
+  forward . /etc/resolv.conf
+  cache 30
+}
 T

@@ -13,5 +13,9 @@ start netpol env KUBERNETES_SERVICE_HOST="$address" KUBERNETES_SERVICE_PORT=6443
 iptables -t mangle -N NETPOL
 iptables -t mangle -A POSTROUTING -j NETPOL
 iptables -t mangle -A NETPOL -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN
+# A node always reaches its own pods (Kubernetes, "Network Policies"): probes come from there. The other way, from a pod to its node,
+# is held to the pod's policies here, which Kubernetes leaves to the node's firewall.
+iptables -t mangle -A NETPOL -m addrtype --src-type LOCAL -j RETURN
+iptables -t mangle -A INPUT -s $pods -j NETPOL
 iptables -t mangle -A NETPOL -s $pods -j NFQUEUE --queue-num 100
 iptables -t mangle -A NETPOL -d $pods -j NFQUEUE --queue-num 100

@@ -35,6 +35,7 @@ start kubelet kubelet --kubeconfig="$pki/kubelet.conf" --config="$state/kubelet.
 # Limits of connection tracking belong to the host's own network namespace and are left alone.
 start proxy kube-proxy --kubeconfig="$pki/proxy.conf" --proxy-mode=iptables --cluster-cidr=$pods --hostname-override=$node --bind-address=127.0.0.1 \
   --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0s --conntrack-tcp-timeout-close-wait=0s
+start coredns coredns -conf "$state/Corefile"
 . "$here/netpol.sh"
 until_ok kubectl wait --for=condition=Ready "node/$node" --timeout=1s
 # The first pod of a namespace needs its service account, which appears a moment after the namespace.

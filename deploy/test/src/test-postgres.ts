@@ -1,6 +1,7 @@
 // A real Postgres of its own for a test: embedded server, temporary folder, Unix socket.
 import { spawn } from "node:child_process";
-import { chmod, chown, mkdtemp, rm } from "node:fs/promises";
+import { appendFile, chmod, chown, mkdtemp, rm } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { BUILD_QUEUE, BUILD_QUEUE_OPTIONS } from "@fnctl/control-plane/builds/queue";
@@ -15,13 +16,21 @@ const passwords: Record<RoleName, string> = { owner: "owner-test", app: "app-tes
 
 export interface TestPostgres {
   admin: string;
+  /** The administrator's connection over TCP, where it listens there. */
+  tcp: string;
   url(role: RoleName): string;
   migrate(): Promise<string[]>;
   stop(): Promise<void>;
 }
 
 /** Starts it with the four roles made; `migrate` is the caller's to call. */
-export async function startTestPostgres(): Promise<TestPostgres> {
+/** Where else it listens, and for whom (CIDR), with passwords. */
+export interface TcpDoor {
+  address: string;
+  clients: string;
+}
+
+export async function startTestPostgres(door?: TcpDoor): Promise<TestPostgres> {
   const home = await installPostgres(readSettings(process.env).cacheDir);
   const ids = (await ensureUsers()).ids.postgres;
   const folder = await mkdtemp(path.join(os.tmpdir(), "fnctl-pg-"));
@@ -33,22 +42,27 @@ export async function startTestPostgres(): Promise<TestPostgres> {
       cwd: "/",
     });
   await asUser("initdb", ["-D", data, "-U", "postgres", "-E", "UTF8", "--no-locale", "-A", "trust", "--no-sync"]);
-  const server = spawn(path.join(home, "native/bin/postgres"), ["-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"], {
+  const port = door === undefined ? 5432 : await freePort(door.address);
+  if (door !== undefined) await appendFile(path.join(data, "pg_hba.conf"), `host all all ${door.clients} scram-sha-256\n`);
+  const settings = [`listen_addresses=${door?.address ?? ""}`, `port=${port}`, "fsync=off"].flatMap((setting) => ["-c", setting]);
+  const server = spawn(path.join(home, "native/bin/postgres"), ["-D", data, "-k", folder, ...settings], {
     ...ids,
     cwd: "/",
     stdio: "ignore",
   });
-  const socket = (role: string, database: string) => `postgresql://${role}@${encodeURIComponent(folder)}/${database}`;
+  const socket = (role: string, database: string) => `postgresql://${role}@${encodeURIComponent(folder)}:${port}/${database}`;
   const first = await connectPatiently(socket("postgres", "postgres"));
   await first.query("CREATE DATABASE fnctl");
   await first.end();
   const admin = socket("postgres", "fnctl");
   const inside = await connectPatiently(admin);
   await ensureRoles(inside, passwords);
+  await inside.query("ALTER ROLE postgres PASSWORD 'admin-test'");
   await inside.end();
   const url = (role: RoleName) => socket(`fnctl_${role}`, "fnctl");
   return {
     admin,
+    tcp: door === undefined ? "" : `postgresql://postgres:admin-test@${door.address}:${port}/fnctl`,
     url,
     migrate: () =>
       migrate({
@@ -63,4 +77,12 @@ export async function startTestPostgres(): Promise<TestPostgres> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+async function freePort(host: string): Promise<number> {
+  const server = createServer().listen(0, host);
+  await new Promise((resolve, reject) => server.once("listening", resolve).once("error", reject));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }

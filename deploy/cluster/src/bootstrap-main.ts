@@ -1,0 +1,28 @@
+// `kubectl exec deploy/…-control-plane -- node bootstrap.mjs TENANT`: the first tenant, its token and the operator's, shown once.
+import { readFileSync } from "node:fs";
+import { Client } from "undici";
+import { INTERNAL_PATHS, bootstrapResponseSchema } from "@fnctl/control-plane/contract/internal";
+
+const [tenant] = process.argv.slice(2);
+if (tenant === undefined) {
+  process.stderr.write("usage: node bootstrap.mjs TENANT\n");
+  process.exit(2);
+}
+const secret = readFileSync(process.env["FNCTL_INTERNAL_SECRET_FILE"] ?? "", "utf8").trim();
+const ca = readFileSync(process.env["FNCTL_INTERNAL_CA_FILE"] ?? "", "utf8");
+const name = process.env["FNCTL_SERVICE_ACCOUNT"] ?? "";
+const client = new Client("https://127.0.0.1:8444", { connect: { ca, servername: name, rejectUnauthorized: true } });
+const answer = await client.request({
+  method: "POST",
+  path: INTERNAL_PATHS.bootstrap,
+  headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
+  body: JSON.stringify({ tenant, tokenName: "first" }),
+});
+const value: unknown = await answer.body.json();
+if (answer.statusCode !== 200) {
+  process.stderr.write(`${JSON.stringify(value)}\n`);
+  process.exit(1);
+}
+const made = bootstrapResponseSchema.parse(value);
+process.stdout.write(`tenant          ${made.tenant}\ntoken           ${made.secret}\noperator token  ${made.operatorSecret}\n`);
+await client.close();

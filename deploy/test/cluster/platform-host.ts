@@ -1,0 +1,130 @@
+// A whole platform on the real cluster, as an operator installs it: images pushed, an outside Postgres, the chart, the first tenant.
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createRegistryStore } from "@fnctl/control-plane/images/registry/store";
+import { pushImages } from "../../cluster/src/platform-image.ts";
+import { findRegistries } from "../../single/src/registries.ts";
+import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
+import { CHART } from "./chart.ts";
+import { run, type Cluster } from "./cluster.ts";
+
+export interface PlatformHost {
+  namespace: string;
+  prefix: string;
+  domain: string;
+  /** Of the gateway, as this machine reaches it. */
+  url: string;
+  token: string;
+  operatorToken: string;
+  kubectl(args: string[], input?: string): Promise<string>;
+  helm(args: string[]): Promise<string>;
+  /** Installs or upgrades with these values changed. */
+  install(set?: Record<string, string>): Promise<string>;
+  close(): Promise<void>;
+}
+/** This machine, as pods see it. */
+const HOST_ADDRESS = process.env["FNCTL_TEST_HOST_ADDRESS"] ?? "10.201.0.1";
+const NODES = process.env["FNCTL_TEST_NODES"] ?? "10.201.0.0/24";
+/** A free service address, so that the host name that clients use is known before the installation. */
+const GATEWAY_ADDRESS = process.env["FNCTL_TEST_GATEWAY_ADDRESS"] ?? "10.96.77.7";
+const RELEASE = "fnctl";
+export const TENANT = "acme";
+
+export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost> {
+  const folder = await mkdtemp(path.join(tmpdir(), "fnctl-cluster-platform-"));
+  const namespace = `fnctl-sys-${randomBytes(3).toString("hex")}`;
+  const prefix = `t${randomBytes(3).toString("hex")}`;
+  const kubectl = (args: string[], input?: string) => run(cluster, "kubectl", args, input);
+  const helm = (args: string[]) => run(cluster, "helm", [...args, "--namespace", namespace]);
+  const postgres = await startTestPostgres({ address: HOST_ADDRESS, clients: NODES });
+  const values = await writeValues(cluster, folder, prefix, postgres);
+  await kubectl(["create", "namespace", namespace]);
+  await kubectl(["create", "secret", "generic", "fnctl-database-admin", "-n", namespace, `--from-literal=url=${postgres.tcp}`]);
+  await addCa(folder, namespace, kubectl);
+  const host: PlatformHost = {
+    namespace,
+    prefix,
+    domain: "fn.test",
+    url: `http://${GATEWAY_ADDRESS}`,
+    token: "",
+    operatorToken: "",
+    kubectl,
+    helm,
+    install: (set = {}) =>
+      helm([
+        ...["upgrade", "--install", RELEASE, CHART, "--values", values, "--wait", "--timeout", "80s"],
+        ...Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
+      ]),
+    async close() {
+      await helm(["uninstall", RELEASE, "--wait", "--timeout", "60s"]).catch(() => undefined);
+      await kubectl(["delete", "namespace", "-l", "app.kubernetes.io/managed-by=fnctl", "--wait=false"]);
+      await kubectl(["delete", "namespace", namespace, "--wait=false"]);
+      await postgres.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  try {
+    await host.install();
+    await begin(host);
+  } catch (error) {
+    process.stderr.write(await diagnose(kubectl, namespace));
+    await host.close();
+    throw error;
+  }
+  return host;
+}
+
+/** What an operator would look at when the installation does not come up. */
+async function diagnose(kubectl: PlatformHost["kubectl"], namespace: string): Promise<string> {
+  const ask = (...args: string[]) => kubectl([...args, "-n", namespace]).catch(String);
+  const logs = await Promise.all(
+    ["job/fnctl-migrate", "deploy/fnctl-control-plane", "deploy/fnctl-gateway", "deploy/fnctl-egress"].map((what) =>
+      ask("logs", what, "--tail=30"),
+    ),
+  );
+  return [await ask("get", "pods", "-o", "wide"), await ask("get", "events", "--sort-by=.lastTimestamp"), ...logs].join("\n");
+}
+
+async function begin(host: PlatformHost): Promise<void> {
+  const { kubectl, namespace } = host;
+  const bootstrap = ["node", "/opt/fnctl/platform/bootstrap.mjs", TENANT];
+  const made = await kubectl(["exec", "-n", namespace, "deploy/fnctl-control-plane", "--", ...bootstrap]);
+  host.token = /^token +(\S+)$/m.exec(made)?.[1] ?? "";
+  host.operatorToken = /^operator token +(\S+)$/m.exec(made)?.[1] ?? "";
+}
+
+async function writeValues(cluster: Cluster, folder: string, prefix: string, postgres: TestPostgres): Promise<string> {
+  const url = `http://${cluster.registry}/fnctl`;
+  const store = createRegistryStore({ url, spoolDir: folder });
+  const { platform } = await pushImages(store, process.env["FNCTL_CACHE_DIR"] ?? "/var/cache/fnctl", () => undefined);
+  const registries = await findRegistries(folder, () => undefined);
+  const database = new URL(postgres.tcp);
+  const values = {
+    image: { prefix: `${cluster.registry}/fnctl`, digest: platform },
+    registry: { url },
+    database: { host: database.hostname, port: Number(database.port), name: "fnctl", sslmode: "disable" },
+    domain: "fn.test",
+    publicUrl: "http://fn.test",
+    tenants: { prefix, podSecurity: "v1.34" },
+    gateway: {
+      service: { clusterIP: GATEWAY_ADDRESS },
+      apiHosts: [GATEWAY_ADDRESS],
+      replicas: 2,
+      drainDelayMs: 1000,
+      allowPathRoutes: true,
+    },
+    egress: { replicas: 1, allowPrivate: registries.addresses },
+    build: { ...registries, addresses: undefined, caConfigMap: process.env["NODE_EXTRA_CA_CERTS"] === undefined ? "" : "extra-ca" },
+  };
+  const file = path.join(folder, "values.json");
+  await writeFile(file, JSON.stringify(values));
+  return file;
+}
+
+/** This machine's own additional roots, where its package registries need them. */
+async function addCa(folder: string, namespace: string, kubectl: PlatformHost["kubectl"]): Promise<void> {
+  const bundle = process.env["NODE_EXTRA_CA_CERTS"];
+  if (bundle !== undefined) await kubectl(["create", "configmap", "extra-ca", "-n", namespace, `--from-file=ca.pem=${bundle}`]);
+}
