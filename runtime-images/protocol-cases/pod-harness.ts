@@ -63,7 +63,7 @@ export async function startPod(name: RootfsName): Promise<Pod> {
   const rootfs = await prepareRootfs(name, { cacheDir: cacheDir() });
   const sandbox = await startSandbox({ runsc: findRunsc().binary, rootfs, env, hostNetwork: true });
   const ask: Pod["ask"] = async (path, { method = "GET", body, headers = {}, pin = certificate } = {}) => {
-    const dial = dialOf({ kind: "tls", host: "127.0.0.1", port, pin }, ID);
+    const dial = dialOf({ kind: "tls", host: "127.0.0.1", port, pin }, ID, 5_000);
     const client = new Client(dial.origin, { connect: dial.connect });
     try {
       const answer = await client.request({ path, method, headers, body: body ?? null });

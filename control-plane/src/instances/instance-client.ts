@@ -11,7 +11,7 @@ const ANSWER_CAP = 64 * 1024;
 
 export function connect({ id, address }: Pick<Instance, "id" | "address">, timeoutMs: number, cap: number): Client {
   if (address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
-  const dial = dialOf(address, id);
+  const dial = dialOf(address, id, timeoutMs);
   return new Client(dial.origin, {
     connect: dial.connect,
     headersTimeout: timeoutMs,

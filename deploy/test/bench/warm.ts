@@ -28,7 +28,7 @@ export async function warm(): Promise<Row[]> {
     await batch(through, "/", headers);
     const instance = (await platform.instances()).find(({ image }) => image !== undefined);
     if (instance?.address === undefined) throw new Error("no instance");
-    const dial = dialOf(instance.address, instance.id);
+    const dial = dialOf(instance.address, instance.id, 5_000);
     const direct = new Pool(dial.origin, { connect: dial.connect, connections: 1 });
     const inner = { "x-request-id": "bench-000000000000", "x-fnctl-timeout-ms": "30000", "x-forwarded-proto": "http" };
     await batch(direct, "/", inner);

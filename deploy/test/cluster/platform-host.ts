@@ -54,7 +54,13 @@ export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost
     helm,
     install: (set = {}) =>
       helm([
-        ...["upgrade", "--install", RELEASE, CHART, "--values", values, "--wait", "--timeout", "80s"],
+        "upgrade",
+        "--install",
+        RELEASE,
+        CHART,
+        `--values=${values}`,
+        "--wait",
+        "--timeout=80s",
         ...Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
       ]),
     async close() {

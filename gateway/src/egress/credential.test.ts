@@ -22,7 +22,11 @@ beforeEach(async () => {
   const own: ConnectionRecord[] = [];
   records = own; // a tunnel of the test before may end late
   target = (await tcpServer((socket) => socket.end("hello from the target"))).port;
-  const dial = createDial({ policy: createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]), resolve: async () => ["127.0.0.1"], upstreamProxy: undefined });
+  const dial = createDial({
+    policy: createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]),
+    resolve: async () => ["127.0.0.1"],
+    upstreamProxy: undefined,
+  });
   proxy = createCredentialServer({ dial, readCredential: createReadCredential(SECRET), log: (record) => void own.push(record) });
   await new Promise<void>((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
 });

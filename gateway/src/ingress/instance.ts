@@ -31,9 +31,9 @@ export class Instance {
     const timing = lease.timing;
     this.coldMs = (timing?.startMs ?? 0) + (timing?.loadMs ?? 0) + (timing?.initMs ?? 0);
     this.endReason = new Promise((resolve) => (this.settleEndReason = resolve));
-    const dial = dialOf(lease.address, lease.instance);
+    const dial = dialOf(lease.address, lease.instance, GATEWAY_LIMITS.connectMs);
     this.pool = new Pool(dial.origin, {
-      connect: { ...dial.connect, timeout: GATEWAY_LIMITS.connectMs },
+      connect: dial.connect,
       connections: lease.slots,
       pipelining: 1,
       allowH2: false,

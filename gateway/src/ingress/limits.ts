@@ -18,7 +18,7 @@ export const GATEWAY_LIMITS = {
   /** Time a refused request's body is read off so that the client sees the answer and no reset, milliseconds. */
   lingerMs: 1_000,
   lingerBytes: 1024 * KIB,
-  /** Connecting to an instance, milliseconds: it is a local socket. */
+  /** Connecting to an instance, milliseconds, with the TLS handshake in a cluster. */
   connectMs: 5_000,
   /** Interim answers (1xx) of one response; more is an attack on the client. */
   interimResponses: 16,

@@ -12,9 +12,9 @@ type Health = ReturnType<typeof healthSchema.parse>;
 
 /** What the instance says of itself; undefined when it does not answer in time, or nonsense, or is somebody else. */
 export async function askHealth(id: string, address: Address, timeoutMs = TRY_MS): Promise<Health | undefined> {
-  const dial = dialOf(address, id);
+  const dial = dialOf(address, id, timeoutMs);
   const client = new Client(dial.origin, {
-    connect: { ...dial.connect, timeout: timeoutMs },
+    connect: dial.connect,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     maxResponseSize: ANSWER_CAP,

@@ -7,6 +7,7 @@ import { CODE_DIGEST_HEADER, PROTOCOL_PATHS } from "../../contract/runtime-proto
 
 /** Half a gigabyte over a slow pod network. */
 const SEND_MS = 120_000;
+const CONNECT_MS = 5_000;
 const ANSWER_CAP = 16 * 1024;
 
 export interface Layer {
@@ -16,7 +17,7 @@ export interface Layer {
 }
 
 export async function sendCode(id: string, address: Address, digest: string, layer: Layer): Promise<void> {
-  const dial = dialOf(address, id);
+  const dial = dialOf(address, id, CONNECT_MS);
   const client = new Client(dial.origin, {
     connect: dial.connect,
     headersTimeout: SEND_MS,

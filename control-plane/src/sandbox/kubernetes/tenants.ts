@@ -5,6 +5,7 @@ import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
 import { calling, hasStatus } from "./api-error.ts";
 import { FIELD_MANAGER, LABELS, tenantNamespace, type Platform } from "./objects/marks.ts";
+import { holds, toClient, toWire } from "./wire.ts";
 import { namespace, tenantObjects, type TenantInput, type WireObject } from "./objects/tenant.ts";
 
 /** The role binding that lets us make the rest is seen by the API server's authorizer a moment after it was made. */
@@ -45,7 +46,7 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
         refuseForeign(object, await read(object));
         await calling(
           `apply ${object.kind} ${object.metadata.name}`,
-          api.patch(object as KubernetesObject, undefined, undefined, FIELD_MANAGER, true, PatchStrategy.ServerSideApply),
+          api.patch(toClient(object), undefined, undefined, FIELD_MANAGER, true, PatchStrategy.ServerSideApply),
         );
         return;
       } catch (error) {
@@ -56,12 +57,11 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
   }
 
   /** What was applied must be what is there: an admission webhook may have had other ideas. */
-  async function verifyPolicies(objects: readonly WireObject[]): Promise<void> {
-    for (const object of objects.filter(({ kind }) => kind === "NetworkPolicy")) {
-      const found = (await read(object)) as { spec?: { policyTypes?: unknown } } | undefined;
-      const wanted = (object as { spec?: { policyTypes?: unknown } }).spec?.policyTypes;
-      if (JSON.stringify(found?.spec?.policyTypes) !== JSON.stringify(wanted))
-        throw new PlatformError("SANDBOX_FAILED", `The network policy ${object.metadata.name} is not what was applied; no pod is started.`);
+  async function verify(objects: readonly WireObject[]): Promise<void> {
+    for (const object of objects) {
+      const found = await read(object);
+      if (found === undefined || !holds(withoutQuantities(toWire(found)), withoutQuantities(object)))
+        throw new PlatformError("SANDBOX_FAILED", `${object.kind} ${object.metadata.name} is not what was applied; no pod is started.`);
     }
   }
 
@@ -71,7 +71,7 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
     const objects = tenantObjects(input);
     await apply(namespace(input));
     for (const object of objects) await apply(object);
-    await verifyPolicies(objects);
+    await verify(objects);
   }
 
   return {
@@ -99,4 +99,11 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
     },
   };
 }
+/** The API server writes quantities in its own way ("131072Mi" becomes "128Gi"): there, only what is limited is compared. */
+function withoutQuantities(object: object): object {
+  return JSON.parse(JSON.stringify(object), (_key, value: unknown) =>
+    typeof value === "string" && /^\d+(\.\d+)?(m|k|[KMGT]i?)?$/.test(value) ? "quantity" : value,
+  ) as object;
+}
+
 export type Tenants = ReturnType<typeof createTenants>;

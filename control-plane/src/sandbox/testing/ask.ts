@@ -16,7 +16,7 @@ export async function ask(
 ): Promise<Answer> {
   const timeout = options.timeoutMs ?? 20_000;
   if (address === undefined) throw new Error("The instance has no address.");
-  const dial = dialOf(address, id);
+  const dial = dialOf(address, id, timeout);
   const client = new Client(dial.origin, { connect: dial.connect, headersTimeout: timeout, bodyTimeout: timeout });
   try {
     const answer = await client.request({ path, method: options.method ?? "GET", body: options.body ?? null });
