@@ -40,6 +40,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   await feed.resync();
   await listener.start();
   await sandboxes.reconciler.adopt();
+  sandboxes.host.begin(sandboxes.bases.runtimes["node24"] ?? "");
   sandboxes.reconciler.run();
   await building.run();
   const timer = setInterval(resync, RESYNC_MS);
@@ -61,6 +62,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     await sandboxes.reconciler.close();
     await building.close();
     await sandboxes.pool.close(false); // sandboxes stay: the next control plane adopts them
+    await sandboxes.host.close();
     await listener.close();
     await data.close();
     process.exit(0);

@@ -5,6 +5,7 @@ import { exitCodeOf } from "../errors/exit-codes.ts";
 import { nextCommand } from "../errors/hints.ts";
 import { toCliError } from "../errors/report.ts";
 import { loadProject } from "../project/load-project.ts";
+import { registerDoctorCluster } from "./doctor-cluster.ts";
 import { addCommand, createSession, type GlobalFlags, type Register, type Session } from "../session.ts";
 import { configPath, openBits } from "../settings/config-file.ts";
 import { printable } from "../terminal/printable.ts";
@@ -20,24 +21,24 @@ const OLDEST_NODE = 20;
 const SKEW_MS = 60_000;
 
 export const doctor: Register = (program, io) => {
-  addCommand(program, "doctor", "check the set-up: Node, configuration, platform, token, clock, fnctl.yaml").action(
-    async (flags: GlobalFlags) => {
-      const session = createSession(io, flags);
-      const findings = [
-        await checked("node", node),
-        await checked("configuration", () => configuration(session)),
-        ...(await platform(session)),
-        await checked("fnctl.yaml", () => project(session)),
-      ];
-      session.result({ findings }, findings.map((finding) => line(session, finding)).join(""));
-      const failed = findings.filter((finding) => finding.state === "failed");
-      if (failed[0] === undefined) return;
-      throw new CliError("UNHEALTHY", `${failed.map((finding) => finding.check).join(", ")}: not in order.`, {
-        next: failed[0].next,
-        exitCode: failed[0].exitCode,
-      });
-    },
-  );
+  const command = addCommand(program, "doctor", "check the set-up: Node, configuration, platform, token, clock, fnctl.yaml");
+  registerDoctorCluster(command, io);
+  command.action(async (flags: GlobalFlags) => {
+    const session = createSession(io, flags);
+    const findings = [
+      await checked("node", node),
+      await checked("configuration", () => configuration(session)),
+      ...(await platform(session)),
+      await checked("fnctl.yaml", () => project(session)),
+    ];
+    session.result({ findings }, findings.map((finding) => line(session, finding)).join(""));
+    const failed = findings.filter((finding) => finding.state === "failed");
+    if (failed[0] === undefined) return;
+    throw new CliError("UNHEALTHY", `${failed.map((finding) => finding.check).join(", ")}: not in order.`, {
+      next: failed[0].next,
+      exitCode: failed[0].exitCode,
+    });
+  });
 };
 
 async function checked(check: string, work: () => Promise<string> | string): Promise<Finding> {

@@ -11,8 +11,9 @@ import { buildRoutes, type BuildDeps } from "./build-routes.ts";
 import { createRouter } from "./router.ts";
 import { functionRoutes, type FunctionDeps } from "./function-routes.ts";
 import { logRoutes, type LogReader } from "./log-routes.ts";
+import { operatorRoutes, type OperatorDeps } from "./operator-routes.ts";
 
-export interface ApiDeps extends AccountDeps, BuildDeps, FunctionDeps {
+export interface ApiDeps extends AccountDeps, BuildDeps, FunctionDeps, OperatorDeps {
   logs: LogReader;
   onError(error: unknown, requestId: string): void;
 }
@@ -48,7 +49,8 @@ export function createApi(deps: ApiDeps) {
     await next();
     if (!["GET", "HEAD", "OPTIONS"].includes(c.req.method) && c.res.ok && !c.req.path.startsWith("/v1/blobs/")) await deps.published();
   });
-  for (const routes of [accountRoutes(deps), functionRoutes(deps), buildRoutes(deps), logRoutes(deps)]) app.route("/", routes);
+  for (const routes of [accountRoutes(deps), functionRoutes(deps), buildRoutes(deps), logRoutes(deps), operatorRoutes(deps)])
+    app.route("/", routes);
   return app;
 }
 

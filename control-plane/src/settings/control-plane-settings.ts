@@ -65,8 +65,17 @@ const cluster = {
   FNCTL_TENANT_PREFIX: dnsLabel(20),
   FNCTL_TENANT_ROLE: z.string().min(1),
   FNCTL_POD_SECURITY: z.string().regex(/^v1\.\d+$/, "v1.NN"),
-  /** Service of the egress proxy, in the platform's namespace. */
+  /** Services of the parts, in the platform's namespace. */
   FNCTL_EGRESS_SERVICE: dnsLabel(63),
+  FNCTL_GATEWAY_SERVICE: dnsLabel(63),
+  FNCTL_CONTROL_SERVICE: dnsLabel(63),
+  /** Holds the owner's epoch, in the platform's namespace. */
+  FNCTL_EPOCH_CONFIG_MAP: dnsLabel(63),
+  /** This pod's own address. */
+  FNCTL_POD_ADDRESS: z.union([z.ipv4(), z.ipv6()]),
+  /** Set by the kubelet. */
+  KUBERNETES_SERVICE_HOST: z.string().min(1),
+  KUBERNETES_SERVICE_PORT: wholeNumber,
   NODE_TLS_REJECT_UNAUTHORIZED: z.string().optional(),
 };
 export const controlPlaneSettings = z.discriminatedUnion("FNCTL_DRIVER", [

@@ -1,11 +1,16 @@
 // A cluster: pods by the API server, sandboxes come to the egress proxy with a credential, layers are sent from the registry.
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { PlatformError } from "../contract/errors.ts";
 import { createEgressCredentials } from "../internal/egress-credentials.ts";
 import { createAbsentCollector } from "../logs/absent-collector.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
 import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
+import { createNetworkCheck, isProbeTenant, probeLayer, type NetworkCheck } from "../sandbox/kubernetes/network-check/check.ts";
+import { gated } from "../sandbox/kubernetes/network-check/gated.ts";
+import { announceEpoch } from "../sandbox/kubernetes/epoch.ts";
 import { DEFAULT_QUOTA } from "../sandbox/kubernetes/objects/tenant.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import { readClusterFacts } from "./cluster-facts.ts";
 import type { Data } from "./data.ts";
 import { buildSource, type SandboxHost } from "./sandbox-host.ts";
 
@@ -15,6 +20,7 @@ export async function wireKubernetesHost(
   settings: ClusterSettings,
   secret: Buffer,
   data: Data,
+  epoch: number,
   onError: (error: unknown) => void,
 ): Promise<SandboxHost> {
   // The client would honour it; with it, whoever answers in the API server's place would be believed (SECURITY C6).
@@ -23,12 +29,14 @@ export async function wireKubernetesHost(
   config.loadFromCluster();
   const namespace = settings.FNCTL_NAMESPACE;
   const core = config.makeApiClient(CoreV1Api);
+  await announceEpoch(config, namespace, settings.FNCTL_EPOCH_CONFIG_MAP, epoch);
   const uid = (await core.readNamespace({ name: namespace })).metadata?.uid;
   if (uid === undefined) throw new Error(`Namespace ${namespace} has no UID.`);
   const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
   const credential = createEgressCredentials(secret.toString(), await egressAddress(core, settings));
   const layers = createLayerMemory(data.images);
-  const driver = await createKubernetesDriver({
+  const probes = await probeLayer();
+  const pods = await createKubernetesDriver({
     config,
     platform: { uid, namespace, prefix: settings.FNCTL_TENANT_PREFIX },
     tenants: {
@@ -38,17 +46,32 @@ export async function wireKubernetesHost(
       tenantRole: settings.FNCTL_TENANT_ROLE,
     },
     imageOf: (base) => `${settings.FNCTL_IMAGE_PREFIX}/base@${base}`,
-    layer: (tenantId, digest) => layers.get(tenantId, digest),
+    layer: async (tenantId, digest) => (isProbeTenant(tenantId) && digest === probes.digest ? probes.layer : layers.get(tenantId, digest)),
     egressOf: ({ id, kind, tenantId = null }) => credential(id, buildSource(tenantId, kind, allow)),
     onError,
   });
+  let network: NetworkCheck | undefined;
+  const notYet = () => Promise.reject(new PlatformError("UNAVAILABLE", "The control plane is still starting."));
   return {
-    driver,
+    driver: gated(pods, () => network?.require() ?? notYet()),
     perTenant: true,
     prepareEgress: async () => undefined,
     labelEgress: async () => undefined,
     ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
     collector: createAbsentCollector(),
+    conditions: {
+      current: () => (network === undefined ? [] : [network.current()]),
+      check: async () => (network === undefined ? [] : [await network.run()]),
+    },
+    begin(base) {
+      const facts = () => readClusterFacts(config, settings);
+      network = createNetworkCheck({ driver: pods, base, epoch, facts, onError });
+      void network.run();
+    },
+    async close() {
+      network?.close();
+      await pods.close();
+    },
   };
 }
 

@@ -56,6 +56,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
         for (const number of versions) data.images.removeReference(tenantId, imageReference(name, number)).catch(onError);
       },
       logs: sandboxes.collector,
+      conditions: sandboxes.host.conditions,
       onError,
     });
   }

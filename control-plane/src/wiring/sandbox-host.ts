@@ -1,6 +1,7 @@
 // What differs between one machine and a cluster, as the rest of the wiring sees it.
 import type { LogReader } from "../api/log-routes.ts";
 import type { EgressSource } from "../contract/internal.ts";
+import type { Condition } from "../contract/conditions.ts";
 import type { CollectorClient } from "../logs/collector-client.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
 
@@ -15,6 +16,10 @@ export interface SandboxHost {
   /** Resolves when the driver can load the layer. */
   ensureLayer(tenantId: string, digest: string): Promise<void>;
   collector: CollectorClient & LogReader;
+  conditions: { current(): Condition[]; check(): Promise<Condition[]> };
+  /** Once what ran before has been adopted. `base`: a Node runtime's image. */
+  begin(base: string): void;
+  close(): Promise<void>;
 }
 
 /** What one build may move over the network. */

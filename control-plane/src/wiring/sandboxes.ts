@@ -31,7 +31,7 @@ export interface SandboxInput {
 
 export async function wireSandboxes({ settings, secret, data, feed, onError }: SandboxInput) {
   const epoch = await data.system.nextEpoch();
-  const host = await wireHost(settings, secret, data, onError);
+  const host = await wireHost({ settings, secret, data, onError }, epoch);
   const { driver, collector, perTenant } = host;
   const bases = await readBases(data.images);
   const perRuntime = settings.FNCTL_POOL_SIZE;
@@ -65,15 +65,10 @@ export async function wireSandboxes({ settings, secret, data, feed, onError }: S
 export type Sandboxes = Awaited<ReturnType<typeof wireSandboxes>>;
 
 /** The Kubernetes client is large: it is loaded only where there is a cluster. */
-async function wireHost(
-  settings: ControlPlaneSettings,
-  secret: Buffer,
-  data: Data,
-  onError: (error: unknown) => void,
-): Promise<SandboxHost> {
+async function wireHost({ settings, secret, data, onError }: Omit<SandboxInput, "feed">, epoch: number): Promise<SandboxHost> {
   if (settings.FNCTL_DRIVER === "runsc") return wireSingleHost(settings, secret, data);
   const { wireKubernetesHost } = await import("./kubernetes-host.ts");
-  return wireKubernetesHost(settings, secret, data, onError);
+  return wireKubernetesHost(settings, secret, data, epoch, onError);
 }
 
 export interface Bases {

@@ -19,5 +19,8 @@ export async function wireSingleHost(settings: Single, secret: Buffer, data: Dat
     labelEgress: (id, tenantId, label) => egress.put(id, buildSource(tenantId, label, allow)),
     ensureLayer: (tenantId, digest) => data.layers.ensure(tenantId, digest),
     collector: createCollectorClient(settings.FNCTL_LOG_SOCKET),
+    conditions: { current: () => [], check: async () => [] },
+    begin: () => undefined,
+    close: async () => undefined,
   };
 }

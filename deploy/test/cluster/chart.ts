@@ -4,15 +4,23 @@ import { helm } from "./kubectl.ts";
 
 export const CHART = path.resolve(import.meta.dirname, "../../cluster/chart");
 
+/** What has no default. */
+const REQUIRED = {
+  "image.prefix": "registry.example.com/fnctl",
+  "image.digest": `sha256:${"0".repeat(64)}`,
+  "registry.url": "https://registry.example.com/fnctl",
+  "database.host": "postgres.example.com",
+};
+
 /** Some of its templates with the default values and what `set` changes. */
-export const chart = (templates: string[], set: Record<string, string> = {}): Promise<string> =>
+export const chart = (templates: string[], set: Record<string, string> = {}, release = "fnctl", namespace = "default"): Promise<string> =>
   helm([
     "template",
-    "fnctl",
+    release,
     CHART,
+    `--namespace=${namespace}`,
     // A helm that was built without its release flags takes every cluster for 1.20.
-    "--kube-version",
-    "v1.34.4",
+    "--kube-version=v1.34.4",
     ...templates.flatMap((file) => ["--show-only", file]),
-    ...Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
+    ...Object.entries({ ...REQUIRED, ...set }).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
   ]);

@@ -1,10 +1,11 @@
 // The whole way on a real cluster: installed by the chart, deployed with the CLI, built in a gVisor pod, answered from a gVisor pod.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { conditionsSchema, type Condition } from "@fnctl/control-plane/contract/conditions";
 import { spawn } from "node:child_process";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { request } from "undici";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { TENANT, createPlatformHost, type PlatformHost } from "./platform-host.ts";
 
 const CLI = path.resolve(import.meta.dirname, "../../../cli/src/main.ts");
@@ -54,4 +55,41 @@ test("deploy, build and invoke: the answer comes from gVisor, from an unprivileg
   expect(seen.kernel).toContain("gvisor");
   expect(seen.uid).toBe(10_001);
   expect(seen.env.filter((name) => /KUBERNETES|_SERVICE_|TLS/.test(name) && (process.env[name] ?? "") !== "")).toEqual([]);
+});
+
+async function operator(method: "GET" | "POST", where: string): Promise<Condition> {
+  const answer = await request(`${platform.url}${where}`, { method, headers: { authorization: `Bearer ${platform.operatorToken}` } });
+  const { conditions } = conditionsSchema.parse(await answer.body.json());
+  return conditions[0]!;
+}
+
+describe("the network around a sandbox", () => {
+  test("is closed, as seen from inside gVisor, but for the egress proxy; and what is closed is there", async () => {
+    const condition = await operator("POST", "/v1/conditions/check");
+    expect(condition).toMatchObject({ type: "NetworkIsolationVerified", status: "True" });
+    const { probes } = condition;
+    expect(probes.filter(({ fromSandbox }) => fromSandbox === "open").map(({ target }) => target)).toEqual(["the egress proxy"]);
+    const proved = new Set(probes.filter(({ allowed, fromPlatform }) => !allowed && fromPlatform === "open").map(({ target }) => target));
+    // Positive controls: the platform's own pod, which no policy holds, reaches these at the same time by the same probe.
+    const there = ["another tenant's sandbox", "another sandbox of the same tenant", "the control plane", "the gateway", "the database"];
+    expect([...proved]).toEqual(expect.arrayContaining([...there, "the Kubernetes API", "a node", "the cluster's DNS"]));
+    expect(probes.map(({ address }) => address)).toEqual(
+      expect.arrayContaining(["169.254.169.254:80/tcp", "[fd00:ec2::254]:80/tcp", "1.1.1.1:443/udp", "224.0.0.251:5353/udp"]),
+    );
+  });
+
+  test("with a hole in it is found out, no tenant's sandbox is started any more, and mending it is enough", async () => {
+    const probes = `${platform.prefix}-00000000-0000-7000-8000-00000000000a`;
+    const open = { policyTypes: ["Ingress", "Egress"], podSelector: {}, ingress: [{}], egress: [{}] };
+    const hole = { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { name: "hole", namespace: probes }, spec: open };
+    await platform.kubectl(["apply", "-f", "-"], JSON.stringify(hole));
+    const found = await operator("POST", "/v1/conditions/check");
+    expect(found).toMatchObject({ status: "False", message: expect.stringContaining("the Kubernetes API") });
+    await expect(deploy("refused", { "fnctl.yaml": "name: refused\nruntime: node24\n", "index.js": HELLO })).rejects.toThrow(
+      /ISOLATION_UNAVAILABLE[^]*fnctl doctor cluster/,
+    );
+    await platform.kubectl(["delete", "networkpolicy", "hole", "-n", probes]);
+    expect(await operator("POST", "/v1/conditions/check")).toMatchObject({ status: "True" });
+    await deploy("mended", { "fnctl.yaml": "name: mended\nruntime: node24\n", "index.js": HELLO });
+  });
 });

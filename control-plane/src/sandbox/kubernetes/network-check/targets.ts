@@ -1,0 +1,109 @@
+// What a sandbox must not reach, as far as this cluster has it, and the one thing that it may (SECURITY B3). Pure.
+import type { Condition, ProbeResult } from "../../../contract/conditions.ts";
+import type { ProbeTarget } from "./probe.ts";
+
+export interface Target extends ProbeTarget {
+  name: string;
+  /** A sandbox with the right to go out may reach it. */
+  allowed?: true;
+  /** Without an answer from the platform's own pod nothing is proved: the check fails. */
+  mustBeProved?: true;
+  /** Not there in most clusters; the platform's pod need not try. */
+  onlyFromSandbox?: true;
+}
+interface Place {
+  host: string;
+  port: number;
+}
+export interface ClusterFacts {
+  otherTenant: Place;
+  sameTenant: Place;
+  egress: Place;
+  controlPlane: Place[];
+  gateway: Place[];
+  database: Place | undefined;
+  /** Service of the API server. */
+  api: Place;
+  nodes: string[];
+  nameServers: string[];
+}
+
+const tcp = (name: string, { host, port }: Place): Target => ({ name, protocol: "tcp", host, port });
+const KUBELET_PORTS = [10_250, 10_255];
+const API_PORT = 6443;
+const DNS_PORT = 53;
+
+/** Where clouds keep what only a machine may know, and addresses that leave the pod network in other ways. */
+const ELSEWHERE: readonly Target[] = [
+  ["metadata of AWS, Azure, OpenStack", "169.254.169.254", 80],
+  ["metadata of AWS over IPv6", "fd00:ec2::254", 80],
+  ["metadata of Google over IPv6", "fd20:ce::254", 80],
+  ["Azure's host agent", "168.63.129.16", 80],
+  ["metadata of Alibaba", "100.100.100.200", 80],
+  ["metadata of Oracle", "192.0.0.192", 80],
+  ["the internet", "1.1.1.1", 443],
+  ["the internet over IPv6", "2606:4700:4700::1111", 443],
+].map(([name, host, port]) => ({ ...tcp(String(name), { host: String(host), port: Number(port) }), onlyFromSandbox: true as const }));
+const UDP_ELSEWHERE: readonly Target[] = [
+  { name: "QUIC", protocol: "udp", host: "1.1.1.1", port: 443, onlyFromSandbox: true },
+  { name: "a public name server", protocol: "udp", host: "1.1.1.1", port: DNS_PORT, onlyFromSandbox: true },
+  { name: "multicast", protocol: "udp", host: "224.0.0.251", port: 5353, onlyFromSandbox: true },
+  { name: "link-local IPv6", protocol: "udp", host: "ff02::1", port: 5353, onlyFromSandbox: true },
+];
+
+export function targetsOf(facts: ClusterFacts): Target[] {
+  return [
+    { ...tcp("the egress proxy", facts.egress), allowed: true },
+    { ...tcp("another tenant's sandbox", facts.otherTenant), mustBeProved: true },
+    { ...tcp("another sandbox of the same tenant", facts.sameTenant), mustBeProved: true },
+    ...facts.controlPlane.map((place) => tcp("the control plane", place)),
+    ...facts.gateway.map((place) => tcp("the gateway", place)),
+    ...(facts.database === undefined ? [] : [tcp("the database", facts.database)]),
+    tcp("the Kubernetes API", facts.api),
+    ...facts.nodes.flatMap((host) => [API_PORT, ...KUBELET_PORTS].map((port) => tcp("a node", { host, port }))),
+    ...facts.nameServers.flatMap((host): Target[] => [
+      { name: "the cluster's DNS", protocol: "udp", host, port: DNS_PORT },
+      tcp("the cluster's DNS", { host, port: DNS_PORT }),
+    ]),
+    ...ELSEWHERE,
+    ...UDP_ELSEWHERE,
+  ];
+}
+
+/** `fromSandbox` and `fromPlatform` in the order of `targets`; the platform does not try what is marked so. */
+export function judge(
+  targets: readonly Target[],
+  fromSandbox: readonly string[],
+  fromPlatform: readonly (string | undefined)[],
+  at: Date,
+): Condition {
+  const probes = targets.map((target, index): ProbeResult => {
+    const seen = fromPlatform[index];
+    return {
+      target: target.name,
+      address: `${target.host.includes(":") ? `[${target.host}]` : target.host}:${target.port}/${target.protocol}`,
+      allowed: target.allowed ?? false,
+      fromSandbox: fromSandbox[index] ?? "not tried",
+      ...(seen === undefined ? {} : { fromPlatform: seen }),
+    };
+  });
+  const faults = targets.flatMap((target, index) => faultOf(target, probes[index]!));
+  const result = { type: "NetworkIsolationVerified" as const, at: at.toISOString(), probes };
+  if (faults.length > 0) return { ...result, status: "False", message: faults.join(" ") };
+  const proved = probes.filter(({ allowed, fromPlatform: seen }) => !allowed && seen === "open").length;
+  return {
+    ...result,
+    status: "True",
+    message: `${probes.length - 1} targets are closed to sandboxes, ${proved} of them proved to be there.`,
+  };
+}
+
+function faultOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
+  if (target.allowed === true) return fromSandbox === "open" ? [] : [`Sandboxes cannot reach ${target.name} (${address}: ${fromSandbox}).`];
+  // A refusal may be the policy's own way to say no, but only where there is something that would have answered.
+  if (fromSandbox === "open" || (fromSandbox === "ECONNREFUSED" && fromPlatform !== undefined && fromPlatform !== "open"))
+    return [`Sandboxes reach ${target.name} (${address}).`];
+  if (target.mustBeProved === true && fromPlatform !== "open")
+    return [`Nothing is proved about ${target.name} (${address}): the platform itself does not reach it (${String(fromPlatform)}).`];
+  return [];
+}

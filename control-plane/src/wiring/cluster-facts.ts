@@ -1,0 +1,39 @@
+// What is where in this cluster, for the check of its network.
+import { readFile } from "node:fs/promises";
+import { CoreV1Api, type KubeConfig } from "@kubernetes/client-node";
+import type { ClusterFacts } from "../sandbox/kubernetes/network-check/targets.ts";
+import type { ClusterSettings } from "./kubernetes-host.ts";
+
+const POSTGRES_PORT = 5432;
+
+export async function readClusterFacts(
+  config: KubeConfig,
+  settings: ClusterSettings,
+): Promise<Omit<ClusterFacts, "otherTenant" | "sameTenant">> {
+  const core = config.makeApiClient(CoreV1Api);
+  const namespace = settings.FNCTL_NAMESPACE;
+  const service = async (name: string) => {
+    const { spec } = await core.readNamespacedService({ name, namespace });
+    return (spec?.ports ?? []).map(({ port }) => ({ host: spec?.clusterIP ?? "", port }));
+  };
+  const [egress, gateway, control, nodes, resolver] = await Promise.all([
+    service(settings.FNCTL_EGRESS_SERVICE),
+    service(settings.FNCTL_GATEWAY_SERVICE),
+    service(settings.FNCTL_CONTROL_SERVICE),
+    core.listNode(),
+    readFile("/etc/resolv.conf", "utf8"),
+  ]);
+  const database = new URL(settings.FNCTL_DB_APP);
+  const ownPorts = [settings.FNCTL_API_SOCKET, settings.FNCTL_CONTROL_SOCKET].flatMap((at) => (at.kind === "tcp" ? [at.port] : []));
+  return {
+    egress: egress[0] ?? { host: "", port: 0 },
+    gateway,
+    controlPlane: [...control, ...ownPorts.map((port) => ({ host: settings.FNCTL_POD_ADDRESS, port }))],
+    database: { host: database.hostname, port: Number(database.port === "" ? POSTGRES_PORT : database.port) },
+    api: { host: settings.KUBERNETES_SERVICE_HOST, port: settings.KUBERNETES_SERVICE_PORT },
+    nodes: nodes.items.flatMap(({ status }) =>
+      (status?.addresses ?? []).filter(({ type }) => type === "InternalIP").map(({ address }) => address),
+    ),
+    nameServers: [...resolver.matchAll(/^nameserver\s+(\S+)/gm)].map(([, address = ""]) => address),
+  };
+}
