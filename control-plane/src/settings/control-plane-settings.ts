@@ -69,8 +69,8 @@ const cluster = {
   FNCTL_EGRESS_SERVICE: dnsLabel(63),
   FNCTL_GATEWAY_SERVICE: dnsLabel(63),
   FNCTL_CONTROL_SERVICE: dnsLabel(63),
-  /** Holds the owner's epoch, in the platform's namespace. */
-  FNCTL_EPOCH_CONFIG_MAP: dnsLabel(63),
+  /** The Epoch object, in the platform's namespace. */
+  FNCTL_EPOCH_NAME: dnsLabel(63),
   /** This pod's own address. */
   FNCTL_POD_ADDRESS: z.union([z.ipv4(), z.ipv6()]),
   /** Set by the kubelet. */

@@ -29,7 +29,7 @@ export async function wireKubernetesHost(
   config.loadFromCluster();
   const namespace = settings.FNCTL_NAMESPACE;
   const core = config.makeApiClient(CoreV1Api);
-  await announceEpoch(config, namespace, settings.FNCTL_EPOCH_CONFIG_MAP, epoch);
+  await announceEpoch(config, namespace, settings.FNCTL_EPOCH_NAME, epoch);
   const uid = (await core.readNamespace({ name: namespace })).metadata?.uid;
   if (uid === undefined) throw new Error(`Namespace ${namespace} has no UID.`);
   const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;

@@ -7,7 +7,7 @@ import { instancePod } from "@fnctl/control-plane/sandbox/kubernetes/objects/pod
 import { DEFAULT_QUOTA, namespace, tenantObjects, type WireObject } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
 import { createInstanceCertificate } from "@fnctl/control-plane/sandbox/kubernetes/certificate";
 import { until } from "../e2e/until.ts";
-import { chart } from "./chart.ts";
+import { CHART, chart } from "./chart.ts";
 import { create, deleteNamespaces, kubectl, refusal } from "./kubectl.ts";
 
 const RELEASE = `adm${randomBytes(2).toString("hex")}`;
@@ -82,8 +82,10 @@ beforeAll(async () => {
     RELEASE,
     SYSTEM,
   );
+  await kubectl(["apply", "-f", `${CHART}/crds`]);
+  await kubectl(["wait", "--for=condition=Established", "crd/epochs.fnctl.dev", "--timeout=20s"]);
   await kubectl(["apply", "-f", "-"], rendered);
-  await create(inSystem("ConfigMap", `${RELEASE}-epoch`, { data: { epoch: String(EPOCH) } }));
+  await create({ apiVersion: "fnctl.dev/v1", kind: "Epoch", metadata: { name: RELEASE, namespace: SYSTEM }, spec: { epoch: EPOCH } });
   // A policy is not in force at once.
   const bad = { ...pod(BARE), spec: { ...(pod(BARE)["spec"] as object), runtimeClassName: null } };
   await until(
@@ -316,19 +318,8 @@ describe("the control plane", () => {
     expect(await asControlPlane(other)).toMatch(/fnctl C2/);
   });
   test("moves the epoch forward only; without an epoch nothing starts", async () => {
-    const name = `${RELEASE}-epoch`;
-    const set = (epoch: number) =>
-      kubectl([
-        "patch",
-        "configmap",
-        name,
-        "-n",
-        SYSTEM,
-        "--type=merge",
-        "-p",
-        JSON.stringify({ data: { epoch: String(epoch) } }),
-        `--as=${CONTROL_PLANE}`,
-      ]);
+    const patch = (epoch: number) => ["patch", "epoch", RELEASE, "-n", SYSTEM, "--type=merge", "-p", JSON.stringify({ spec: { epoch } })];
+    const set = (epoch: number) => kubectl([...patch(epoch), `--as=${CONTROL_PLANE}`]);
     await set(EPOCH + 1);
     await expect(set(EPOCH)).rejects.toThrow(/an epoch never goes back/);
     await until(
@@ -337,7 +328,9 @@ describe("the control plane", () => {
       20_000,
     );
     expect(await refusal(pod(BARE, { epoch: EPOCH + 1 }))).toBeUndefined();
-    await kubectl(["delete", "configmap", name, "-n", SYSTEM]);
+    const remove = ["delete", "epoch", RELEASE, "-n", SYSTEM];
+    await expect(kubectl([...remove, `--as=${CONTROL_PLANE}`])).rejects.toThrow(/never removed/);
+    await kubectl(remove);
     await until(
       () => refusal(pod(BARE, { epoch: 99 })),
       (text) => /no params found|fnctl-?.*epoch/i.test(text ?? ""),

@@ -40,8 +40,8 @@ export async function probeLayer(): Promise<{ digest: string; layer: Layer }> {
 export default { fetch: async (request) => { const { targets, timeoutMs } = await request.json(); return Response.json(await probe(targets, timeoutMs)); } };
 `;
   const pack = tar.pack();
-  for (const name of ["function", "function/code"]) pack.entry({ name, type: "directory", mode: 0o755 });
-  pack.entry({ name: "function/code/index.mjs", mode: 0o644 }, source);
+  for (const name of ["function", "function/code"]) pack.entry({ name, type: "directory", mode: 0o755, mtime: new Date(0) });
+  pack.entry({ name: "function/code/index.mjs", mode: 0o644, mtime: new Date(0) }, source);
   pack.finalize();
   const bytes = Buffer.concat(await Readable.from(pack as AsyncIterable<Buffer>).toArray());
   const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
