@@ -54,13 +54,14 @@ export function createBuildWorker(options: WorkerOptions) {
   /** Runs the builder sandbox; what comes out is a stored, checked layer and the entry point. */
   async function runBuilder(claimed: Claimed, log: EventLog) {
     const { version, tenant, fn } = claimed;
+    const isolation = decideIsolation(tenant.risk, undefined);
     const key = {
       kind: "builder",
       base: bases.builder,
-      isolation: decideIsolation(tenant.risk, undefined),
+      isolation,
       memoryMib: BUILDER_MEMORY_MIB,
       egress: true,
-      ...(options.perTenant ? { tenantId: tenant.id } : {}),
+      ...(options.perTenant ? { tenantId: tenant.id, floor: isolation } : {}),
     } as const;
     const { instance } = await pool.take(key);
     const client = createBuilderClient(instance);

@@ -32,7 +32,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError }:
       isolation: info.isolation,
       memoryMib: info.memoryMib,
       egress: false,
-      ...(perTenant ? { tenantId: info.image.tenantId, codeMib: codeMibFor(info.layerBytes) } : {}),
+      ...(perTenant ? { tenantId: info.image.tenantId, codeMib: codeMibFor(info.layerBytes), floor: info.floor } : {}),
     });
     const begun = performance.now();
     try {

@@ -14,6 +14,8 @@ export interface VersionInfo {
   /** Of the code layer's tar. */
   layerBytes: number;
   isolation: Isolation;
+  /** The least that its tenant may have. */
+  floor: Isolation;
   memoryMib: ImageMemory;
   concurrency: number;
   min: number;
@@ -57,6 +59,7 @@ function describe(row: NonNullable<Awaited<ReturnType<SystemDatabase["readyVersi
     base: baseDigest,
     layerBytes: version.layerBytes ?? LIMITS.layerBytes,
     isolation: decideIsolation(tenant.risk, config.isolation),
+    floor: decideIsolation(tenant.risk, undefined),
     memoryMib: config.memoryMib,
     concurrency: config.concurrency,
     min: config.min,

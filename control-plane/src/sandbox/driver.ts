@@ -20,6 +20,8 @@ export const sandboxSpecSchema = z.strictObject({
   epoch: z.int(),
   /** Where a sandbox belongs to a tenant from its start, because the tenant's network is made for it (Kubernetes); elsewhere ignored. */
   tenantId: uuidSchema.optional(),
+  /** The least isolation that its tenant may have; where the tenant has a place of its own, that place enforces it. */
+  floor: isolationSchema.optional(),
   /** Room for code that is sent in, MiB (Kubernetes); elsewhere code lies on the host. */
   codeMib: z.literal([...CODE_SIZES_MIB]).optional(),
 });

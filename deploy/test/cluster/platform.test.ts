@@ -8,6 +8,7 @@ import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { TENANT, createPlatformHost, type PlatformHost } from "./platform-host.ts";
 
+const EXAMPLES = path.resolve(import.meta.dirname, "../../../examples");
 const CLI = path.resolve(import.meta.dirname, "../../../cli/src/main.ts");
 let platform: PlatformHost;
 let folder: string;
@@ -20,20 +21,23 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** `fnctl deploy` of one folder; rejects with what it prints when it fails. */
-async function deploy(name: string, files: Record<string, string>): Promise<string> {
+/** A function of these files. */
+async function deploy(name: string, files: Record<string, string>, token = platform.token): Promise<string> {
   const own = await mkdtemp(path.join(folder, `${name}-`));
   for (const [file, text] of Object.entries(files)) await writeFile(path.join(own, file), text);
-  const env = { PATH: process.env["PATH"], HOME: folder, NO_COLOR: "1", FNCTL_URL: platform.url, FNCTL_TOKEN: platform.token };
-  const child = spawn(process.execPath, [CLI, "deploy"], { cwd: own, env });
+  return run(own, token);
+}
+
+/** `fnctl deploy` in a folder; rejects with what it prints when it fails. */
+async function run(cwd: string, token: string): Promise<string> {
+  const env = { PATH: process.env["PATH"], HOME: folder, NO_COLOR: "1", FNCTL_URL: platform.url, FNCTL_TOKEN: token };
+  const child = spawn(process.execPath, [CLI, "deploy"], { cwd, env });
   let text = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
   const code = await new Promise((resolve) => child.on("close", resolve));
-  if (code !== 0) {
-    const log = await platform.kubectl(["logs", "-n", platform.namespace, "deploy/fnctl-control-plane", "--tail=20"]);
-    throw new Error(`deploy of ${name}: ${String(code)}\n${text}\n${log}`);
-  }
-  return text;
+  if (code === 0) return text;
+  const log = await platform.kubectl(["logs", "-n", platform.namespace, "deploy/fnctl-control-plane", "--tail=20"]);
+  throw new Error(`fnctl deploy: ${String(code)}\n${text}\n${log}`);
 }
 
 async function call(name: string, where = "/"): Promise<{ status: number; text: string }> {
@@ -55,6 +59,41 @@ test("deploy, build and invoke: the answer comes from gVisor, from an unprivileg
   expect(seen.kernel).toContain("gvisor");
   expect(seen.uid).toBe(10_001);
   expect(seen.env.filter((name) => /KUBERNETES|_SERVICE_|TLS/.test(name) && (process.env[name] ?? "") !== "")).toEqual([]);
+});
+
+test.each([
+  ["hono-api", "/"],
+  ["fastapi-app", "/"],
+])("a build of %s installs its packages through the egress proxy, from a builder that reaches nothing else", async (name, where) => {
+  await run(path.join(EXAMPLES, name), platform.token);
+  expect(await call(name, where)).toMatchObject({ status: 200 });
+  const log = await platform.kubectl(["logs", "-n", platform.namespace, "deploy/fnctl-egress", "--tail=500"]);
+  const lines = log.split("\n").filter((line) => line.includes('"label":"builder"'));
+  expect(JSON.parse(lines.at(-1) ?? "{}")).toMatchObject({
+    tenant: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    bytesDown: expect.any(Number),
+  });
+});
+
+test("a Python function, too", async () => {
+  const source = 'def handler(event, context):\n    return {"statusCode": 200, "body": "from python"}\n';
+  await deploy("snake", { "fnctl.yaml": "name: snake\nruntime: python3.13\n", "main.py": source });
+  expect(await call("snake")).toEqual({ status: 200, text: "from python" });
+});
+
+test("a tenant of elevated risk has no pod in gVisor: without Kata's nodes it is told what is missing", async () => {
+  const made = await request(`${platform.url}/v1/tenants`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" },
+    body: JSON.stringify({ slug: "risky", risk: "elevated" }),
+  });
+  const { id, token } = (await made.body.json()) as { id: string; token: { secret: string } };
+  const files = { "fnctl.yaml": "name: risky\nruntime: node24\n", "index.js": HELLO };
+  await expect(deploy("risky", files, token.secret)).rejects.toThrow(
+    /ISOLATION_UNAVAILABLE[^]*node labelled fnctl\.dev\/sandbox=kata[^]*Install the kata runtime/,
+  );
+  const pods = await platform.kubectl(["get", "pods", "-A", "-l", `fnctl.dev/tenant=${id}`, "-o", "name"]);
+  expect(pods.trim()).toBe("");
 });
 
 async function operator(method: "GET" | "POST", where: string): Promise<Condition> {

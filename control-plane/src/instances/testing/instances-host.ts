@@ -82,6 +82,7 @@ export async function createInstancesHost(poolSize = 1) {
         base,
         layerBytes: 1024,
         isolation: "gvisor",
+        floor: "gvisor",
         memoryMib: 128,
         concurrency: 10,
         min: 0,

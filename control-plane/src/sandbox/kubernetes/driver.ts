@@ -65,7 +65,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     const { tenantId } = spec;
     if (tenantId === undefined) throw new PlatformError("SANDBOX_FAILED", "A pod needs the tenant whose namespace it is started in.");
     await isolations.require(spec.isolation);
-    await tenants.prepare(tenantId, "gvisor");
+    await tenants.prepare(tenantId, spec.floor ?? "gvisor");
     const watch = await pods.watch(tenantNamespace(platform, tenantId));
     const own = await createInstanceCertificate(spec.id, CERTIFICATE_MS);
     const object = instancePod({
