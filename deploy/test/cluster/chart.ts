@@ -5,14 +5,18 @@ import { helm } from "./kubectl.ts";
 export const CHART = path.resolve(import.meta.dirname, "../../cluster/chart");
 
 /** What has no default. */
-const REQUIRED = {
+export const REQUIRED = {
   "image.prefix": "registry.example.com/fnctl",
   "image.digest": `sha256:${"0".repeat(64)}`,
   "registry.url": "https://registry.example.com/fnctl",
   "database.host": "postgres.example.com",
 };
 
-/** Some of its templates with the default values and what `set` changes. */
+/** As arguments of helm. */
+export const settings = (set: Record<string, string>): string[] =>
+  Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+
+/** Some of its templates (none: all) with the default values and what `set` changes. */
 export const chart = (templates: string[], set: Record<string, string> = {}, release = "fnctl", namespace = "default"): Promise<string> =>
   helm([
     "template",
@@ -22,5 +26,5 @@ export const chart = (templates: string[], set: Record<string, string> = {}, rel
     // A helm that was built without its release flags takes every cluster for 1.20.
     "--kube-version=v1.34.4",
     ...templates.flatMap((file) => ["--show-only", file]),
-    ...Object.entries({ ...REQUIRED, ...set }).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
+    ...settings({ ...REQUIRED, ...set }),
   ]);
