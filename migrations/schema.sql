@@ -59,6 +59,8 @@ operator_token.revoked_at timestamp with time zone
 partition_owner.partition integer not null
 partition_owner.epoch integer not null default 0
 partition_owner.taken_at timestamp with time zone not null default now()
+partition_owner.holder text
+partition_owner.expires_at timestamp with time zone
 tenant.id uuid not null
 tenant.slug text not null
 tenant.risk text not null default 'standard'::text
@@ -118,6 +120,7 @@ instance_failure: PRIMARY KEY (tenant_id, function_id)
 migration: PRIMARY KEY (name)
 operator_token: CHECK ((length(hash) = 32))
 operator_token: PRIMARY KEY (id)
+partition_owner: CHECK ((length(holder) <= 253))
 partition_owner: PRIMARY KEY (partition)
 tenant: CHECK (((slug ~ '^[a-z](-?[a-z0-9])*$'::text) AND (length(slug) <= 40)))
 tenant: CHECK ((risk = ANY (ARRAY['standard'::text, 'elevated'::text])))

@@ -3,7 +3,9 @@ import pino from "pino";
 import { createBuildNews } from "./changes/build-news.ts";
 import { createChangeFeed } from "./changes/feed.ts";
 import { createListener } from "./changes/listener.ts";
+import { openHealth } from "./http/health-listener.ts";
 import { createSweep } from "./housekeeping/sweep.ts";
+import { becomeOwner } from "./ownership/owner.ts";
 import { controlPlaneSettings } from "./settings/control-plane-settings.ts";
 import { readSettings } from "./settings/environment.ts";
 import { readSecret } from "./settings/secret.ts";
@@ -22,9 +24,27 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const secret = readSecret(settings.FNCTL_INTERNAL_SECRET_FILE);
 
   const data = await wireData(settings, onError);
+  let role = "waiting";
+  const health = openHealth(settings.FNCTL_HEALTH_LISTEN, () => role);
+  const endWaiting = () => process.exit(0);
+  process.once("SIGTERM", endWaiting);
+  const ownership = await becomeOwner({
+    store: data.system,
+    holder: settings.FNCTL_HOLDER,
+    hasRivals: settings.FNCTL_DRIVER === "kubernetes",
+    onWaiting: () => log.info("another control plane owns the platform; waiting"),
+    onLost(reason) {
+      // At once and without goodbyes: everything that this process could still do is the new owner's business.
+      log.fatal({ epoch: ownership.epoch }, reason);
+      process.exit(1);
+    },
+    onError,
+  });
+  const { epoch } = ownership;
+  process.off("SIGTERM", endWaiting);
   const feed = createChangeFeed(data.system);
   const buildNews = createBuildNews();
-  const sandboxes = await wireSandboxes({ settings, secret, data, feed, onError });
+  const sandboxes = await wireSandboxes({ settings, secret, data, epoch, feed, onError });
   const building = await wireBuilding(settings, data, sandboxes, onError);
   const resync = () => void feed.resync().catch(onError);
   const listener = createListener({
@@ -52,7 +72,9 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     if (late.length > 0) log.warn({ gateways: late }, "answered before these gateways served the change");
   };
   const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, published, onError });
-  log.info({ epoch: sandboxes.epoch }, "ready");
+  await sandboxes.host.publish();
+  role = "owner";
+  log.info({ epoch }, "ready");
 
   const end = async (signal: string): Promise<void> => {
     log.info({ signal }, "stopping");
@@ -64,6 +86,8 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     await sandboxes.pool.close(false); // sandboxes stay: the next control plane adopts them
     await sandboxes.host.close();
     await listener.close();
+    await ownership.release();
+    health.close();
     await data.close();
     process.exit(0);
   };

@@ -81,12 +81,23 @@ export function createSystemDatabase(pool: pg.Pool) {
         .select({ id: build.id, tenantId: build.tenantId, state: build.state, createdAt: build.createdAt })
         .from(build)
         .where(inArray(build.state, ["queued", "running"])),
-    /** This process's fencing epoch: greater than that of any owner before it. */
-    async nextEpoch(): Promise<number> {
+    async takeOwnership(holder: string, ttlMs: number): Promise<number | undefined> {
       const { rows } = await pool.query<{ epoch: number }>(
-        "UPDATE partition_owner SET epoch = epoch + 1, taken_at = now() WHERE partition = 0 RETURNING epoch",
+        `UPDATE partition_owner SET epoch = epoch + 1, holder = $1, taken_at = now(), expires_at = now() + $2 * interval '1 millisecond'
+         WHERE partition = 0 AND (holder IS NULL OR holder = $1 OR expires_at < now()) RETURNING epoch`,
+        [holder, ttlMs],
       );
-      return Number(rows[0]?.epoch);
+      return rows[0]?.epoch;
+    },
+    async renewOwnership(epoch: number, ttlMs: number): Promise<boolean> {
+      const { rowCount } = await pool.query(
+        "UPDATE partition_owner SET expires_at = now() + $2 * interval '1 millisecond' WHERE partition = 0 AND epoch = $1",
+        [epoch, ttlMs],
+      );
+      return rowCount === 1;
+    },
+    async releaseOwnership(epoch: number): Promise<void> {
+      await pool.query("UPDATE partition_owner SET holder = NULL, expires_at = NULL WHERE partition = 0 AND epoch = $1", [epoch]);
     },
   };
 }

@@ -38,6 +38,10 @@ const common = {
   ),
   FNCTL_CA_BUNDLE_FILE: absolutePath.optional(),
   FNCTL_DATA_GID: wholeNumber.optional(),
+  /** Who it is among control planes: one that comes back under its name takes its own lease again at once. */
+  FNCTL_HOLDER: z.string().min(1).max(253).default("the one on this machine"),
+  /** Where it tells whether it lives, and as what: `host:port`. */
+  FNCTL_HEALTH_LISTEN: listenAddressSchema.optional(),
 };
 const single = {
   FNCTL_DRIVER: z.literal("runsc").default("runsc"),

@@ -1,5 +1,6 @@
 // A cluster: pods by the API server, sandboxes come to the egress proxy with a credential, layers are sent from the registry.
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import type { ListenAddress } from "../contract/endpoint.ts";
 import { PlatformError } from "../contract/errors.ts";
 import { createEgressCredentials } from "../internal/egress-credentials.ts";
 import { createAbsentCollector } from "../logs/absent-collector.ts";
@@ -7,6 +8,7 @@ import { createLayerMemory } from "../images/layer-memory.ts";
 import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
 import { createNetworkCheck, isProbeTenant, probeLayer, type NetworkCheck } from "../sandbox/kubernetes/network-check/check.ts";
 import { gated } from "../sandbox/kubernetes/network-check/gated.ts";
+import { publishEndpoint } from "../sandbox/kubernetes/endpoint.ts";
 import { announceEpoch } from "../sandbox/kubernetes/epoch.ts";
 import { DEFAULT_QUOTA } from "../sandbox/kubernetes/objects/tenant.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
@@ -67,6 +69,11 @@ export async function wireKubernetesHost(
       const facts = () => readClusterFacts(config, settings);
       network = createNetworkCheck({ driver: pods, base, epoch, facts, onError });
       void network.run();
+    },
+    publish() {
+      const port = (name: string, at: ListenAddress) => ({ name, port: at.kind === "tcp" ? at.port : 0 });
+      const ports = [port("api", settings.FNCTL_API_SOCKET), port("internal", settings.FNCTL_CONTROL_SOCKET)];
+      return publishEndpoint(config, { namespace, service: settings.FNCTL_CONTROL_SERVICE, address: settings.FNCTL_POD_ADDRESS, ports });
     },
     async close() {
       network?.close();

@@ -19,6 +19,8 @@ export interface SandboxHost {
   conditions: { current(): Condition[]; check(): Promise<Condition[]> };
   /** Once what ran before has been adopted. `base`: a Node runtime's image. */
   begin(base: string): void;
+  /** Once this process answers: from now on gateways come here. */
+  publish(): Promise<void>;
   close(): Promise<void>;
 }
 

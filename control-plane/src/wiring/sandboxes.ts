@@ -25,13 +25,14 @@ export interface SandboxInput {
   settings: ControlPlaneSettings;
   secret: Buffer;
   data: Data;
+  /** Of this owner (ownership/owner.ts). */
+  epoch: number;
   feed: ChangeFeed;
   onError(error: unknown): void;
 }
 
-export async function wireSandboxes({ settings, secret, data, feed, onError }: SandboxInput) {
-  const epoch = await data.system.nextEpoch();
-  const host = await wireHost({ settings, secret, data, onError }, epoch);
+export async function wireSandboxes({ settings, secret, data, epoch, feed, onError }: SandboxInput) {
+  const host = await wireHost({ settings, secret, data, epoch, onError });
   const { driver, collector, perTenant } = host;
   const bases = await readBases(data.images);
   const perRuntime = settings.FNCTL_POOL_SIZE;
@@ -65,7 +66,7 @@ export async function wireSandboxes({ settings, secret, data, feed, onError }: S
 export type Sandboxes = Awaited<ReturnType<typeof wireSandboxes>>;
 
 /** The Kubernetes client is large: it is loaded only where there is a cluster. */
-async function wireHost({ settings, secret, data, onError }: Omit<SandboxInput, "feed">, epoch: number): Promise<SandboxHost> {
+async function wireHost({ settings, secret, data, epoch, onError }: Omit<SandboxInput, "feed">): Promise<SandboxHost> {
   if (settings.FNCTL_DRIVER === "runsc") return wireSingleHost(settings, secret, data);
   const { wireKubernetesHost } = await import("./kubernetes-host.ts");
   return wireKubernetesHost(settings, secret, data, epoch, onError);

@@ -21,6 +21,7 @@ export async function wireSingleHost(settings: Single, secret: Buffer, data: Dat
     collector: createCollectorClient(settings.FNCTL_LOG_SOCKET),
     conditions: { current: () => [], check: async () => [] },
     begin: () => undefined,
+    publish: async () => undefined,
     close: async () => undefined,
   };
 }

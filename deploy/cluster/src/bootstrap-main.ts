@@ -10,8 +10,9 @@ if (tenant === undefined) {
 }
 const secret = readFileSync(process.env["FNCTL_INTERNAL_SECRET_FILE"] ?? "", "utf8").trim();
 const ca = readFileSync(process.env["FNCTL_INTERNAL_CA_FILE"] ?? "", "utf8");
-const name = process.env["FNCTL_SERVICE_ACCOUNT"] ?? "";
-const client = new Client("https://127.0.0.1:8444", { connect: { ca, servername: name, rejectUnauthorized: true } });
+// By its service: the owner may be another pod than this one.
+const service = process.env["FNCTL_CONTROL_SERVICE"] ?? "";
+const client = new Client(`https://${service}:8444`, { connect: { ca, rejectUnauthorized: true } });
 const answer = await client.request({
   method: "POST",
   path: INTERNAL_PATHS.bootstrap,

@@ -1,5 +1,5 @@
 // The whole way on a real cluster: installed by the chart, deployed with the CLI, built in a gVisor pod, answered from a gVisor pod.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { conditionsSchema, type Condition } from "@fnctl/control-plane/contract/conditions";
 import { spawn } from "node:child_process";
 import { tmpdir } from "node:os";
@@ -132,3 +132,107 @@ describe("the network around a sandbox", () => {
     await deploy("mended", { "fnctl.yaml": "name: mended\nruntime: node24\n", "index.js": HELLO });
   });
 });
+
+describe("two control planes", () => {
+  interface Owner {
+    pod: string;
+    uid: string;
+    node: string;
+  }
+  /** Who the service leads to, and how long its lease has been another's. */
+  async function owner(): Promise<Owner | undefined> {
+    const of = ["-n", platform.namespace, "-o", "json"];
+    const slice = JSON.parse(await platform.kubectl(["get", "endpointslice", "fnctl-control-plane", ...of]));
+    const pods = JSON.parse(await platform.kubectl(["get", "pods", "-l", "fnctl.dev/role=control-plane", ...of]));
+    const address = slice.endpoints[0].addresses[0];
+    const found = pods.items.find((pod: any) => pod.status.podIP === address && pod.metadata.deletionTimestamp === undefined);
+    return found === undefined ? undefined : { pod: found.metadata.name, uid: found.metadata.uid, node: found.spec.nodeName };
+  }
+  const whoami = async () => {
+    const answer = await request(`${platform.url}/v1/whoami`, { headers: { authorization: `Bearer ${platform.token}` } }).catch(
+      () => undefined,
+    );
+    await answer?.body.dump();
+    return answer?.statusCode;
+  };
+  /** Requests to a function that runs, one after another, until it is stopped; resolves with what failed. */
+  function traffic(name: string): () => Promise<{ sent: number; failed: string[] }> {
+    let going = true;
+    const result = { sent: 0, failed: [] as string[] };
+    const done = (async () => {
+      while (going) {
+        const answer = await call(name).catch((error: unknown) => ({ status: 0, text: String(error) }));
+        result.sent++;
+        if (answer.status !== 200) result.failed.push(`${answer.status} ${answer.text.slice(0, 200)}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return result;
+    })();
+    return () => {
+      going = false;
+      return done;
+    };
+  }
+  /** SECURITY 4.2: takeover within 20 s. */
+  const TAKEOVER = { timeout: 20_000, interval: 100 };
+
+  test("the owner is killed: the other takes over in time, and running functions do not notice", async () => {
+    const first = await owner();
+    expect(first).toBeDefined();
+    const stop = traffic("hello");
+    await platform.kubectl(["delete", "pod", first!.pod, "-n", platform.namespace, "--grace-period=0", "--force"]);
+    await expect.poll(async () => (await owner())?.pod ?? first!.pod, TAKEOVER).not.toBe(first!.pod);
+    await expect.poll(whoami, TAKEOVER).toBe(200);
+    const { sent, failed } = await stop();
+    expect(failed).toEqual([]);
+    expect(sent).toBeGreaterThan(20);
+    await deploy("after", { "fnctl.yaml": "name: after\nruntime: node24\n", "index.js": HELLO });
+    expect((await call("after")).status).toBe(200);
+  });
+
+  test.skipIf(inject("footprintBefore") === null)(
+    "the owner is paused, another takes over, and when it wakes up it ends without having done anything",
+    async () => {
+      const paused = (await owner())!;
+      await platform.kubectl(["rollout", "status", "deploy/fnctl-control-plane", "-n", platform.namespace, "--timeout=60s"]);
+      const pid = await processOf(paused.uid);
+      const stop = traffic("hello");
+      process.kill(pid, "SIGSTOP");
+      try {
+        await expect.poll(async () => (await owner())?.pod ?? paused.pod, TAKEOVER).not.toBe(paused.pod);
+        await expect.poll(whoami, TAKEOVER).toBe(200);
+      } finally {
+        process.kill(pid, "SIGCONT");
+      }
+      const restarts = () =>
+        platform.kubectl([
+          "get",
+          "pod",
+          paused.pod,
+          "-n",
+          platform.namespace,
+          "-o",
+          "jsonpath={.status.containerStatuses[0].restartCount}",
+        ]);
+      await expect.poll(restarts, { timeout: 30_000, interval: 500 }).toBe("1"); // it found its lease gone and ended
+      expect(await platform.kubectl(["logs", paused.pod, "-n", platform.namespace, "--previous", "--tail=3"])).toMatch(
+        /taken over|could not be renewed/,
+      );
+      expect((await owner())?.pod).not.toBe(paused.pod);
+      expect((await stop()).failed).toEqual([]);
+    },
+  );
+});
+
+/** The control plane's process of a pod, as this machine numbers it. */
+async function processOf(podUid: string): Promise<number> {
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const [command, groups] = await Promise.all([
+      readFile(`/proc/${name}/cmdline`, "utf8"),
+      readFile(`/proc/${name}/cgroup`, "utf8"),
+    ]).catch(() => ["", ""]);
+    if (command.includes("control-plane.mjs") && groups.replaceAll("_", "-").includes(podUid)) return Number(name);
+  }
+  throw new Error(`No process of pod ${podUid}.`);
+}
