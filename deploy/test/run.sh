@@ -29,7 +29,8 @@ case ${1:-unit} in
   cluster) suite cluster ;;
   all) check; prepare_host; suite unit; suite e2e; suite cluster ;;
   bench) shift; exec "$FNCTL_NODE" deploy/test/bench/bench.ts "$@" ;;
-  *) echo "usage: run.sh check|unit|e2e|cluster|bench|all" >&2; exit 2 ;;
+  bench-cluster) exec "$FNCTL_NODE" deploy/test/bench/cluster.ts ;;
+  *) echo "usage: run.sh check|unit|e2e|cluster|bench|bench-cluster|all" >&2; exit 2 ;;
 esac
 [ -n "${FNCTL_RESULTS_DIR:-}" ] || "$FNCTL_NODE" deploy/test/src/counts.ts "$results" || status=1
 exit $status
