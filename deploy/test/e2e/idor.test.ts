@@ -79,6 +79,9 @@ const byUuid = (method: string, path: (id: string) => string, id: string) =>
 /** What B does to A with each operation; each asserts for itself. */
 const CASES: Record<string, () => Promise<void>> = {
   "get /v1/whoami": async () => saysNothingOfA(await asB("GET", "/v1/whoami")),
+  // What the platform found out about itself is the operator's alone.
+  "get /v1/conditions": async () => expect((await asB("GET", "/v1/conditions")).status).toBe(403),
+  "post /v1/conditions/check": async () => expect((await asB("POST", "/v1/conditions/check")).status).toBe(403),
   // It takes no id; whether a slug is taken is the operator's to know.
   "post /v1/tenants": async () => {
     for (const slug of [a.slug, "nobody-has-this"]) expect((await asB("POST", "/v1/tenants", { body: { slug } })).status).toBe(403);

@@ -189,5 +189,6 @@ test("an instance's end lets its pipes go, after all that was in them", async ()
   await expect.poll(theirs, soon).toBe(2);
   await one.end();
   await expect.poll(theirs, soon).toBe(0);
-  expect(messages(await host.read(one.channel))).toEqual(["last words"]);
+  // Lines are written out a moment after they were taken from the pipe.
+  await expect.poll(async () => messages(await host.read(one.channel)), soon).toEqual(["last words"]);
 });
