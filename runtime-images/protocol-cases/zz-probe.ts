@@ -1,0 +1,51 @@
+import { connect } from "node:tls";
+import { connect as tcp } from "node:net";
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ID, digestOf, layerTar, makeCertificate, startPod } from "./pod-harness.ts";
+const name = process.argv[2] as "node24";
+const file = name === "node24" ? "index.js" : "main.py";
+const src: Record<string,string> = name === "node24" ? {"package.json": '{"type":"module"}', "index.js": "export default {fetch: async (r) => { if (r.url.endsWith('/slow')) await new Promise(x=>setTimeout(x,1500)); return new Response('hi');}};\n"}
+ : {"main.py": "import asyncio\nasync def app(scope, receive, send):\n    if scope['path']=='/slow': await asyncio.sleep(1.5)\n    await send({'type':'http.response.start','status':200,'headers':[]})\n    await send({'type':'http.response.body','body':b'hi'})\n"};
+const step = async (t: string, f: () => Promise<unknown>) => { try { console.log(t, "->", await f()); } catch (e) { console.log(t, "-> ERR", String(e), (e as {code?: string}).code); } };
+let pod = await startPod(name);
+await step("A big over limit", () => pod.put(randomBytes(8<<20)));
+await step("A health", () => pod.health());
+console.log("A output:", JSON.stringify(pod.sandbox.output().slice(0,2000)));
+await pod.stop();
+pod = await startPod(name);
+await step("A2 over limit, tar of one big file", async () => pod.put(await layerTar({a: "x".repeat(8<<20)})));
+console.log("A2 output:", JSON.stringify(pod.sandbox.output().slice(0,2000)));
+await pod.stop();
+pod = await startPod(name);
+await step("B cut", async () => {
+  const layer = await layerTar({a: "x".repeat(30000), ...src});
+  const s = connect({ host: "127.0.0.1", port: pod.port, ca: pod.certificate, servername: ID });
+  await new Promise(r => s.once("secureConnect", r));
+  s.write(`PUT /.fnctl/v1/code HTTP/1.1\r\nhost: a\r\ncontent-length: ${layer.length}\r\nx-fnctl-diff-id: ${digestOf(layer)}\r\n\r\n`);
+  s.write(layer.subarray(0, 10000)); await sleep(200); const mid = await pod.health(); s.destroy(); await sleep(300);
+  return [mid, await pod.health(), await pod.init(file), await pod.put(layer)];
+});
+console.log("B output:", JSON.stringify(pod.sandbox.output().slice(0,2000)));
+await step("D handshakes", async () => {
+  await pod.ask("/", { pin: makeCertificate(ID).certificate }).catch(() => 0);
+  const t = tcp(pod.port, "127.0.0.1"); await new Promise(r=>t.once("connect", r)); t.write("GET / HTTP/1.1\r\n\r\n"); await sleep(200); t.destroy();
+  const u = tcp(pod.port, "127.0.0.1"); await new Promise(r=>u.once("connect", r)); u.destroy(); await sleep(200);
+  const v = connect({ host: "127.0.0.1", port: pod.port, ca: pod.certificate, servername: ID, ALPNProtocols: ["h2"] });
+  const r = await new Promise(r => v.once("secureConnect", () => r("h2-only: connected, alpn " + v.alpnProtocol)).once("error", e => r("h2-only " + e.message))); v.destroy();
+  return r;
+});
+console.log("D output:", JSON.stringify(pod.sandbox.output().slice(0,3000)));
+await pod.stop();
+pod = await startPod(name);
+await step("C put", async () => (await pod.put(await layerTar(src))).status);
+await step("C init", async () => (await pod.init(file)).status);
+await step("C drain", async () => {
+  const idle = connect({ host: "127.0.0.1", port: pod.port, ca: pod.certificate, servername: ID });
+  await new Promise(r => idle.once("secureConnect", r)); idle.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n"); await new Promise(r=>idle.once("data", r)); idle.on("error", () => 0);
+  const running = pod.ask("/slow"); await sleep(500);
+  const t = performance.now(); await pod.sandbox.signal("TERM");
+  const a = await running; const t1 = performance.now()-t; await Promise.race([pod.sandbox.exited, sleep(10000)]); return [a, t1, performance.now()-t];
+});
+console.log("C output:", JSON.stringify(pod.sandbox.output().slice(0,2000)));
+await pod.stop();
