@@ -46,12 +46,22 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const buildNews = createBuildNews();
   const sandboxes = await wireSandboxes({ settings, secret, data, epoch, feed, onError });
   const building = await wireBuilding(settings, data, sandboxes, onError);
-  const resync = () => void feed.resync().catch(onError);
+  const { versions, leases, pool } = sandboxes;
+  const tenantChanged = (tenantId: string) => {
+    versions.forgetAll();
+    pool.dropTenant(tenantId);
+    leases.isolation.look().catch(onError);
+  };
+  const resync = () => {
+    versions.forgetAll(); // notices may have been lost
+    feed.resync().catch(onError);
+  };
   const listener = createListener({
     connection: settings.FNCTL_DB_SYSTEM,
     onNotice(notice) {
       if (notice.kind === "build") return buildNews.tell(notice.id);
       if (notice.kind === "function") sandboxes.versions.forgetFunction(notice.id);
+      if (notice.kind === "tenant") tenantChanged(notice.id);
       feed.onNotice(notice).catch(onError);
     },
     onConnected: resync,
@@ -68,8 +78,10 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   sweep.start();
   const published = async () => {
     await listener.barrier();
-    const late = await feed.settled();
+    await leases.isolation.settled();
+    const { late, serves } = await feed.settled();
     if (late.length > 0) log.warn({ gateways: late }, "answered before these gateways served the change");
+    leases.isolation.endUnconfirmed(serves);
   };
   const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, published, onError });
   await sandboxes.host.publish();

@@ -4,6 +4,7 @@ import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { z } from "zod";
 import { PlatformError } from "../contract/errors.ts";
 import {
+  changeTenantSchema,
   createTenantSchema,
   createTokenSchema,
   createdTokenSchema,
@@ -101,6 +102,33 @@ export function accountRoutes({ db, system, endpoint }: AccountDeps) {
         },
         201,
       );
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "patch",
+      path: "/v1/tenants/{id}",
+      tags: ["operator"],
+      security: SECURITY,
+      request: { params: z.object({ id: z.uuid() }), ...body(changeTenantSchema) },
+      responses: {
+        ...PROBLEMS,
+        200: json(tenantSchema, "The tenant. With `elevated`, none of its gVisor instances gets a request that comes after this answer"),
+      },
+    }),
+    async (c) => {
+      requireOperator(c);
+      const { id } = c.req.valid("param");
+      const known = await system.tenantById(id);
+      if (known === undefined) throw new PlatformError("NOT_FOUND", "There is no such tenant.");
+      const { risk } = c.req.valid("json");
+      if (known.risk === "elevated" && risk === "standard")
+        throw new PlatformError("CONFLICT", "A tenant's risk is only raised.", {
+          hint: "Make a new tenant with standard risk for its functions.",
+        });
+      const changed = risk === known.risk ? known : await system.raiseTenant(id);
+      return c.json(tenantResource(changed ?? known), 200);
     },
   );
 

@@ -15,7 +15,7 @@ import {
 } from "../contract/resources.ts";
 import type { SystemDatabase } from "../db/system-database.ts";
 import type { FunctionStore } from "../functions/function-store.ts";
-import { decideIsolation } from "../functions/isolation.ts";
+import { refuseLess } from "../functions/isolation.ts";
 import { functionResource, versionResource, type Endpoint } from "../functions/resources.ts";
 import type { InstanceTable } from "../instances/managed.ts";
 import { tenantOf, type ApiContext } from "./context.ts";
@@ -207,7 +207,7 @@ function checkDeploy(
   name: string,
   isolation: "gvisor" | "kata" | undefined,
 ): void {
-  decideIsolation(tenant.risk, isolation);
+  refuseLess(tenant.risk, isolation);
   if (hostLabel(name, tenant.slug).length > LIMITS.hostLabelBytes) {
     throw new PlatformError(
       "INVALID_CONFIG",

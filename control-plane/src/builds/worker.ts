@@ -11,7 +11,7 @@ import type { VersionInfoCache } from "../instances/version-info.ts";
 import type { WarmPool } from "../instances/warm-pool.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
 import { imageReference } from "../functions/function-store.ts";
-import { decideIsolation } from "../functions/isolation.ts";
+import { requiredIsolation } from "../functions/isolation.ts";
 import { createBuilderClient } from "./builder-client.ts";
 import type { BuildJob, BuildStore } from "./build-store.ts";
 import { createEventLog, type EventLog } from "./event-log.ts";
@@ -54,7 +54,7 @@ export function createBuildWorker(options: WorkerOptions) {
   /** Runs the builder sandbox; what comes out is a stored, checked layer and the entry point. */
   async function runBuilder(claimed: Claimed, log: EventLog) {
     const { version, tenant, fn } = claimed;
-    const isolation = decideIsolation(tenant.risk, undefined);
+    const isolation = requiredIsolation(tenant.risk, undefined);
     const key = {
       kind: "builder",
       base: bases.builder,

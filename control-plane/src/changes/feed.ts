@@ -120,6 +120,7 @@ export function createChangeFeed(system: FeedSource) {
     async onNotice({ kind, id }: Notice): Promise<void> {
       if (kind === "function") await inTurn(id, () => refreshFunction(id));
       if (kind === "token") await inTurn(id, () => refreshToken(id));
+      if (kind === "tenant") await inTurn("all", readAll); // all its routes; it happens seldom
     },
     /** `reader`, which `subscribe`d, names itself, so that answers can wait for it; returns the way to end that. */
     joined: (reader: string) => readers.joined(reader),
@@ -128,10 +129,14 @@ export function createChangeFeed(system: FeedSource) {
       const number = numberOf(position);
       if (number !== undefined) readers.applied(reader, number);
     },
-    /** Resolves when all that was noticed before has been published and the gateways that listen serve it; with those that do not. */
-    async settled(): Promise<string[]> {
+    /**
+     * Resolves when all that was noticed before has been published and the gateways that listen serve it; with those that do not, and
+     * whether a certain one does.
+     */
+    async settled(): Promise<{ late: string[]; serves(reader: string): boolean }> {
       await tail;
-      return readers.caughtUp(seq);
+      const position = seq;
+      return { late: await readers.caughtUp(position), serves: (reader) => readers.serves(reader, position) };
     },
   };
 }

@@ -33,6 +33,8 @@ export function createReaders(catchUpMs = CATCH_UP_MS) {
       reader.late = false;
       news.emit("applied");
     },
+    /** It said so, and still reads. */
+    serves: (name: string, position: number): boolean => (readers.get(name)?.applied ?? -1) >= position,
     /** Resolves when every gateway that reports serves all up to `position`, or has had its time; with those that were late just now. */
     async caughtUp(position: number): Promise<string[]> {
       const deadline = AbortSignal.timeout(catchUpMs);

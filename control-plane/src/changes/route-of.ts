@@ -1,6 +1,6 @@
 // A row of the database becomes what ingress must know. Pure.
 import type { Route, TokenRecord } from "../contract/internal.ts";
-import { decideIsolation } from "../functions/isolation.ts";
+import { requiredIsolation } from "../functions/isolation.ts";
 import type { SystemDatabase } from "../db/system-database.ts";
 
 export type LiveRow = NonNullable<Awaited<ReturnType<SystemDatabase["liveFunction"]>>>;
@@ -15,7 +15,7 @@ export function routeOf({ tenant, fn, version }: LiveRow): Route {
     function: fn.name,
     targets: [{ versionId: version.id, version: version.number, weight: 100 }],
     access,
-    isolation: decideIsolation(tenant.risk, isolation),
+    isolation: requiredIsolation(tenant.risk, isolation),
     timeoutMs,
     idleTimeoutMs,
     concurrency,

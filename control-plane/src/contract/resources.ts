@@ -10,6 +10,8 @@ export const scopeSchema = z.enum(["operator", "admin", "deploy", "read", "invok
 export type Scope = z.infer<typeof scopeSchema>;
 
 export const tenantSchema = z.object({ id: uuidSchema, slug: slugSchema, risk: riskSchema, createdAt: time }).meta({ id: "Tenant" });
+/** Risk is only raised: what ran next to others once is not trusted to be better later. */
+export const changeTenantSchema = z.strictObject({ risk: riskSchema }).meta({ id: "ChangeTenant" });
 export const createTenantSchema = z.strictObject({ slug: slugSchema, risk: riskSchema.default("standard") }).meta({ id: "CreateTenant" });
 
 /** A token without its secret. The secret is shown once, when it is made (SECURITY E10). */

@@ -4,6 +4,7 @@ import { and, eq, gt, inArray, isNotNull, isNull, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { Scope } from "../contract/resources.ts";
+import { notify } from "../functions/notify.ts";
 import * as schema from "./schema.ts";
 
 const { tenant, token, operatorToken, fn, version, alias, build } = schema;
@@ -47,6 +48,13 @@ export function createSystemDatabase(pool: pg.Pool) {
     createTenant: (row: typeof tenant.$inferInsert) => db.insert(tenant).values(row).returning(),
     createToken: (row: typeof token.$inferInsert) => db.insert(token).values(row),
     createOperatorToken: (row: typeof operatorToken.$inferInsert) => db.insert(operatorToken).values(row),
+    /** Raises a tenant's risk; tells the change feed in the same transaction. No row: there is no such tenant. */
+    raiseTenant: (id: string) =>
+      db.transaction(async (tx) => {
+        const rows = await tx.update(tenant).set({ risk: "elevated" }).where(eq(tenant.id, id)).returning();
+        await notify(tx, { kind: "tenant", id });
+        return rows[0];
+      }),
     tenantBySlug: async (slug: string) => (await db.select().from(tenant).where(eq(tenant.slug, slug)))[0],
     tenantById: async (id: string) => (await db.select().from(tenant).where(eq(tenant.id, id)))[0],
     tenantIds: async () => (await db.select({ id: tenant.id }).from(tenant)).map(({ id }) => id),

@@ -9,9 +9,10 @@ export const noticeSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("function"), id: z.uuid() }),
   z.object({ kind: z.literal("token"), id: z.uuid() }),
   z.object({ kind: z.literal("build"), id: z.uuid() }),
+  z.object({ kind: z.literal("tenant"), id: z.uuid() }),
 ]);
 export type Notice = z.infer<typeof noticeSchema>;
 
-export async function notify(tx: TenantTransaction, notice: Notice): Promise<void> {
+export async function notify(tx: Pick<TenantTransaction, "execute">, notice: Notice): Promise<void> {
   await tx.execute(sql`SELECT pg_notify(${CHANNEL}, ${JSON.stringify(notice)})`);
 }

@@ -5,6 +5,7 @@ import type { Lease, leaseRequestSchema, releaseRequestSchema, renewRequestSchem
 import { newId } from "../ids/uuid7.ts";
 import type { z } from "zod";
 import { createInstanceTable, type Managed } from "./managed.ts";
+import { createIsolationChange } from "./isolation-change.ts";
 import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./reap.ts";
 import type { Starter } from "./starter.ts";
 import type { VersionInfo, VersionInfoCache } from "./version-info.ts";
@@ -89,6 +90,8 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       const { instance, timing } = await options.start(info);
       const managed = freshlyManaged(instance, info);
       table.add(managed);
+      await isolation.judge(managed);
+      if (managed.unfit === true) throw new PlatformError("UNAVAILABLE", "The tenant's isolation was raised while the instance started.");
       return { managed, timing };
     } catch (error) {
       noteFailedStart(info, error);
@@ -129,6 +132,19 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     }
   }
 
+  function announceEnd(managed: Managed, reason: string): void {
+    options.emit({ type: "instance-ended", instance: managed.instance.id, reason });
+    void stop(managed);
+  }
+  const isolation = createIsolationChange({
+    table,
+    versions: options.versions,
+    recall: (leaseId) => options.emit({ type: "recall", leaseId }),
+    end: (managed) => announceEnd(managed, "isolation-raised"),
+    stop,
+    onError: options.onError,
+  });
+
   /** Why instances ended, as the driver says it; each is noted for its owner and removed. One that the driver no longer has is gone too. */
   async function reapEnded(): Promise<Map<string, { reason: string; detail: string }>> {
     const out = new Map<string, { reason: string; detail: string }>();
@@ -140,9 +156,8 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       const ended = found === undefined ? { reason: "exited", detail: "The sandbox is gone." } : found.ended;
       if (managed.state !== "ready" || ended === undefined) continue;
       out.set(id, ended);
-      options.emit({ type: "instance-ended", instance: id, reason: ended.reason });
       options.onFailure({ ...managed, instance: id, ...ended });
-      void stop(managed);
+      announceEnd(managed, ended.reason);
     }
     return out;
   }
@@ -159,6 +174,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
 
   return {
     table,
+    isolation,
     launch,
     stop,
     reapEnded,
@@ -205,6 +221,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
         managed.slots = slots;
         if (managed.lease?.leaseId === leaseId) managed.lease.expiresAt = expiresAt;
         else table.lease(managed, { leaseId, holder: request.holder, expiresAt });
+        if (managed.unfit === true) lost.push(leaseId); // no new requests; those in it keep it alive until it is given back
       }
       return { expiresAt, lost };
     },
@@ -228,7 +245,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
         const healthy = reason === "idle" || reason === "recalled" || reason === "drain";
         if (!healthy) options.onFailure({ ...managed, instance: managed.instance.id, reason, detail: detail ?? "" });
         table.lease(managed, undefined);
-        if (!healthy || (reason === "idle" && !keep(managed))) void stop(managed);
+        if (!healthy || managed.unfit === true || (reason === "idle" && !keep(managed))) void stop(managed);
       }
       wake();
       return ended;

@@ -23,6 +23,8 @@ export interface Managed {
   freeSince: number;
   /** Found running after a restart of the control plane: its holder has until then to say so. */
   orphanUntil?: number;
+  /** Isolated less than its tenant must be by now: it gets no new lease, and ends when its holder gives it back. */
+  unfit?: true;
 }
 
 export function createInstanceTable() {
@@ -53,8 +55,9 @@ export function createInstanceTable() {
     },
     get: (id: string) => byId.get(id),
     ofLease: (leaseId: string) => byLease.get(leaseId),
-    /** Ready ones of a version; those being stopped no longer count. */
-    ofVersion: (versionId: string): Managed[] => [...(byVersion.get(versionId) ?? [])].filter((managed) => managed.state === "ready"),
+    /** Those of a version that may serve; what is being stopped or must not get anything new no longer counts. */
+    ofVersion: (versionId: string): Managed[] =>
+      [...(byVersion.get(versionId) ?? [])].filter(({ state, unfit }) => state === "ready" && unfit === undefined),
     ofFunction: (functionId: string): Managed[] => [...byId.values()].filter((managed) => managed.functionId === functionId),
     all: (): Managed[] => [...byId.values()],
     size: () => byId.size,

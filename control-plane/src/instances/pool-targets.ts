@@ -40,6 +40,9 @@ export function createPoolTargets(options: PoolTargetsOptions) {
       const [oldest] = demanded.keys();
       if (demanded.size > options.demandKinds && oldest !== undefined) forget(oldest);
     },
+    forget(which: (key: PoolKey) => boolean): void {
+      for (const [name, { target }] of demanded) if (which(target.key)) forget(name);
+    },
     sizeOf: (name: string): number => fixed.get(name)?.size ?? demanded.get(name)?.target.size ?? 0,
     all: (): Target[] => [...fixed.values(), ...[...demanded.values()].map(({ target }) => target)],
     close(): void {

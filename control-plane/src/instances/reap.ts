@@ -31,6 +31,7 @@ function whyStop(managed: Managed, input: ReapInput, kept: Map<string, number>):
   const { now } = input;
   if (managed.orphanUntil !== undefined) return now > managed.orphanUntil ? "unclaimed" : undefined;
   if (managed.lease !== undefined) return now > managed.lease.expiresAt + LEASE_GRACE_MS ? "lease-expired" : undefined;
+  if (managed.unfit === true) return "isolation-raised";
   if (!input.isLive(managed.functionId, managed.versionId)) return now - managed.freeSince > LEASE_GRACE_MS ? "superseded" : undefined;
   const min = input.minOf(managed.functionId, managed.versionId);
   return now - managed.freeSince > managed.idleTimeoutMs && (kept.get(managed.versionId) ?? 0) >= min ? "idle" : undefined;

@@ -48,6 +48,7 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
 
   async function turn(now = Date.now()): Promise<void> {
     await leases.reapEnded();
+    await leases.isolation.look();
     await dropUnused(now);
     for (const { managed } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(managed);
     const routesWithMin = routes.withMin();

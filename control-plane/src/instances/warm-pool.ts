@@ -114,6 +114,11 @@ export function createWarmPool(options: PoolOptions) {
       }
       return false;
     },
+    /** Those of a tenant (where sandboxes belong to one) are of the wrong isolation now. */
+    dropTenant(tenantId: string): void {
+      targets.forget((key) => key.tenantId === tenantId);
+      schedule(0);
+    },
     counts: (): Record<string, number> => Object.fromEntries([...idle].map(([name, list]) => [name, list.length])),
     /** Resolves when the pool holds what it should, or after `timeoutMs`. */
     async whenFull(timeoutMs: number): Promise<void> {

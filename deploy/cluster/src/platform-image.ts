@@ -16,6 +16,7 @@ const PROGRAMS = {
   ...SERVICES,
   migrate: "deploy/cluster/src/migrate-main.ts",
   bootstrap: "deploy/cluster/src/bootstrap-main.ts",
+  check: "deploy/cluster/src/check-main.ts",
 };
 
 export interface PushedImages {

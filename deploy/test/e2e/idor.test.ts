@@ -86,6 +86,11 @@ const CASES: Record<string, () => Promise<void>> = {
   "post /v1/tenants": async () => {
     for (const slug of [a.slug, "nobody-has-this"]) expect((await asB("POST", "/v1/tenants", { body: { slug } })).status).toBe(403);
   },
+  // Nor may a tenant change its own risk, or learn whether an id is one.
+  "patch /v1/tenants/{id}": async () => {
+    for (const id of [a.id, b.id, randomUUID()])
+      expect((await asB("PATCH", `/v1/tenants/${id}`, { body: { risk: "elevated" } })).status).toBe(403);
+  },
   "get /v1/tokens": async () => saysNothingOfA(await asB("GET", "/v1/tokens")),
   "post /v1/tokens": async () => {
     const forged = await asB("POST", "/v1/tokens", { body: { name: "forged", tenantId: a.id } });

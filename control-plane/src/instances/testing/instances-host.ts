@@ -46,6 +46,7 @@ export async function createInstancesHost(poolSize = 1) {
         return info === undefined ? Promise.reject(new PlatformError("NOT_FOUND", "There is no such version.")) : Promise.resolve(info);
       },
       forgetFunction: () => undefined,
+      forgetAll: () => undefined,
     };
     const leases = createLeaseManager({
       epoch,
@@ -95,6 +96,8 @@ export async function createInstancesHost(poolSize = 1) {
       const { functionId, versionId } = image;
       return { info, ask: (holder: string, waitMs = 0) => ({ holder, functionId, versionId, waitMs }) };
     },
+    /** What the version's tenant needs from now on. */
+    raise: (info: VersionInfo): void => void known.set(info.image.versionId, { ...info, isolation: "kata", floor: "kata" }),
     forget: ({ image }: VersionInfo) => void known.delete(image.versionId),
     /** Makes a version what its function serves. */
     serve({ image, min, max, concurrency, idleTimeoutMs }: VersionInfo): void {

@@ -64,8 +64,9 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   async function launch(spec: SandboxSpec): Promise<Instance> {
     const { tenantId } = spec;
     if (tenantId === undefined) throw new PlatformError("SANDBOX_FAILED", "A pod needs the tenant whose namespace it is started in.");
-    await isolations.require(spec.isolation);
+    // The tenant's place first: what it must not have is refused there, too, even while the better isolation is missing.
     await tenants.prepare(tenantId, spec.floor ?? "gvisor");
+    await isolations.require(spec.isolation);
     const watch = await pods.watch(tenantNamespace(platform, tenantId));
     const own = await createInstanceCertificate(spec.id, CERTIFICATE_MS);
     const object = instancePod({

@@ -1,0 +1,58 @@
+// `helm test`: from a pod without any rights, the gateway answers as it should, and the platform's inner doors are shut.
+import { connect } from "node:net";
+import { Client } from "undici";
+
+const { FNCTL_GATEWAY = "", FNCTL_API_HOST = "", FNCTL_FUNCTION_DOMAIN = "", FNCTL_CLOSED = "" } = process.env;
+const WAIT_MS = 5_000;
+/** A new installation may not have told every node about its services yet. */
+const TRIES = 6;
+
+async function answerOf(host: string, path: string): Promise<string> {
+  const client = new Client(`http://${FNCTL_GATEWAY}`, { headersTimeout: WAIT_MS, bodyTimeout: WAIT_MS, maxResponseSize: 65_536 });
+  try {
+    const { statusCode, body } = await client.request({ method: "GET", path, headers: { host } });
+    const text = await body.text();
+    return `${statusCode} ${/"code":"([A-Z_]+)"/.exec(text)?.[1] ?? ""}`.trim();
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    await client.destroy();
+  }
+}
+
+const door = (place: string): Promise<"open" | "shut"> =>
+  new Promise((resolve) => {
+    const [host = "", port = ""] = place.split(":");
+    const socket = connect({ host, port: Number(port) });
+    const end = (state: "open" | "shut") => {
+      socket.destroy();
+      resolve(state);
+    };
+    socket
+      .setTimeout(WAIT_MS, () => end("shut"))
+      .once("connect", () => end("open"))
+      .once("error", () => end("shut"));
+  });
+
+const CHECKS: { what: string; want: string; look(): Promise<string> }[] = [
+  { what: "the API asks who you are", want: "401 UNAUTHENTICATED", look: () => answerOf(FNCTL_API_HOST, "/v1/whoami") },
+  { what: "a function that is not there", want: "404 NOT_FOUND", look: () => answerOf(`none--none.${FNCTL_FUNCTION_DOMAIN}`, "/") },
+  {
+    what: "internal routes are not on the public listener",
+    want: "404 NOT_FOUND",
+    look: () => answerOf(FNCTL_API_HOST, "/internal/v1/leases"),
+  },
+  ...FNCTL_CLOSED.split(",").map((place) => ({ what: `${place} is shut to other pods`, want: "shut", look: () => door(place) })),
+];
+
+let failed = 0;
+for (const { what, want, look } of CHECKS) {
+  let seen = await look();
+  for (let tries = 1; seen !== want && tries < TRIES; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    seen = await look();
+  }
+  if (seen !== want) failed++;
+  process.stdout.write(`${seen === want ? "ok  " : "FAIL"} ${what}: ${seen}${seen === want ? "" : `, expected ${want}`}\n`);
+}
+process.exit(failed === 0 ? 0 : 1);
