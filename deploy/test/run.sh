@@ -30,7 +30,8 @@ case ${1:-unit} in
   all) check; prepare_host; suite unit; suite e2e; suite cluster ;;
   bench) shift; exec "$FNCTL_NODE" deploy/test/bench/bench.ts "$@" ;;
   bench-cluster) exec "$FNCTL_NODE" deploy/test/bench/cluster.ts ;;
-  *) echo "usage: run.sh check|unit|e2e|cluster|bench|bench-cluster|all" >&2; exit 2 ;;
+  bench-scale) shift; exec "$FNCTL_NODE" deploy/test/bench/scale.ts "$@" ;;
+  *) echo "usage: run.sh check|unit|e2e|cluster|bench|bench-cluster|bench-scale|all" >&2; exit 2 ;;
 esac
 [ -n "${FNCTL_RESULTS_DIR:-}" ] || "$FNCTL_NODE" deploy/test/src/counts.ts "$results" || status=1
 exit $status

@@ -20,9 +20,11 @@ export function connect({ id, address }: Pick<Instance, "id" | "address">, timeo
   });
 }
 
-/** Sends `init`; throws INIT_FAILED with the user's own stack trace in `facts` when their code does not load. */
-export async function initInstance(instance: Pick<Instance, "id" | "address">, request: InitRequest): Promise<{ importMs: number }> {
-  const client = connect(instance, INIT_TIMEOUT_MS, ANSWER_CAP);
+/** A connection for `init` alone. */
+export const initConnection = (instance: Pick<Instance, "id" | "address">): Client => connect(instance, INIT_TIMEOUT_MS, ANSWER_CAP);
+
+/** Sends `init` and ends the connection; throws INIT_FAILED with the user's own stack trace in `facts` when their code does not load. */
+export async function initInstance(client: Client, request: InitRequest): Promise<{ importMs: number }> {
   try {
     const answer = await client
       .request({
@@ -30,6 +32,8 @@ export async function initInstance(instance: Pick<Instance, "id" | "address">, r
         path: PROTOCOL_PATHS.init,
         headers: { "content-type": "application/json" },
         body: JSON.stringify(request),
+        headersTimeout: INIT_TIMEOUT_MS,
+        bodyTimeout: INIT_TIMEOUT_MS,
         signal: AbortSignal.timeout(INIT_TIMEOUT_MS),
       })
       .catch(silent);

@@ -2,7 +2,8 @@
 import type { SandboxDriver, Instance } from "../sandbox/driver.ts";
 import { CODE_SIZES_MIB } from "../contract/limits.ts";
 import { PlatformError } from "../contract/errors.ts";
-import { initInstance } from "./instance-client.ts";
+import type { Client } from "undici";
+import { initConnection, initInstance } from "./instance-client.ts";
 import type { VersionInfo } from "./version-info.ts";
 import type { WarmPool } from "./warm-pool.ts";
 
@@ -20,10 +21,12 @@ export interface StarterOptions {
   ensureLayer(tenantId: string, digest: string): Promise<void>;
   /** Sandboxes belong to a tenant from their start, with room for code of a certain size. */
   perTenant: boolean;
+  /** A connection to the sandbox that stands already. */
+  takeLink?(id: string): Client | undefined;
   onError(error: unknown): void;
 }
 
-export function createStarter({ driver, pool, ensureLayer, perTenant, onError }: StarterOptions) {
+export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, onError }: StarterOptions) {
   /** A sandbox with the code in it. One that died while it waited in the pool costs another try, not the request. */
   async function loaded(info: VersionInfo, tries: number): Promise<{ instance: Instance; loadMs: number; startMs?: number }> {
     const { instance: generic, ...start } = await pool.take({
@@ -53,7 +56,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError }:
     const { instance, ...timing } = await loaded(info, POOL_TRIES);
     const begun = performance.now();
     try {
-      await initInstance(instance, info.init);
+      await initInstance(takeLink?.(instance.id) ?? initConnection(instance), info.init);
       return { instance, timing: { ...timing, initMs: performance.now() - begun } };
     } catch (error) {
       driver.stop(instance.id).catch(onError);

@@ -60,6 +60,7 @@ export async function wireKubernetesHost(
     prepareEgress: async () => undefined,
     labelEgress: async () => undefined,
     ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
+    takeLink: pods.takeLink,
     collector: createAbsentCollector(),
     conditions: {
       current: () => (network === undefined ? [] : [network.current()]),

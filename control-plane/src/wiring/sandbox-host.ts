@@ -1,4 +1,5 @@
 // What differs between one machine and a cluster, as the rest of the wiring sees it.
+import type { Client } from "undici";
 import type { LogReader } from "../api/log-routes.ts";
 import type { EgressSource } from "../contract/internal.ts";
 import type { Condition } from "../contract/conditions.ts";
@@ -15,6 +16,8 @@ export interface SandboxHost {
   labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
   /** Resolves when the driver can load the layer. */
   ensureLayer(tenantId: string, digest: string): Promise<void>;
+  /** The connection by which a sandbox got its code, where there is one. */
+  takeLink(id: string): Client | undefined;
   collector: CollectorClient & LogReader;
   conditions: { current(): Condition[]; check(): Promise<Condition[]> };
   /** Once what ran before has been adopted. `base`: a Node runtime's image. */

@@ -1,31 +1,22 @@
 // `npm run bench:cluster`: what the platform costs on a real cluster, started for this or chosen by KUBECONFIG. Never part of the tests.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { spawn } from "node:child_process";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Pool } from "undici";
 import { clusterScript, type Cluster } from "../cluster/cluster.ts";
+import { createCustomer, type Customer } from "../cluster/customer.ts";
 import { TENANT, createPlatformHost, type PlatformHost } from "../cluster/platform-host.ts";
 import { printTable, quantile, type Row } from "./rows.ts";
 
-const CLI = path.resolve(import.meta.dirname, "../../../cli/src/main.ts");
 const FUNCTIONS = 4;
 const COLD_ROUNDS = 6;
 /** An idle instance is gone after its second, the reaper's turn and the pod's own end. */
 const UNTIL_COLD_MS = 6_000;
 const WARM = { batch: 300, rounds: 8 };
 
-async function deploy(platform: PlatformHost, folder: string, name: string): Promise<void> {
-  const own = await mkdtemp(path.join(folder, "fn-"));
-  await writeFile(path.join(own, "fnctl.yaml"), `name: ${name}\nruntime: node24\nidleTimeout: ${name === "warm" ? "10m" : "1s"}\n`);
-  await writeFile(path.join(own, "index.js"), "export default { fetch: () => new Response('hello') };\n");
-  const env = { PATH: process.env["PATH"], HOME: folder, NO_COLOR: "1", FNCTL_URL: platform.url, FNCTL_TOKEN: platform.token };
-  const code = await new Promise((resolve) =>
-    spawn(process.execPath, [CLI, "deploy"], { cwd: own, env, stdio: "inherit" }).on("close", resolve),
-  );
-  if (code !== 0) throw new Error(`${name} was not deployed`);
-}
+const deploy = (customer: Customer, name: string) =>
+  customer.deploy(name, {
+    "fnctl.yaml": `name: ${name}\nruntime: node24\nidleTimeout: ${name === "warm" ? "10m" : "1s"}\n`,
+    "index.js": "export default { fetch: () => new Response('hello') };\n",
+  });
 
 function asker(platform: PlatformHost): (name: string) => Promise<number> {
   const pool = new Pool(platform.url, { connections: 1 });
@@ -76,9 +67,9 @@ async function warmTimes(platform: PlatformHost): Promise<{ through: [number, nu
   return JSON.parse(text) as { through: [number, number]; direct: [number, number] };
 }
 
-async function measure(platform: PlatformHost, folder: string): Promise<Row[]> {
+async function measure(platform: PlatformHost, customer: Customer): Promise<Row[]> {
   const ask = asker(platform);
-  for (let index = 0; index < FUNCTIONS; index++) await deploy(platform, folder, `cold-${index}`);
+  for (let index = 0; index < FUNCTIONS; index++) await deploy(customer, `cold-${index}`);
   await sleep(UNTIL_COLD_MS);
   const pooled = await coldTimes(ask);
   process.stderr.write(`cold with a warm pod: ${pooled.map((ms) => ms.toFixed(0)).join(" ")}\n`);
@@ -86,7 +77,7 @@ async function measure(platform: PlatformHost, folder: string): Promise<Row[]> {
   await sleep(UNTIL_COLD_MS);
   const empty = await coldTimes(ask);
   process.stderr.write(`cold without: ${empty.map((ms) => ms.toFixed(0)).join(" ")}\n`);
-  await deploy(platform, folder, "warm");
+  await deploy(customer, "warm");
   await sleep(UNTIL_COLD_MS); // only `warm` runs
   await ask("warm");
   const { through, direct } = await warmTimes(platform);
@@ -116,13 +107,13 @@ const { KUBECONFIG: chosen, FNCTL_TEST_BIN, FNCTL_TEST_REGISTRY: registry = "10.
 const kubeconfig = chosen ?? (await clusterScript("up"));
 const bin = chosen === undefined ? await clusterScript("bin") : (FNCTL_TEST_BIN ?? null);
 const cluster: Cluster = { kubeconfig, bin, registry, image: "" };
-const folder = await mkdtemp(path.join(tmpdir(), "fnctl-bench-cluster-"));
 const platform = await createPlatformHost(cluster);
+const customer = await createCustomer(platform);
 try {
-  process.stdout.write(printTable(await measure(platform, folder)));
+  process.stdout.write(printTable(await measure(platform, customer)));
 } finally {
+  await customer.close();
   await platform.close();
-  await rm(folder, { recursive: true, force: true });
   if (chosen === undefined) await clusterScript("down");
 }
 process.exit(0);

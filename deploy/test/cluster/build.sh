@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds every part of a real one-node Kubernetes with gVisor from Go modules. `build.sh OUT`: binaries in OUT/bin. What is there stays.
+# Builds every part of a real one-node Kubernetes with gVisor from Go modules. `build.sh OUT [scale]`: binaries in OUT/bin. What is there stays.
+# With `scale` also kwok, which simulates nodes.
 # About nine minutes on two cores with an empty Go cache, under a minute with a warm one. Needs Go >= 1.26, gcc, python3.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -95,4 +96,5 @@ has helm || build_one helm helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm
 has registry || build_one registry github.com/distribution/distribution/v3 github.com/distribution/distribution/v3/cmd/registry
 has crane || build_one crane github.com/google/go-containerregistry github.com/google/go-containerregistry/cmd/crane
 has coredns || build_one coredns github.com/coredns/coredns github.com/coredns/coredns
+[ "${2:-}" != scale ] || has kwok || build_one kwok sigs.k8s.io/kwok sigs.k8s.io/kwok/cmd/kwok
 rm -rf "$work"

@@ -15,7 +15,7 @@ SYSCTLS="net.ipv4.ip_forward vm.overcommit_memory vm.panic_on_oom kernel.panic k
 
 prepare() {
   debian_packages runc runc iptables iptables nft nftables conntrack conntrack openssl openssl socat socat busybox busybox-static ip iproute2 gcc gcc
-  local key; key=$(cat "$here/pins" "$here/build.sh" "$here/build/oom_linux.go.txt" | sha256sum | cut -c1-12)
+  key=$(cat "$here/pins" "$here/build.sh" "$here/build/oom_linux.go.txt" | sha256sum | cut -c1-12)
   bin=$cache/cluster-$key/bin
   if [ ! -x "$bin/coredns" ]; then
     say "building Kubernetes, containerd, etcd, gVisor's shim, helm, CoreDNS: about ten minutes the first time"
@@ -91,5 +91,6 @@ case ${1:-} in
   down) down ;;
   run) shift; exec nsenter --net=/run/netns/$name "$@" ;;
   bin) prepare; echo "$bin" ;;
-  *) echo "usage: cluster.sh up|down|run COMMAND|bin" >&2; exit 2 ;;
+  bin-scale) prepare; "$here/build.sh" "$cache/cluster-$key" scale >&2; echo "$bin" ;;
+  *) echo "usage: cluster.sh up|down|run COMMAND|bin|bin-scale" >&2; exit 2 ;;
 esac

@@ -17,7 +17,7 @@ const SCRIPT = path.join(import.meta.dirname, "cluster.sh");
 const SCRIPT_TIMEOUT_MS = 30 * 60_000;
 
 /** Runs `cluster.sh VERB` as if no cluster was chosen; resolves with what it prints. */
-export async function clusterScript(verb: "up" | "down" | "bin"): Promise<string> {
+export async function clusterScript(verb: "up" | "down" | "bin" | "bin-scale"): Promise<string> {
   const { KUBECONFIG: _chosen, ...env } = process.env;
   return (await execute("bash", [SCRIPT, verb], { env, timeoutMs: SCRIPT_TIMEOUT_MS })).trim();
 }

@@ -1,50 +1,25 @@
 // The whole way on a real cluster: installed by the chart, deployed with the CLI, built in a gVisor pod, answered from a gVisor pod.
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { conditionsSchema, type Condition } from "@fnctl/control-plane/contract/conditions";
-import { spawn } from "node:child_process";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { TENANT, createPlatformHost, type PlatformHost } from "./platform-host.ts";
+import { createCustomer, type Customer } from "./customer.ts";
+import { createPlatformHost, type PlatformHost } from "./platform-host.ts";
 
 const EXAMPLES = path.resolve(import.meta.dirname, "../../../examples");
-const CLI = path.resolve(import.meta.dirname, "../../../cli/src/main.ts");
 let platform: PlatformHost;
-let folder: string;
+let customer: Customer;
 beforeAll(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), "fnctl-cluster-cli-"));
   platform = await createPlatformHost(inject("cluster"));
+  customer = await createCustomer(platform);
 }, 300_000);
 afterAll(async () => {
-  await (platform as PlatformHost | undefined)?.close(); // undefined when it did not come up
-  await rm(folder, { recursive: true, force: true });
+  await (customer as Customer | undefined)?.close(); // undefined when it did not come up
+  await (platform as PlatformHost | undefined)?.close();
 });
-
-/** A function of these files. */
-async function deploy(name: string, files: Record<string, string>, token = platform.token): Promise<string> {
-  const own = await mkdtemp(path.join(folder, `${name}-`));
-  for (const [file, text] of Object.entries(files)) await writeFile(path.join(own, file), text);
-  return run(own, token);
-}
-
-/** `fnctl deploy` in a folder; rejects with what it prints when it fails. */
-async function run(cwd: string, token: string): Promise<string> {
-  const env = { PATH: process.env["PATH"], HOME: folder, NO_COLOR: "1", FNCTL_URL: platform.url, FNCTL_TOKEN: token };
-  const child = spawn(process.execPath, [CLI, "deploy"], { cwd, env });
-  let text = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-  const code = await new Promise((resolve) => child.on("close", resolve));
-  if (code === 0) return text;
-  const log = await platform.kubectl(["logs", "-n", platform.namespace, "deploy/fnctl-control-plane", "--tail=20"]);
-  throw new Error(`fnctl deploy: ${String(code)}\n${text}\n${log}`);
-}
-
-async function call(name: string, where = "/"): Promise<{ status: number; text: string }> {
-  const headers = { host: `${name}--${TENANT}.${platform.domain}`, authorization: `Bearer ${platform.token}` };
-  const answer = await request(`${platform.url}${where}`, { headers });
-  return { status: answer.statusCode, text: await answer.body.text() };
-}
+const deploy: Customer["deploy"] = (...given) => customer.deploy(...given);
+const call: Customer["call"] = (...given) => customer.call(...given);
 
 const HELLO = `
 import { readFileSync } from "node:fs";
@@ -65,7 +40,7 @@ test.each([
   ["hono-api", "/"],
   ["fastapi-app", "/"],
 ])("a build of %s installs its packages through the egress proxy, from a builder that reaches nothing else", async (name, where) => {
-  await run(path.join(EXAMPLES, name), platform.token);
+  await customer.fnctl(["deploy"], path.join(EXAMPLES, name));
   expect(await call(name, where)).toMatchObject({ status: 200 });
   const log = await platform.kubectl(["logs", "-n", platform.namespace, "deploy/fnctl-egress", "--tail=500"]);
   const lines = log.split("\n").filter((line) => line.includes('"label":"builder"'));
@@ -155,24 +130,6 @@ describe("two control planes", () => {
     await answer?.body.dump();
     return answer?.statusCode;
   };
-  /** Requests to a function that runs, one after another, until it is stopped; resolves with what failed. */
-  function traffic(name: string): () => Promise<{ sent: number; failed: string[] }> {
-    let going = true;
-    const result = { sent: 0, failed: [] as string[] };
-    const done = (async () => {
-      while (going) {
-        const answer = await call(name).catch((error: unknown) => ({ status: 0, text: String(error) }));
-        result.sent++;
-        if (answer.status !== 200) result.failed.push(`${answer.status} ${answer.text.slice(0, 200)}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-      return result;
-    })();
-    return () => {
-      going = false;
-      return done;
-    };
-  }
   /** Every gateway has an instance of its own: connections are spread over them. */
   async function warmUp(name: string): Promise<void> {
     for (let round = 0; round < 3; round++)
@@ -187,7 +144,7 @@ describe("two control planes", () => {
     const first = await owner();
     expect(first).toBeDefined();
     await warmUp("hello");
-    const stop = traffic("hello");
+    const stop = customer.traffic("hello", 50);
     await platform.kubectl(["delete", "pod", first!.pod, "-n", platform.namespace, "--grace-period=0", "--force"]);
     await expect.poll(async () => (await owner())?.pod ?? first!.pod, TAKEOVER).not.toBe(first!.pod);
     await expect.poll(whoami, TAKEOVER).toBe(200);
@@ -205,7 +162,7 @@ describe("two control planes", () => {
       await platform.kubectl(["rollout", "status", "deploy/fnctl-control-plane", "-n", platform.namespace, "--timeout=60s"]);
       const pid = await processOf(paused.uid);
       await warmUp("hello");
-      const stop = traffic("hello");
+      const stop = customer.traffic("hello", 50);
       process.kill(pid, "SIGSTOP");
       try {
         await expect.poll(async () => (await owner())?.pod ?? paused.pod, TAKEOVER).not.toBe(paused.pod);

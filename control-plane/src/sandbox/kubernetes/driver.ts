@@ -1,12 +1,14 @@
 // SandboxDriver on Kubernetes: a pod per sandbox in its tenant's namespace. The API server holds the truth; a pod's annotations say what
 // it was made from and what was loaded, so that a restarted control plane adopts it.
 import type { KubeConfig } from "@kubernetes/client-node";
+import type { Client } from "undici";
 import { PlatformError } from "../../contract/errors.ts";
 import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "./api-error.ts";
 import { askHealth, untilIdle } from "./health.ts";
 import { createIsolations } from "./isolations.ts";
+import { createLinks } from "./links.ts";
 import { podName, tenantNamespace, type Platform } from "./objects/marks.ts";
 import { POD_LIFE_S, instancePod } from "./objects/pod.ts";
 import { addressOf, imageOf, instanceOf, isRunning, startFailure, unschedulable, type Pod } from "./pod-state.ts";
@@ -28,6 +30,8 @@ export interface KubernetesDriverOptions {
   onError(error: unknown): void;
 }
 export interface KubernetesDriver extends SandboxDriver {
+  /** The connection by which the sandbox got its code, if it still stands; the caller ends it. */
+  takeLink(id: string): Client | undefined;
   /** Follows no pod any more; those that run go on. */
   close(): Promise<void>;
 }
@@ -42,7 +46,8 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const { config, platform } = options;
   const pods = createPods(config, platform, options.onError);
   const tenants = createTenants(config, platform, options.tenants);
-  const isolations = createIsolations(config);
+  const isolations = createIsolations(config, options.onError);
+  const links = createLinks();
   /** Pods that have answered once; before that an unloaded one may still be on its way up. */
   const healthy = new Set<string>();
   const starting = new Map<string, Promise<Instance>>();
@@ -81,6 +86,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     try {
       await untilUp(spec, pod, watch);
     } catch (error) {
+      links.drop(spec.id);
       await pods.remove({ pod, watch }).catch(options.onError);
       throw error;
     }
@@ -107,7 +113,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     if (verdict !== true) throw failedStart(verdict ?? `Not running after ${START_MS / 1000} s.`);
     const address = addressOf(current() ?? ({} as Pod));
     const alive = () => Date.now() < end && current() !== undefined && startFailure(current() as Pod) === undefined;
-    if (address === undefined || !(await untilIdle(spec.id, address, alive)))
+    if (address === undefined || !(await untilIdle(links.to(spec.id, address), alive)))
       throw failedStart(startFailure(current() ?? ({ status: { containerStatuses: [] } } as unknown as Pod)) ?? "It does not answer.");
   }
 
@@ -140,13 +146,14 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     const layer = await options.layer(image.tenantId, image.layer);
     // First who it is for, then the code: a control plane that dies in between leaves a pod that nobody gives to another version.
     const claimed = await pods.claim(found, JSON.stringify(image));
-    await sendCode(id, instance.address, image.layer, layer);
+    await sendCode(links.to(id, instance.address), image.layer, layer);
     return mustDescribe(claimed);
   }
 
   async function stop(id: string): Promise<void> {
     await starting.get(id)?.catch(() => undefined);
     await loading.get(id)?.catch(() => undefined);
+    links.drop(id);
     const found = await pods.find(id);
     if (found !== undefined) await pods.remove(found);
     healthy.delete(id);
@@ -158,7 +165,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     if (instance === undefined || instance.state !== "idle" || healthy.has(instance.id) || starting.has(instance.id)) {
       return instance === undefined ? undefined : instanceOf(pod, healthy.has(instance.id));
     }
-    if (instance.address !== undefined && isRunning(pod) && (await askHealth(instance.id, instance.address))?.state === "idle")
+    if (instance.address !== undefined && isRunning(pod) && (await askHealth(links.to(instance.id, instance.address)))?.state === "idle")
       healthy.add(instance.id);
     return instanceOf(pod, healthy.has(instance.id));
   }
@@ -188,7 +195,11 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       await pods.forget(name);
       await tenants.remove(tenantId);
     },
-    close: () => pods.close(),
+    takeLink: (id) => links.take(id),
+    close() {
+      links.close();
+      return pods.close();
+    },
   };
 }
 

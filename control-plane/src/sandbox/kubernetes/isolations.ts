@@ -8,10 +8,12 @@ import { RUNTIME_CLASSES } from "./objects/pod.ts";
 
 /** Nodes come and go; so long an answer is good. */
 const FRESH_MS = 10_000;
+/** And so long it serves while a newer one is fetched: a cold start does not wait for what seldom changes. */
+const USABLE_MS = 60_000;
 
 type Finding = { available: true } | { available: false; missing: string };
 
-export function createIsolations(config: KubeConfig) {
+export function createIsolations(config: KubeConfig, onError: (error: unknown) => void) {
   const nodesApi = config.makeApiClient(CoreV1Api);
   const classesApi = config.makeApiClient(NodeV1Api);
   let findings: Partial<Record<Isolation, Finding>> = {};
@@ -29,8 +31,13 @@ export function createIsolations(config: KubeConfig) {
     return { available: false, missing: `a ready node labelled ${wanted.map((pair) => pair.join("=")).join(", ") || "anyhow"}` };
   }
 
-  async function refresh(): Promise<void> {
-    if (performance.now() - at < FRESH_MS) return;
+  let running: Promise<void> | undefined;
+  const refresh = (): Promise<void> => {
+    if (performance.now() - at < FRESH_MS) return Promise.resolve();
+    running ??= look().finally(() => (running = undefined));
+    return running;
+  };
+  async function look(): Promise<void> {
     const { items } = await calling("list nodes", nodesApi.listNode());
     const all = await calling("read RuntimeClasses", Promise.all(ISOLATIONS.map((isolation) => find(isolation, items))));
     findings = Object.fromEntries(ISOLATIONS.map((isolation, index) => [isolation, all[index]]));
@@ -42,7 +49,9 @@ export function createIsolations(config: KubeConfig) {
     /** As last looked at. */
     available: (): Isolation[] => ISOLATIONS.filter((isolation) => findings[isolation]?.available === true),
     async require(isolation: Isolation): Promise<void> {
-      await refresh();
+      const usable = findings[isolation]?.available === true && performance.now() - at < USABLE_MS;
+      if (usable) refresh().catch(onError);
+      else await refresh();
       const finding = findings[isolation];
       if (finding?.available === true) return;
       throw new PlatformError(

@@ -1,0 +1,96 @@
+// What a tenant's developer and clients do on a platform that is under test: `fnctl deploy`, requests, a steady stream of requests.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Pool, request } from "undici";
+import { TENANT, type PlatformHost } from "./platform-host.ts";
+
+const CLI = path.resolve(import.meta.dirname, "../../../cli/src/main.ts");
+
+export interface Answer {
+  status: number;
+  text: string;
+}
+export interface Customer {
+  /** A function of these files. Rejects with what `fnctl deploy` prints when it fails. */
+  deploy(name: string, files: Record<string, string>, token?: string): Promise<string>;
+  /** The CLI in a folder; rejects with what it prints when it fails. */
+  fnctl(args: string[], cwd: string, token?: string): Promise<string>;
+  call(name: string, where?: string): Promise<Answer>;
+  /** So many requests a second, whatever the answers take, until it is called again. */
+  traffic(name: string, perSecond: number): () => Promise<{ sent: number; failed: string[] }>;
+  close(): Promise<void>;
+}
+/** Like a few clients that keep their connections. */
+const CONNECTIONS = 8;
+
+export async function createCustomer(platform: PlatformHost): Promise<Customer> {
+  const folder = await mkdtemp(path.join(tmpdir(), "fnctl-customer-"));
+  const headersFor = (name: string) => ({
+    host: `${name}--${TENANT}.${platform.domain}`,
+    authorization: `Bearer ${platform.token}`,
+  });
+
+  async function fnctl(args: string[], cwd: string, token = platform.token): Promise<string> {
+    const env = { PATH: process.env["PATH"], HOME: folder, NO_COLOR: "1", FNCTL_URL: platform.url, FNCTL_TOKEN: token };
+    const child = spawn(process.execPath, [CLI, ...args], { cwd, env });
+    let text = "";
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    if (code === 0) return text;
+    const log = await platform.kubectl(["logs", "-n", platform.namespace, "-l", "fnctl.dev/role=control-plane", "--tail=20"]);
+    throw new Error(`fnctl ${args.join(" ")}: ${String(code)}\n${text}\n${log}`);
+  }
+
+  function traffic(name: string, perSecond: number) {
+    const pool = new Pool(platform.url, { connections: CONNECTIONS, pipelining: 1 });
+    const result = { sent: 0, failed: [] as string[] };
+    const open = new Set<Promise<void>>();
+    const one = async () => {
+      const at = new Date().toISOString().slice(17, 23);
+      try {
+        const { statusCode, body } = await pool.request({ method: "GET", path: "/", headers: headersFor(name) });
+        const text = await body.text();
+        if (statusCode !== 200) result.failed.push(`${at} ${statusCode} ${text.slice(0, 200)}`);
+      } catch (error) {
+        result.failed.push(`${at} ${String(error)}`);
+      }
+    };
+    let going = true;
+    const begun = performance.now();
+    const done = (async () => {
+      while (going) {
+        for (const due = ((performance.now() - begun) / 1000) * perSecond; result.sent < due; result.sent++) {
+          const work = one();
+          open.add(work);
+          void work.then(() => open.delete(work));
+        }
+        await sleep(5);
+      }
+      await Promise.all(open);
+      await pool.close();
+      return result;
+    })();
+    return () => {
+      going = false;
+      return done;
+    };
+  }
+
+  return {
+    fnctl,
+    async deploy(name, files, token) {
+      const own = await mkdtemp(path.join(folder, `${name}-`));
+      for (const [file, text] of Object.entries(files)) await writeFile(path.join(own, file), text);
+      return fnctl(["deploy"], own, token);
+    },
+    async call(name, where = "/") {
+      const answer = await request(`${platform.url}${where}`, { headers: headersFor(name) });
+      return { status: answer.statusCode, text: await answer.body.text() };
+    },
+    traffic,
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+}

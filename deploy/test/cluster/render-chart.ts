@@ -1,0 +1,36 @@
+// The Helm chart, rendered by the real helm.
+import path from "node:path";
+import { run, type Cluster } from "./cluster.ts";
+
+export const CHART = path.resolve(import.meta.dirname, "../../cluster/chart");
+
+/** What has no default. */
+export const REQUIRED = {
+  "image.prefix": "registry.example.com/fnctl",
+  "image.digest": `sha256:${"0".repeat(64)}`,
+  "registry.url": "https://registry.example.com/fnctl",
+  "database.host": "postgres.example.com",
+};
+
+/** As arguments of helm. */
+export const settings = (set: Record<string, string>): string[] =>
+  Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+
+/** Some of its templates (none: all) with the default values and what `set` changes. */
+export const renderChart = (
+  cluster: Cluster,
+  templates: string[],
+  set: Record<string, string>,
+  release: string,
+  namespace: string,
+): Promise<string> =>
+  run(cluster, "helm", [
+    "template",
+    release,
+    CHART,
+    `--namespace=${namespace}`,
+    // A helm that was built without its release flags takes every cluster for 1.20.
+    "--kube-version=v1.34.4",
+    ...templates.flatMap((file) => ["--show-only", file]),
+    ...settings({ ...REQUIRED, ...set }),
+  ]);

@@ -1,0 +1,115 @@
+// Several of each part at once, and each of them replaced while requests come in.
+import { request } from "undici";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { createCustomer, type Customer } from "./customer.ts";
+import { TENANT, createPlatformHost, type PlatformHost } from "./platform-host.ts";
+
+let platform: PlatformHost;
+let customer: Customer;
+beforeAll(async () => {
+  platform = await createPlatformHost(inject("cluster"));
+  customer = await createCustomer(platform);
+}, 300_000);
+afterAll(async () => {
+  await (customer as Customer | undefined)?.close(); // undefined when it did not come up
+  await (platform as PlatformHost | undefined)?.close();
+});
+
+describe("max: 1, concurrency: 1 behind two gateways", () => {
+  const ONE = `
+    export default async () => {
+      const from = Date.now();
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      return Response.json({ from, to: Date.now() });
+    };`;
+  const ROUNDS = 25;
+
+  test("every request is served, and never two at once", async () => {
+    await customer.deploy("one", {
+      "fnctl.yaml": "name: one\nruntime: node24\naccess: public\nmax: 1\nconcurrency: 1\nidleTimeout: 10m\n",
+      "index.js": ONE,
+    });
+    const list = ["get", "pods", "-n", platform.namespace, "-l", "fnctl.dev/role=gateway", "-o", "jsonpath={.items[*].status.podIP}"];
+    const gateways = (await platform.kubectl(list)).split(" ");
+    expect(gateways).toHaveLength(2);
+    // One client on each, which asks again as soon as it is answered: the only instance goes from one to the other all the time.
+    const spans: { from: number; to: number; by: string }[] = [];
+    const client = async (by: string) => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const answer = await request(`http://${by}:8080/`, { headers: { host: `one--${TENANT}.${platform.domain}` } });
+        const text = await answer.body.text();
+        expect([answer.statusCode, text]).toEqual([200, expect.any(String)]);
+        spans.push({ ...(JSON.parse(text) as { from: number; to: number }), by });
+      }
+    };
+    await Promise.all(gateways.map(client));
+    expect(spans).toHaveLength(ROUNDS * 2);
+    const ordered = spans.toSorted((a, b) => a.from - b.from);
+    expect(ordered.filter((span, index) => index > 0 && span.from < ordered[index - 1]!.to)).toEqual([]);
+    expect(ordered.filter((span, index) => index > 0 && span.by !== ordered[index - 1]!.by).length).toBeGreaterThan(1);
+  });
+});
+
+describe("replaced while 100 requests a second come in, none fails:", () => {
+  const HELLO = "export default { fetch: () => new Response('hello') };\n";
+  const settled = (part: string) =>
+    platform.kubectl(["rollout", "status", `deploy/fnctl-${part}`, "-n", platform.namespace, "--timeout=80s"]);
+  beforeAll(async () => {
+    await customer.deploy("steady", { "fnctl.yaml": "name: steady\nruntime: node24\nidleTimeout: 10m\n", "index.js": HELLO });
+    for (let round = 0; round < 3; round++)
+      // every gateway has an instance of its own
+      expect(new Set((await Promise.all(Array.from({ length: 12 }, () => customer.call("steady")))).map(({ status }) => status))).toEqual(
+        new Set([200]),
+      );
+  });
+  async function under(change: () => Promise<unknown>): Promise<void> {
+    const stop = customer.traffic("steady", 100);
+    try {
+      await change();
+    } finally {
+      const { sent, failed } = await stop();
+      expect(failed).toEqual([]);
+      expect(sent).toBeGreaterThan(100);
+    }
+  }
+
+  test.each(["gateway", "control-plane", "egress"])("the %s", async (part) => {
+    await under(async () => {
+      await platform.kubectl(["rollout", "restart", `deploy/fnctl-${part}`, "-n", platform.namespace]);
+      await settled(part);
+    });
+  });
+
+  test("all of it, by helm upgrade", async () => {
+    await under(async () => {
+      // As a new release does it: every template changes.
+      await platform.install({ "podAnnotations.example\\.com/release": "next" });
+      await Promise.all(["gateway", "control-plane", "egress"].map(settled));
+    });
+    await customer.deploy("afterwards", { "fnctl.yaml": "name: afterwards\nruntime: node24\n", "index.js": HELLO });
+    expect((await customer.call("afterwards")).text).toBe("hello");
+  });
+});
+
+test("helm test finds the installation in order", async () => {
+  const text = await platform.helm(["test", "fnctl", "--logs", "--timeout=80s"]);
+  expect(text).toMatch(/Phase: +Succeeded/);
+  expect(text).not.toMatch(/^FAIL/m);
+  expect(text.match(/^ok /gm)).toHaveLength(6);
+});
+
+test("helm uninstall leaves what belongs to tenants, and says so", async () => {
+  const namespaces = async () =>
+    (await platform.kubectl(["get", "namespaces", "-l", "app.kubernetes.io/managed-by=fnctl", "-o", "name"]))
+      .split("\n")
+      .filter((name) => name.includes(`/${platform.prefix}-`));
+  const before = await namespaces();
+  expect(before.length).toBeGreaterThan(0);
+  const text = await platform.helm(["uninstall", "fnctl", "--wait", "--timeout=80s"]);
+  expect(text).toMatch(/kept due to the resource policy[^]*Secret/);
+  expect(await namespaces()).toEqual(before);
+  expect(await platform.kubectl(["get", "secrets", "-n", platform.namespace, "-o", "name"])).toMatch(/fnctl-internal/);
+  // The same release comes back to the same database, secrets and namespaces, and the function is there.
+  await platform.install();
+  await expect.poll(async () => (await customer.call("steady")).text, { timeout: 60_000, interval: 500 }).toBe("hello");
+});
