@@ -11,8 +11,8 @@ import type { Starter } from "./starter.ts";
 import type { VersionInfo, VersionInfoCache } from "./version-info.ts";
 import type { Instance } from "../sandbox/driver.ts";
 
-/** Instances on one machine, builders not counted: a stop for mistakes, far above what fits. */
-export const MAX_INSTANCES = 2000;
+/** Instances, builders not counted: a stop for mistakes, far above what fits on one machine, or what one owner can look after in a cluster. */
+export const MAX_INSTANCES = { machine: 2_000, cluster: 50_000 } as const;
 /** A gateway sees a connection end before the sandbox's process is gone, on a busy machine hundreds of milliseconds: so long the driver is asked again. */
 const END_NOTICE_MS = 1_000;
 const END_POLL_MS = 10;
@@ -29,6 +29,7 @@ export interface InstanceFailure {
 }
 export interface LeaseManagerOptions {
   epoch: number;
+  maxInstances: number;
   versions: VersionInfoCache;
   start: Starter;
   stopInstance(id: string): Promise<void>;
@@ -42,6 +43,8 @@ export interface LeaseManagerOptions {
 export function createLeaseManager(options: LeaseManagerOptions) {
   const table = createInstanceTable();
   const starting = new Map<string, number>();
+  /** All of them. */
+  let begun = 0;
   const failed = new Map<string, { error: unknown; until: number }>();
   const waiters = new Set<() => void>();
   const wake = () => {
@@ -85,6 +88,9 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     const known = failed.get(versionId);
     if (known !== undefined && known.until > Date.now()) throw known.error;
     failed.delete(versionId);
+    if (table.size() + begun >= options.maxInstances)
+      throw new PlatformError("CAPACITY_UNAVAILABLE", "This platform runs as many instances as it may.");
+    begun++;
     starting.set(versionId, (starting.get(versionId) ?? 0) + 1);
     try {
       const { instance, timing } = await options.start(info);
@@ -97,6 +103,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       noteFailedStart(info, error);
       throw error;
     } finally {
+      begun--;
       const left = (starting.get(versionId) ?? 1) - 1;
       if (left === 0) starting.delete(versionId);
       else starting.set(versionId, left);
@@ -145,28 +152,32 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     onError: options.onError,
   });
 
-  /** Why instances ended, as the driver says it; each is noted for its owner and removed. One that the driver no longer has is gone too. */
-  async function reapEnded(): Promise<Map<string, { reason: string; detail: string }>> {
-    const out = new Map<string, { reason: string; detail: string }>();
+  /**
+   * Why instances ended, as the driver says it; each is noted for its owner and removed. One that the driver no longer has is gone too.
+   * With all that the driver has.
+   */
+  async function reapEnded(): Promise<{ ends: Map<string, { reason: string; detail: string }>; instances: Instance[] }> {
+    const ends = new Map<string, { reason: string; detail: string }>();
     const before = table.all(); // what is added while the driver answers may not be in its answer
-    const listed = new Map((await options.listInstances()).map((instance) => [instance.id, instance]));
+    const instances = await options.listInstances();
+    const listed = new Map(instances.map((instance) => [instance.id, instance]));
     for (const managed of before) {
       const { id } = managed.instance;
       const found = listed.get(id);
       const ended = found === undefined ? { reason: "exited", detail: "The sandbox is gone." } : found.ended;
       if (managed.state !== "ready" || ended === undefined) continue;
-      out.set(id, ended);
+      ends.set(id, ended);
       options.onFailure({ ...managed, instance: id, ...ended });
       announceEnd(managed, ended.reason);
     }
-    return out;
+    return { ends, instances };
   }
 
   /** Why these ended, as far as the driver notices it in time. */
   async function endsOf(broken: readonly Managed[]): Promise<Map<string, { reason: string; detail: string }>> {
     const ends = new Map<string, { reason: string; detail: string }>();
     for (const until = Date.now() + END_NOTICE_MS; broken.some(({ state }) => state === "ready"); await sleep(END_POLL_MS)) {
-      for (const [id, why] of await reapEnded()) ends.set(id, why);
+      for (const [id, why] of (await reapEnded()).ends) ends.set(id, why);
       if (Date.now() > until) break;
     }
     return ends;
@@ -188,16 +199,14 @@ export function createLeaseManager(options: LeaseManagerOptions) {
         const mine = table.ofVersion(request.versionId);
         const free = mine.find((managed) => managed.lease === undefined && managed.orphanUntil === undefined);
         if (free !== undefined) return grant(free, request.holder);
-        const begun = starting.get(request.versionId) ?? 0;
-        if (mine.length + begun < info.max) {
-          if (table.size() >= MAX_INSTANCES)
-            throw new PlatformError("CAPACITY_UNAVAILABLE", "This platform runs as many instances as it may.");
+        const begunOfIt = starting.get(request.versionId) ?? 0;
+        if (mine.length + begunOfIt < info.max) {
           const { managed, timing } = await launch(info);
           if (managed.lease === undefined) return grant(managed, request.holder, timing);
           continue;
         }
         const elsewhere = mine.find((managed) => managed.lease !== undefined && managed.lease.holder !== request.holder);
-        if (begun === 0 && elsewhere === undefined && mine.every((managed) => managed.lease !== undefined)) {
+        if (begunOfIt === 0 && elsewhere === undefined && mine.every((managed) => managed.lease !== undefined)) {
           throw new PlatformError("CONCURRENCY_EXCEEDED", `All ${info.max} instances are in use.`);
         }
         if (elsewhere?.lease !== undefined) options.emit({ type: "recall", leaseId: elsewhere.lease.leaseId });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { leaseSchema, type Lease } from "../contract/internal.ts";
 import { ask } from "../sandbox/testing/ask.ts";
 import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./reap.ts";
-import { createInstancesHost, type InstancesHost } from "./testing/instances-host.ts";
+import { MOST_INSTANCES, createInstancesHost, type InstancesHost } from "./testing/instances-host.ts";
 
 let host: InstancesHost;
 let plane: ReturnType<InstancesHost["controlPlane"]>;
@@ -74,6 +74,13 @@ describe("a lease", () => {
     expect(got.length).toBeLessThanOrEqual(3);
     expect((await running()).length).toBeLessThanOrEqual(3);
     expect(got.length).toBeGreaterThan(0);
+  });
+
+  test("starts instances up to the platform's most, and none beyond", async () => {
+    const versions = await Promise.all(Array.from({ length: MOST_INSTANCES + 1 }, () => host.version()));
+    for (const { ask: wish } of versions.slice(0, MOST_INSTANCES)) await plane.leases.acquire(wish("gw-1"));
+    await expect(plane.leases.acquire(versions[MOST_INSTANCES]!.ask("gw-1"))).rejects.toMatchObject({ code: "CAPACITY_UNAVAILABLE" });
+    expect(await running()).toHaveLength(MOST_INSTANCES);
   });
 
   test("of a version that is not there is refused", async () => {

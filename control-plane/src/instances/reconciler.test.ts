@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { newInstanceId } from "../ids/uuid7.ts";
 import { BACKOFF } from "./backoff.ts";
+import { PARALLEL_MIN_STARTS } from "./minimum.ts";
 import { LEASE_GRACE_MS, decideReap } from "./reap.ts";
 import { STRAY_MS } from "./strays.ts";
 import { createInstancesHost, type InstancesHost } from "./testing/instances-host.ts";
@@ -61,6 +62,16 @@ describe("the reconciler", () => {
     const tries = host.errors.filter((error) => String(error).includes("could not be loaded")).length;
     expect(tries).toBeGreaterThanOrEqual(4);
     expect(tries).toBeLessThanOrEqual(7);
+  });
+
+  test("starts so many at a time for the sake of `min`, then the next of them", async () => {
+    const versions = await Promise.all(Array.from({ length: PARALLEL_MIN_STARTS + 8 }, () => host.version({ min: 1 })));
+    for (const { info } of versions) host.serve(info);
+    const starting = () => versions.reduce((sum, { info }) => sum + plane.leases.startingOf(info.image.versionId), 0);
+    await plane.reconciler.turn();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(starting()).toBe(PARALLEL_MIN_STARTS);
+    await expect.poll(() => plane.leases.table.size(), soon).toBe(versions.length);
   });
 
   test("drops a dead sandbox from the pool", async () => {

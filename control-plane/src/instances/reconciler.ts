@@ -2,12 +2,12 @@
 // turn looks at all there is.
 import type { Route } from "../contract/internal.ts";
 import type { LeaseManager } from "./lease-manager.ts";
-import { createBackoff } from "./backoff.ts";
+import { createMinimum } from "./minimum.ts";
 import { decideReap } from "./reap.ts";
 import { createStrays } from "./strays.ts";
 import type { VersionInfoCache } from "./version-info.ts";
 import type { WarmPool } from "./warm-pool.ts";
-import type { SandboxDriver } from "../sandbox/driver.ts";
+import type { Instance, SandboxDriver } from "../sandbox/driver.ts";
 
 export const TURN_MS = 1_000;
 export interface ReconcilerOptions {
@@ -24,21 +24,11 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
     routes.get(functionId)?.targets.some((target) => target.versionId === versionId) ?? false;
   const minOf = (functionId: string, versionId: string) => (isLive(functionId, versionId) ? (routes.get(functionId)?.min ?? 0) : 0);
 
-  const backoff = createBackoff();
+  const minimum = createMinimum({ leases, versions, onError });
   const strays = createStrays();
 
-  async function keepMinimum(route: Route, now: number): Promise<void> {
-    const target = route.targets[0];
-    if (target === undefined) return;
-    const have = leases.table.ofVersion(target.versionId).length + leases.startingOf(target.versionId);
-    if (have >= route.min || !backoff.take(target.versionId, now)) return;
-    const info = await versions.get(route.functionId, target.versionId);
-    for (let missing = route.min - have; missing > 0; missing--) leases.launch(info).catch(onError);
-  }
-
   /** Level-triggered: a stop that failed, here or anywhere, is asked for again until the driver has nothing that nobody uses. */
-  async function dropUnused(now: number): Promise<void> {
-    const instances = await driver.list();
+  async function dropUnused(instances: readonly Instance[], now: number): Promise<void> {
     const isKnown = (id: string) => leases.table.get(id) !== undefined || pool.holds(id);
     const ended = instances.filter(({ id, ended: end }) => end !== undefined && leases.table.get(id) === undefined && pool.drop(id));
     const ids = [...ended.map(({ id }) => id), ...strays.due(instances, isKnown, now)];
@@ -47,13 +37,11 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   }
 
   async function turn(now = Date.now()): Promise<void> {
-    await leases.reapEnded();
+    const { instances } = await leases.reapEnded();
     await leases.isolation.look();
-    await dropUnused(now);
+    await dropUnused(instances, now);
     for (const { managed } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(managed);
-    const routesWithMin = routes.withMin();
-    backoff.forgetExcept(new Set(routesWithMin.flatMap((route) => route.targets.map(({ versionId }) => versionId))));
-    for (const route of routesWithMin) await keepMinimum(route, now).catch(onError); // one that cannot be read must not hold up the rest
+    minimum.look(routes.withMin(), now);
   }
 
   let timer: NodeJS.Timeout | undefined;

@@ -3,7 +3,7 @@ import { RUNTIMES } from "../contract/limits.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import { instanceFailure } from "../db/schema.ts";
 import type { ImageStore } from "../images/layout-store.ts";
-import { createLeaseManager, type InstanceFailure } from "../instances/lease-manager.ts";
+import { MAX_INSTANCES, createLeaseManager, type InstanceFailure } from "../instances/lease-manager.ts";
 import { createReconciler } from "../instances/reconciler.ts";
 import { createStarter } from "../instances/starter.ts";
 import { createVersionInfo } from "../instances/version-info.ts";
@@ -52,6 +52,7 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   }
   const leases = createLeaseManager({
     epoch,
+    maxInstances: perTenant ? MAX_INSTANCES.cluster : MAX_INSTANCES.machine,
     versions,
     start,
     stopInstance: (id) => driver.stop(id),

@@ -19,6 +19,8 @@ export interface Customer {
   /** The CLI in a folder; rejects with what it prints when it fails. */
   fnctl(args: string[], cwd: string, token?: string): Promise<string>;
   call(name: string, where?: string): Promise<Answer>;
+  /** Every gateway has an instance of it afterwards: connections are spread over them. */
+  warmUp(name: string): Promise<void>;
   /** So many requests a second, whatever the answers take, until it is called again. */
   traffic(name: string, perSecond: number): () => Promise<{ sent: number; failed: string[] }>;
   close(): Promise<void>;
@@ -79,17 +81,24 @@ export async function createCustomer(platform: PlatformHost): Promise<Customer> 
     };
   }
 
+  async function call(name: string, where = "/"): Promise<Answer> {
+    const answer = await request(`${platform.url}${where}`, { headers: headersFor(name) });
+    return { status: answer.statusCode, text: await answer.body.text() };
+  }
+
   return {
     fnctl,
+    async warmUp(name) {
+      for (let round = 0; round < 3; round++)
+        for (const { status, text } of await Promise.all(Array.from({ length: 12 }, () => call(name))))
+          if (status !== 200) throw new Error(`${name}: ${status} ${text}`);
+    },
     async deploy(name, files, token) {
       const own = await mkdtemp(path.join(folder, `${name}-`));
       for (const [file, text] of Object.entries(files)) await writeFile(path.join(own, file), text);
       return fnctl(["deploy"], own, token);
     },
-    async call(name, where = "/") {
-      const answer = await request(`${platform.url}${where}`, { headers: headersFor(name) });
-      return { status: answer.statusCode, text: await answer.body.text() };
-    },
+    call,
     traffic,
     close: () => rm(folder, { recursive: true, force: true }),
   };

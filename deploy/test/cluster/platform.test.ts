@@ -130,20 +130,13 @@ describe("two control planes", () => {
     await answer?.body.dump();
     return answer?.statusCode;
   };
-  /** Every gateway has an instance of its own: connections are spread over them. */
-  async function warmUp(name: string): Promise<void> {
-    for (let round = 0; round < 3; round++)
-      expect(new Set((await Promise.all(Array.from({ length: 12 }, () => call(name)))).map(({ status }) => status))).toEqual(
-        new Set([200]),
-      );
-  }
   /** SECURITY 4.2: takeover within 20 s. */
   const TAKEOVER = { timeout: 20_000, interval: 100 };
 
   test("the owner is killed: the other takes over in time, and running functions do not notice", async () => {
     const first = await owner();
     expect(first).toBeDefined();
-    await warmUp("hello");
+    await customer.warmUp("hello");
     const stop = customer.traffic("hello", 50);
     await platform.kubectl(["delete", "pod", first!.pod, "-n", platform.namespace, "--grace-period=0", "--force"]);
     await expect.poll(async () => (await owner())?.pod ?? first!.pod, TAKEOVER).not.toBe(first!.pod);
@@ -161,7 +154,7 @@ describe("two control planes", () => {
       const paused = (await owner())!;
       await platform.kubectl(["rollout", "status", "deploy/fnctl-control-plane", "-n", platform.namespace, "--timeout=60s"]);
       const pid = await processOf(paused.uid);
-      await warmUp("hello");
+      await customer.warmUp("hello");
       const stop = customer.traffic("hello", 50);
       process.kill(pid, "SIGSTOP");
       try {

@@ -56,11 +56,7 @@ describe("replaced while 100 requests a second come in, none fails:", () => {
     platform.kubectl(["rollout", "status", `deploy/fnctl-${part}`, "-n", platform.namespace, "--timeout=80s"]);
   beforeAll(async () => {
     await customer.deploy("steady", { "fnctl.yaml": "name: steady\nruntime: node24\nidleTimeout: 10m\n", "index.js": HELLO });
-    for (let round = 0; round < 3; round++)
-      // every gateway has an instance of its own
-      expect(new Set((await Promise.all(Array.from({ length: 12 }, () => customer.call("steady")))).map(({ status }) => status))).toEqual(
-        new Set([200]),
-      );
+    await customer.warmUp("steady");
   });
   async function under(change: () => Promise<unknown>): Promise<void> {
     const stop = customer.traffic("steady", 100);

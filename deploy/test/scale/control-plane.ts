@@ -95,6 +95,7 @@ const targets = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };
 const pool = createWarmPool({ driver, epoch, targets, prepareEgress: async () => undefined, onError });
 const start = createStarter({ driver, pool, ensureLayer: async () => undefined, perTenant: true, takeLink: driver.takeLink, onError });
 const leases = createLeaseManager({
+  maxInstances: 50_000,
   epoch,
   versions,
   start,

@@ -80,6 +80,7 @@ export async function createBuildPlatform(postgres: TestPostgres) {
       const pool = createWarmPool({ driver, epoch: 1, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
       const versions = createVersionInfo(system);
       const leases = createLeaseManager({
+        maxInstances: 50_000,
         epoch: 1,
         versions,
         start: createStarter({

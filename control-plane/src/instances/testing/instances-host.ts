@@ -19,6 +19,8 @@ import type { PoolKey } from "../pool-key.ts";
 import { createWarmPool } from "../warm-pool.ts";
 
 type Emitted = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
+/** Of the tests' control planes. */
+export const MOST_INSTANCES = 48;
 export const ECHO = `export default (request, response) => response.end(process.pid + " " + import.meta.url);`;
 
 export async function createInstancesHost(poolSize = 1) {
@@ -49,6 +51,7 @@ export async function createInstancesHost(poolSize = 1) {
       forgetAll: () => undefined,
     };
     const leases = createLeaseManager({
+      maxInstances: MOST_INSTANCES,
       epoch,
       versions,
       start: createStarter({

@@ -33,7 +33,7 @@ export function createLinks() {
     },
     drop,
     close(): void {
-      for (const id of [...open.keys()]) drop(id);
+      for (const id of open.keys()) drop(id);
     },
   };
 }

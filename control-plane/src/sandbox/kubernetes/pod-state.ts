@@ -49,13 +49,13 @@ const HOPELESS = new Set([
 
 /** Undefined for a pod that this platform did not make in this way. */
 export function instanceOf(pod: Pod, healthy: boolean): Instance | undefined {
-  const spec = sandboxSpecSchema.safeParse(parse(pod.metadata.annotations[ANNOTATIONS.spec]));
-  if (!spec.success) return undefined;
+  const spec = specOf(pod);
+  if (spec === undefined) return undefined;
   const ended = endOf(pod);
   const image = imageOf(pod);
   const address = addressOf(pod);
   return {
-    ...spec.data,
+    ...spec,
     state: ended === undefined ? stateOf(image, healthy) : "ended",
     startedAt: pod.metadata.creationTimestamp.getTime(),
     ...(address === undefined ? {} : { address }),
@@ -68,10 +68,19 @@ const stateOf = (image: ImageRef | undefined, healthy: boolean) => {
   return healthy ? "idle" : "starting";
 };
 
-export function imageOf(pod: Pod): ImageRef | undefined {
-  const image = imageRefSchema.safeParse(parse(pod.metadata.annotations[ANNOTATIONS.image]));
-  return image.success ? image.data : undefined;
+/** Parsed once for each state of a pod that was seen: all of them are looked at every second. */
+function annotation<T>(key: string, schema: z.ZodType<T>): (pod: Pod) => T | undefined {
+  const known = new WeakMap<Pod, { value: T | undefined }>();
+  return (pod) => {
+    const seen = known.get(pod);
+    if (seen !== undefined) return seen.value;
+    const value = schema.safeParse(parse(pod.metadata.annotations[key])).data;
+    known.set(pod, { value });
+    return value;
+  };
 }
+const specOf = annotation(ANNOTATIONS.spec, sandboxSpecSchema);
+export const imageOf: (pod: Pod) => ImageRef | undefined = annotation(ANNOTATIONS.image, imageRefSchema);
 
 export function addressOf(pod: Pod): Instance["address"] {
   const pin = pod.spec.containers[0]?.env.find(({ name }) => name === POD_ENV.certificate)?.value;
