@@ -19,6 +19,8 @@ export interface Customer {
   /** The CLI in a folder; rejects with what it prints when it fails. */
   fnctl(args: string[], cwd: string, token?: string): Promise<string>;
   call(name: string, where?: string): Promise<Answer>;
+  /** As the operator makes one. */
+  newTenant(slug: string, risk?: "standard" | "elevated"): Promise<{ id: string; token: string }>;
   /** Every gateway has an instance of it afterwards: connections are spread over them. */
   warmUp(name: string): Promise<void>;
   /** So many requests a second, whatever the answers take, until it is called again. */
@@ -99,6 +101,12 @@ export async function createCustomer(platform: PlatformHost): Promise<Customer> 
       return fnctl(["deploy"], own, token);
     },
     call,
+    async newTenant(slug, risk = "standard") {
+      const headers = { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" };
+      const made = await request(`${platform.url}/v1/tenants`, { method: "POST", headers, body: JSON.stringify({ slug, risk }) });
+      const { id, token } = (await made.body.json()) as { id: string; token: { secret: string } };
+      return { id, token: token.secret };
+    },
     traffic,
     close: () => rm(folder, { recursive: true, force: true }),
   };

@@ -57,18 +57,35 @@ test("a Python function, too", async () => {
 });
 
 test("a tenant of elevated risk has no pod in gVisor: without Kata's nodes it is told what is missing", async () => {
-  const made = await request(`${platform.url}/v1/tenants`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" },
-    body: JSON.stringify({ slug: "risky", risk: "elevated" }),
-  });
-  const { id, token } = (await made.body.json()) as { id: string; token: { secret: string } };
+  const { id, token } = await customer.newTenant("risky", "elevated");
   const files = { "fnctl.yaml": "name: risky\nruntime: node24\n", "index.js": HELLO };
-  await expect(deploy("risky", files, token.secret)).rejects.toThrow(
+  await expect(deploy("risky", files, token)).rejects.toThrow(
     /ISOLATION_UNAVAILABLE[^]*node labelled fnctl\.dev\/sandbox=kata[^]*Install the kata runtime/,
   );
   const pods = await platform.kubectl(["get", "pods", "-A", "-l", `fnctl.dev/tenant=${id}`, "-o", "name"]);
   expect(pods.trim()).toBe("");
+});
+
+test("a tenant that is raised to elevated risk is served from gVisor no more, and its namespace takes no such pod", async () => {
+  const { id, token } = await customer.newTenant("suspect");
+  await deploy("trusted", { "fnctl.yaml": "name: trusted\nruntime: node24\naccess: public\n", "index.js": HELLO }, token);
+  const ask = async () => {
+    const answer = await request(platform.url, { headers: { host: `trusted--suspect.${platform.domain}` } });
+    return { status: answer.statusCode, text: await answer.body.text() };
+  };
+  expect(await ask()).toMatchObject({ status: 200 });
+  const headers = { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" };
+  const raised = await request(`${platform.url}/v1/tenants/${id}`, {
+    method: "PATCH",
+    headers,
+    body: JSON.stringify({ risk: "elevated" }),
+  });
+  expect([raised.statusCode, await raised.body.json()]).toMatchObject([200, { risk: "elevated" }]);
+  expect(await ask()).toEqual({ status: 503, text: expect.stringContaining("ISOLATION_UNAVAILABLE") });
+  const pods = () => platform.kubectl(["get", "pods", "-A", "-l", `fnctl.dev/tenant=${id}`, "-o", "name"]);
+  await expect.poll(async () => (await pods()).trim(), { timeout: 30_000, interval: 500 }).toBe("");
+  const floor = ["get", "namespace", `${platform.prefix}-${id}`, "-o", "jsonpath={.metadata.labels.fnctl\\.dev/isolation-floor}"];
+  expect(await platform.kubectl(floor)).toBe("kata");
 });
 
 async function operator(method: "GET" | "POST", where: string): Promise<Condition> {
