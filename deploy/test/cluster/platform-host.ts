@@ -41,6 +41,7 @@ export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost
   const postgres = await startTestPostgres({ address: HOST_ADDRESS, clients: NODES });
   const values = await writeValues(cluster, folder, prefix, postgres);
   await kubectl(["create", "namespace", namespace]);
+  const uid = (await kubectl(["get", "namespace", namespace, "-o", "jsonpath={.metadata.uid}"])).trim();
   await kubectl(["create", "secret", "generic", "fnctl-database-admin", "-n", namespace, `--from-literal=url=${postgres.tcp}`]);
   await addCa(folder, namespace, kubectl);
   const host: PlatformHost = {
@@ -65,7 +66,7 @@ export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost
       ]),
     async close() {
       await helm(["uninstall", RELEASE, "--wait", "--timeout", "60s"]).catch(() => undefined);
-      await kubectl(["delete", "namespace", "-l", "app.kubernetes.io/managed-by=fnctl", "--wait=false"]);
+      await kubectl(["delete", "namespace", "-l", `fnctl.dev/platform=${uid}`, "--wait=false"]); // other platforms' tenants stay
       await kubectl(["delete", "namespace", namespace, "--wait=false"]);
       await postgres.stop();
       await rm(folder, { recursive: true, force: true });

@@ -24,6 +24,8 @@ const codeFolder = process.env["FNCTL_CODE"] ?? CODE_FOLDER;
 
 warmFetch();
 // Only time is lost when it fails, e.g. where there is no folder for temporary files.
-await rehearse(createInstance).catch((error: unknown) => output.log("warn", `The rehearsal failed: ${describe(error)}`));
+await rehearse((folder) => createInstance(folder, pod?.codeBytes), pod !== undefined).catch((error: unknown) =>
+  output.log("warn", `The rehearsal failed: ${describe(error)}`),
+);
 const server = await listen(pod ?? socketPath, createInstance(codeFolder, pod?.codeBytes));
 process.once("SIGTERM", () => server.drain(() => process.exit(0)));
