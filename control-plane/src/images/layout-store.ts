@@ -5,37 +5,39 @@ import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/prom
 import path from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { z } from "zod";
 import { removeOlder, touch } from "../housekeeping/remove-older.ts";
 import { PlatformError } from "../contract/errors.ts";
+import type { ArtifactStore } from "./artifact.ts";
+import { createLayoutArtifacts } from "./layout-artifacts.ts";
 import {
   MEDIA,
-  descriptorSchema,
   imageConfigSchema,
+  indexSchema,
   manifestSchema,
   sha256,
   type Descriptor,
   type Encoded,
   type ImageConfig,
+  type Index,
   type Manifest,
 } from "./oci.ts";
 
 const REF = "org.opencontainers.image.ref.name";
-const indexSchema = z.object({ schemaVersion: z.literal(2), mediaType: z.string().optional(), manifests: z.array(descriptorSchema) });
-type Index = z.infer<typeof indexSchema>;
+const nameOf = (entry: Descriptor): string | undefined => entry.annotations?.[REF];
 
 export interface StoredImage {
   digest: string;
   manifest: Manifest;
   config: ImageConfig;
 }
-export interface ImageStore {
+export interface ImageStore extends ArtifactStore {
   /** Stores a stream as a blob; its digest is what it turns out to be. */
   putBlob(repository: string, mediaType: string, source: Readable): Promise<Descriptor>;
   /** Stores config and manifest and points `reference` at them. Every layer must be in the repository already. */
   putImage(repository: string, reference: string, image: { config: Encoded; manifest: Encoded }): Promise<void>;
   /** Makes a blob of one repository part of another, without a copy. */
   mountBlob(from: string, to: string, digest: string): Promise<void>;
+  /** `reference`: a name, or the digest of a manifest. */
   getImage(repository: string, reference: string): Promise<StoredImage>;
   readBlob(repository: string, digest: string): Readable;
   /** Bytes. NOT_FOUND when the repository has no such blob. */
@@ -43,7 +45,7 @@ export interface ImageStore {
   removeReference(repository: string, reference: string): Promise<void>;
   /**
    * Removes references and blobs that nothing uses and that are untouched since `before`. `used` is asked after the store was looked
-   * at, so that what was put meanwhile has a user already.
+   * at, so that what was put meanwhile has a user already. Artifacts go with their subject and not before.
    */
   sweep(repository: string, before: number, used: () => Promise<UsedImages>): Promise<number>;
 }
@@ -84,8 +86,22 @@ export function createLayoutStore(root: string): ImageStore {
   async function putBytes(repository: string, { bytes, descriptor }: Encoded): Promise<void> {
     await replaceFile(blob(repository, descriptor.digest), bytes);
   }
+  const blobSize = (repository: string, digest: string): Promise<number> =>
+    stat(blob(repository, digest)).then(
+      ({ size }) => size,
+      (cause: unknown) => Promise.reject(new PlatformError("NOT_FOUND", `No blob ${digest}.`, { cause })),
+    );
+  const artifacts = createLayoutArtifacts({
+    entries: async (repository) => (await readIndex(repository)).manifests,
+    changeEntries: changeIndex,
+    putBytes,
+    readDocument: (repository, digest) => readDocument(blob(repository, digest), digest),
+    size: blobSize,
+    nameOf,
+  });
 
   return {
+    ...artifacts.store,
     async putBlob(repository, mediaType, source) {
       await prepare(repository);
       const draft = path.join(folder(repository), "blobs", `draft-${randomUUID()}`);
@@ -113,7 +129,7 @@ export function createLayoutStore(root: string): ImageStore {
       await putBytes(repository, image.config);
       await putBytes(repository, image.manifest);
       const entry = { ...image.manifest.descriptor, annotations: { [REF]: reference } };
-      await changeIndex(repository, (manifests) => [...manifests.filter((old) => old.annotations?.[REF] !== reference), entry]);
+      await changeIndex(repository, (manifests) => [...manifests.filter((old) => nameOf(old) !== reference), entry]);
     },
     async mountBlob(from, to, digest) {
       await prepare(to);
@@ -124,25 +140,27 @@ export function createLayoutStore(root: string): ImageStore {
       await rm(draft, { force: true }); // rename(2) does nothing between two names of one file
     },
     async getImage(repository, reference) {
-      const entry = (await readIndex(repository)).manifests.find((manifest) => manifest.annotations?.[REF] === reference);
+      const entry = (await readIndex(repository)).manifests.find((one) => nameOf(one) === reference || one.digest === reference);
       if (entry === undefined) throw new PlatformError("NOT_FOUND", `No image ${reference}.`);
       const manifest = manifestSchema.parse(await readDocument(blob(repository, entry.digest), entry.digest));
       const config = imageConfigSchema.parse(await readDocument(blob(repository, manifest.config.digest), manifest.config.digest));
       return { digest: entry.digest, manifest, config };
     },
     readBlob: (repository, digest) => Readable.from(readLater(blob(repository, digest)), { objectMode: false }),
-    blobSize: (repository, digest) =>
-      stat(blob(repository, digest)).then(
-        ({ size }) => size,
-        (cause: unknown) => Promise.reject(new PlatformError("NOT_FOUND", `No blob ${digest}.`, { cause })),
-      ),
+    blobSize,
     removeReference: (repository, reference) =>
-      changeIndex(repository, (manifests) => manifests.filter((old) => old.annotations?.[REF] !== reference)),
+      changeIndex(repository, (manifests) => manifests.filter((old) => nameOf(old) !== reference)),
     async sweep(repository, before, used) {
-      const seen = new Set((await readIndex(repository)).manifests.map((entry) => entry.annotations?.[REF]));
+      const seen = (await readIndex(repository)).manifests;
+      const names = new Set(seen.map(nameOf));
       const { references, manifests } = await used();
-      const unused = (name: string | undefined) => seen.has(name) && (name === undefined || !references.has(name));
-      if ([...seen].some(unused)) await changeIndex(repository, (all) => all.filter((entry) => !unused(entry.annotations?.[REF])));
+      const isUnused = (name: string) => names.has(name) && !references.has(name);
+      const named = (await readIndex(repository)).manifests.filter((entry) => nameOf(entry) !== undefined && !isUnused(nameOf(entry)!));
+      const living = await artifacts.living(repository, [...manifests, ...named.map(({ digest }) => digest)]);
+      // What has no name came to the index after its subject: one that was not seen is younger than this look.
+      const dead = new Set(seen.filter((entry) => nameOf(entry) === undefined && !living.has(entry.digest)).map(({ digest }) => digest));
+      const goes = (entry: Descriptor) => (nameOf(entry) === undefined ? dead.has(entry.digest) : isUnused(nameOf(entry)!));
+      if (seen.some(goes)) await changeIndex(repository, (all) => all.filter((entry) => !goes(entry)));
       const roots = [...manifests, ...(await readIndex(repository)).manifests.map(({ digest }) => digest)];
       const kept = await reachable((digest) => blob(repository, digest), roots);
       const blobs = path.join(folder(repository), "blobs");
@@ -154,7 +172,9 @@ export function createLayoutStore(root: string): ImageStore {
 
 /** A blob that is JSON, if its bytes are still those that its name promises. */
 async function readDocument(file: string, digest: string): Promise<unknown> {
-  const bytes = await readFile(file);
+  const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
+    throw cause.code === "ENOENT" ? new PlatformError("NOT_FOUND", `No blob ${digest}.`, { cause }) : cause;
+  });
   if (sha256(bytes) !== digest) throw new PlatformError("INTERNAL", `The stored blob ${digest} has other bytes.`);
   return JSON.parse(bytes.toString("utf8"));
 }

@@ -9,6 +9,8 @@ export const MEDIA = {
   config: "application/vnd.oci.image.config.v1+json",
   /** Uncompressed: on one machine a layer is read from disk only. A registry push may compress. */
   layer: "application/vnd.oci.image.layer.v1.tar",
+  /** The two bytes `{}`, where an artifact has no config or no content. */
+  empty: "application/vnd.oci.empty.v1+json",
 } as const;
 
 export const descriptorSchema = z.object({
@@ -16,6 +18,8 @@ export const descriptorSchema = z.object({
   digest: digestSchema,
   size: z.int().nonnegative(),
   annotations: z.record(z.string(), z.string()).optional(),
+  /** Of what it points to, where that is an artifact. */
+  artifactType: z.string().optional(),
 });
 export type Descriptor = z.infer<typeof descriptorSchema>;
 
@@ -27,6 +31,13 @@ export const manifestSchema = z.object({
   annotations: z.record(z.string(), z.string()).optional(),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
+
+export const indexSchema = z.object({
+  schemaVersion: z.literal(2),
+  mediaType: z.literal(MEDIA.index).optional(),
+  manifests: z.array(descriptorSchema),
+});
+export type Index = z.infer<typeof indexSchema>;
 
 export const imageConfigSchema = z.object({
   created: z.string(),
@@ -54,7 +65,7 @@ export interface Encoded {
   bytes: Buffer;
   descriptor: Descriptor;
 }
-function encode(mediaType: string, document: unknown): Encoded {
+export function encode(mediaType: string, document: unknown): Encoded {
   const bytes = Buffer.from(JSON.stringify(document));
   return { bytes, descriptor: { mediaType, digest: sha256(bytes), size: bytes.length } };
 }

@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { artifacts } from "./artifact-conformance.ts";
 import type { ImageStore } from "./layout-store.ts";
 import { MEDIA, baseImage, sha256, versionImage } from "./oci.ts";
 
@@ -23,6 +24,7 @@ export function describeStore(name: string, makeHarness: () => Promise<StoreHarn
     blobs(() => harness);
     images(() => harness);
     removal(() => harness);
+    artifacts(() => harness);
   });
 }
 const read = async (stream: Readable): Promise<Buffer> => Buffer.concat(await stream.toArray());
@@ -85,6 +87,7 @@ function images(current: () => StoreHarness): void {
     expect(found.digest).toBe(image.manifest.descriptor.digest);
     expect(found.manifest.layers[1]).toEqual(own);
     expect(found.config.config.Labels).toEqual({ "dev.fnctl.runtime": "node24" });
+    expect(await reopen().getImage(name, found.digest)).toEqual(found);
   });
 
   it("moves a reference, and keeps the others", async () => {

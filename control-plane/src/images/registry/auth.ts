@@ -6,8 +6,10 @@ export interface Credentials {
   username: string;
   password: string;
 }
-/** One plain GET that answers JSON; the caller's HTTP client with its limits. */
-export type GetJson = (url: URL, headers: Record<string, string>) => Promise<unknown>;
+/** One plain GET, no redirects followed; the caller's HTTP client with its limits. */
+export type GetDocument = (url: URL, headers: Record<string, string>) => Promise<Buffer>;
+
+export const CREDENTIALS_HINT = "Check the registry's address and credentials in the platform's settings.";
 
 const tokenSchema = z.object({
   token: z.string().max(16_384).optional(),
@@ -19,51 +21,79 @@ const tokenSchema = z.object({
 const EARLY_MS = 10_000;
 const DEFAULT_LIFE_S = 60;
 
-export function createAuth(registry: URL, credentials: Credentials | undefined, getJson: GetJson) {
-  const tokens = new Map<string, { header: string; until: number }>();
+type Parameters = Record<string, string>;
+interface Grant {
+  header: string;
+  until: number;
+  /** What was asked for it; absent for a password, which does not end. */
+  parameters?: Parameters;
+}
+
+export function createAuth(registry: URL, credentials: Credentials | undefined, getDocument: GetDocument) {
+  const grants = new Map<string, Grant>();
   const basic =
     credentials === undefined ? undefined : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}`;
 
-  async function fetchToken(challenge: Record<string, string>, scope: string): Promise<{ header: string; until: number }> {
-    const realm = new URL(challenge["realm"] ?? "", registry);
+  async function fetchToken(parameters: Parameters, scope: string): Promise<Grant> {
+    const { realm: place, service } = parameters;
+    if (place === undefined || !URL.canParse(place, registry.href)) throw refused("names no token service");
+    const realm = new URL(place, registry);
     if (realm.protocol !== "https:" && registry.protocol === "https:") throw refused("names a token service without TLS");
-    if (challenge["service"] !== undefined) realm.searchParams.set("service", challenge["service"]);
-    realm.searchParams.set("scope", challenge["scope"] ?? scope);
-    const answer = tokenSchema.parse(await getJson(realm, basic === undefined ? {} : { authorization: basic }));
-    const token = answer.token ?? answer.access_token;
+    if (service !== undefined) realm.searchParams.set("service", service);
+    // One parameter for each: a mount asks for two repositories at once (distribution, docs/spec/auth/token.md).
+    for (const one of (parameters["scope"] ?? scope).split(" ")) realm.searchParams.append("scope", one);
+    const answer = tokenSchema.safeParse(parsed(await getDocument(realm, basic === undefined ? {} : { authorization: basic })));
+    const token = answer.data?.token ?? answer.data?.access_token;
     if (token === undefined) throw refused("gives no token");
-    return { header: `Bearer ${token}`, until: Date.now() + (answer.expires_in ?? DEFAULT_LIFE_S) * 1000 - EARLY_MS };
+    return { header: `Bearer ${token}`, until: Date.now() + (answer.data?.expires_in ?? DEFAULT_LIFE_S) * 1000 - EARLY_MS, parameters };
+  }
+
+  async function renew(parameters: Parameters, scope: string): Promise<string> {
+    const grant = await fetchToken(parameters, scope);
+    grants.set(scope, grant);
+    return grant.header;
   }
 
   return {
-    /** What is known to be asked for, before any challenge. */
-    headerFor(scope: string): string | undefined {
-      const known = tokens.get(scope);
-      return known !== undefined && known.until > Date.now() ? known.header : undefined;
+    /**
+     * What is known to be asked for, before any challenge. What has ended is renewed first: a registry that refuses a large body may
+     * close the connection before its 401 is read.
+     */
+    async headerFor(scope: string): Promise<string | undefined> {
+      const known = grants.get(scope);
+      if (known === undefined || known.until > Date.now() || known.parameters === undefined) return known?.header;
+      return renew(known.parameters, scope);
     },
-    /** After a 401. `challenge`: its WWW-Authenticate. */
-    async answer(challenge: string, scope: string): Promise<string> {
-      const [scheme, rest] = splitOnce(challenge);
-      if (scheme.toLowerCase() === "basic") {
-        if (basic === undefined) throw refused("asks for a user name and password, and none are set");
-        tokens.set(scope, { header: basic, until: Infinity });
-        return basic;
-      }
-      if (scheme.toLowerCase() !== "bearer") throw refused(`asks for ${scheme.slice(0, 20)}, which is not known here`);
-      const parameters = Object.fromEntries([...rest.matchAll(/([a-z_]+)="([^"]*)"/gi)].map(([, key = "", value = ""]) => [key, value]));
-      const token = await fetchToken(parameters, scope);
-      tokens.set(scope, token);
-      return token.header;
+    /** After a 401. `challenges`: its WWW-Authenticate. */
+    async answer(challenges: readonly string[], scope: string): Promise<string> {
+      const known = challenges.map(splitOnce);
+      const bearer = known.find(([scheme]) => scheme === "bearer");
+      if (bearer !== undefined) return renew(parametersOf(bearer[1]), scope);
+      if (!known.some(([scheme]) => scheme === "basic"))
+        throw refused(`asks for ${known[0]?.[0].slice(0, 20) ?? "nothing"}, which is not known here`);
+      if (basic === undefined) throw refused("asks for a user name and password, and none are set");
+      grants.set(scope, { header: basic, until: Infinity });
+      return basic;
     },
   };
 }
 
+const parametersOf = (text: string): Parameters =>
+  Object.fromEntries([...text.matchAll(/([a-z_]+)="([^"]*)"/gi)].map(([, key = "", value = ""]) => [key, value]));
+
+/** The scheme, in small letters, and what follows. */
 const splitOnce = (text: string): [string, string] => {
   const at = text.indexOf(" ");
-  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+  return at < 0 ? [text.toLowerCase(), ""] : [text.slice(0, at).toLowerCase(), text.slice(at + 1)];
 };
 
+function parsed(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
 const refused = (what: string): PlatformError =>
-  new PlatformError("UNAVAILABLE", `The image registry ${what}.`, {
-    hint: "Check the registry's address and credentials in the platform's settings.",
-  });
+  new PlatformError("UNAVAILABLE", `The image registry ${what}.`, { hint: CREDENTIALS_HINT });

@@ -3,11 +3,12 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, request, type Dispatcher } from "undici";
 import { PlatformError } from "../../contract/errors.ts";
-import { createAuth, type Credentials } from "./auth.ts";
+import { CREDENTIALS_HINT, createAuth, type Credentials } from "./auth.ts";
 
 export const REGISTRY_LIMITS = {
   /** Manifests, configs, tag lists, tokens: bytes. */
   documentBytes: 4 * 1024 * 1024,
+  /** Of one request, of one blob's download after it broke, and of an upload from its start. */
   tries: 4,
   backoffMs: 200,
   backoffMostMs: 5_000,
@@ -18,6 +19,8 @@ export const REGISTRY_LIMITS = {
   bodyMs: 60_000,
   /** One PATCH of an upload. */
   chunkBytes: 16 * 1024 * 1024,
+  /** Of one list of tags or referrers. */
+  pages: 100,
 } as const;
 
 export interface RegistryOptions {
@@ -27,6 +30,8 @@ export interface RegistryOptions {
   /** PEM to trust in place of the built-in roots. */
   ca?: string | undefined;
 }
+/** Among `expect`: a connection that breaks is no failure, and not tried again blindly. The caller asks how far it came. */
+export const BROKEN = 0;
 export interface Call {
   method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Below `/v2/`, or what a Location said. */
@@ -40,17 +45,23 @@ export interface Call {
   expect: readonly number[];
 }
 export type Answer = Dispatcher.ResponseData;
+export type Head = Pick<Answer, "statusCode" | "headers">;
+/** What a try came to: an answer that was read, or why not, and whether another try may help. */
+type Outcome<T> = { taken: T } | { error: PlatformError; again: boolean; broken: boolean; pauseMs?: number | undefined };
+
+const REDIRECTS = [301, 302, 303, 307, 308];
+const mayPass = (status: number): boolean => status === 429 || status >= 500;
 
 export function createRegistryClient(options: RegistryOptions) {
   const registry = new URL(options.url);
   const agent = new Agent({ connect: options.ca === undefined ? {} : { ca: options.ca }, connections: 16, allowH2: false });
   const auth = createAuth(registry, options.credentials, async (url, headers) => {
     const answer = await send(url, { method: "GET", headers });
-    if (answer.statusCode !== 200) {
-      await answer.body.dump();
-      throw new PlatformError("UNAVAILABLE", `The registry's token service answered ${answer.statusCode}.`);
-    }
-    return JSON.parse((await document(answer)).toString()) as unknown;
+    const bytes = await readDocument(answer);
+    if (answer.statusCode === 200) return bytes;
+    const message = `The registry's token service answered ${answer.statusCode}.`;
+    if (mayPass(answer.statusCode)) throw new Error(message); // not coded: tried again like a broken connection
+    throw new PlatformError("UNAVAILABLE", message, { hint: CREDENTIALS_HINT });
   });
 
   const send = (
@@ -79,53 +90,73 @@ export function createRegistryClient(options: RegistryOptions) {
         headers: { ...asked.headers, ...(authorization === undefined ? {} : { authorization }) },
         ...(asked.body === undefined ? {} : { body: asked.body() }),
       });
-    const first = await attempt(own ? auth.headerFor(scope) : undefined);
+    const first = await attempt(own ? await auth.headerFor(scope) : undefined);
     const challenge = first.headers["www-authenticate"];
     if (first.statusCode !== 401 || !own || challenge === undefined) return first;
     await first.body.dump();
-    return attempt(await auth.answer(String(challenge), scope));
+    return attempt(await auth.answer([challenge].flat(), scope));
   }
 
   async function follow(asked: Call, from: URL): Promise<Answer> {
     let url = from;
     for (let left: number = REGISTRY_LIMITS.redirects; ; left--) {
+      if (registry.protocol === "https:" && url.protocol !== "https:")
+        throw new PlatformError("UNAVAILABLE", "The image registry names a place without TLS.");
       const answer = await once(asked, url);
       const { location } = answer.headers;
-      if (![301, 302, 303, 307, 308].includes(answer.statusCode) || location === undefined || asked.method !== "GET") return answer;
+      if (!REDIRECTS.includes(answer.statusCode) || location === undefined || !["GET", "HEAD"].includes(asked.method)) return answer;
       await answer.body.dump();
-      const next = new URL(String(location), url);
-      if (left === 0 || (url.protocol === "https:" && next.protocol !== "https:"))
-        throw new PlatformError("UNAVAILABLE", "The registry redirects too often, or to a place without TLS.");
-      url = next;
+      if (left === 0) throw new PlatformError("UNAVAILABLE", "The image registry redirects too often.");
+      url = new URL(String(location), url);
     }
   }
 
-  /** Rejects with a coded error for any status that is not expected. */
-  async function call(asked: Call): Promise<Answer> {
+  async function attempt<T>(asked: Call, url: URL, take: (answer: Answer) => Promise<T>): Promise<Outcome<T>> {
+    try {
+      const answer = await follow(asked, url);
+      if (asked.expect.includes(answer.statusCode)) return { taken: await take(answer) };
+      return { error: await failure(asked, answer), again: mayPass(answer.statusCode), broken: false, pauseMs: retryAfter(answer) };
+    } catch (cause) {
+      if (cause instanceof PlatformError) throw cause;
+      const what = `The image registry is not reachable (${asked.method} in ${asked.repository}).`;
+      return { error: new PlatformError("UNAVAILABLE", what, { cause }), again: true, broken: true };
+    }
+  }
+
+  /** Rejects with a coded error for any status that is not expected. A connection that breaks under `take` is a failed try as well. */
+  async function exchange<T>(asked: Call, take: (answer: Answer) => Promise<T>): Promise<T | undefined> {
     const url = new URL(asked.to, new URL("/v2/", registry));
     for (let tried = 1; ; tried++) {
-      const answer = await follow(asked, url).catch((error: unknown) =>
-        error instanceof PlatformError ? Promise.reject(error) : (error as Error),
-      );
-      if (!(answer instanceof Error) && asked.expect.includes(answer.statusCode)) return answer;
-      const again = answer instanceof Error || answer.statusCode === 429 || answer.statusCode >= 500;
-      const pause = answer instanceof Error ? backoff(tried) : pauseOf(answer, tried);
-      if (!again || tried === REGISTRY_LIMITS.tries || pause > REGISTRY_LIMITS.retryAfterMostMs) throw await failure(asked, answer);
-      if (!(answer instanceof Error)) await answer.body.dump();
+      const outcome = await attempt(asked, url, take);
+      if ("taken" in outcome) return outcome.taken;
+      if (outcome.broken && asked.expect.includes(BROKEN)) return undefined;
+      const pause = outcome.pauseMs ?? backoff(tried);
+      if (!outcome.again || tried === REGISTRY_LIMITS.tries || pause > REGISTRY_LIMITS.retryAfterMostMs) throw outcome.error;
       await sleep(pause);
     }
   }
+
   return {
     registry,
-    call,
-    document,
+    /** For answers whose body says nothing. */
+    call: async (asked: Call): Promise<Head> => (await exchange(asked, headOf)) ?? { statusCode: BROKEN, headers: {} },
+    /** With the body as a whole, capped. */
+    document: async (asked: Call): Promise<Head & { bytes: Buffer }> =>
+      (await exchange(asked, async (answer) => ({ ...(await headOf(answer, false)), bytes: await readDocument(answer) })))!,
+    /** With the body still to be read. */
+    open: async (asked: Call): Promise<Answer> => (await exchange(asked, async (answer) => answer))!,
+    pause: (tried: number): Promise<void> => sleep(backoff(tried)),
     path: (repository: string) => `${registry.pathname.replace(/^\/|\/$/g, "")}/${repository}`.replace(/^\//, ""),
   };
 }
 export type RegistryClient = ReturnType<typeof createRegistryClient>;
 
-/** A body as a whole, capped. */
-export async function document(answer: Answer): Promise<Buffer> {
+async function headOf({ statusCode, headers, body }: Answer, dump = true): Promise<Head> {
+  if (dump) await body.dump();
+  return { statusCode, headers };
+}
+
+async function readDocument(answer: Answer): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of answer.body as AsyncIterable<Buffer>) {
@@ -139,17 +170,18 @@ export async function document(answer: Answer): Promise<Buffer> {
 /** Full jitter (SECURITY 4.1). */
 const backoff = (tried: number): number => Math.random() * Math.min(REGISTRY_LIMITS.backoffMs * 2 ** tried, REGISTRY_LIMITS.backoffMostMs);
 
-function pauseOf(answer: Answer, tried: number): number {
-  const seconds = Number(answer.headers["retry-after"]);
-  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : backoff(tried);
+/** Milliseconds, from seconds or a date (RFC 9110 section 10.2.3). */
+function retryAfter(answer: Answer): number | undefined {
+  const text = String(answer.headers["retry-after"] ?? "");
+  const pause = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return pause > 0 ? pause : undefined;
 }
 
 const DETAIL = 300;
-async function failure({ method, repository }: Call, answer: Answer | Error): Promise<PlatformError> {
+async function failure({ method, repository }: Call, answer: Answer): Promise<PlatformError> {
   const what = `${method} in ${repository}`;
-  if (answer instanceof Error) return new PlatformError("UNAVAILABLE", `The image registry is not reachable (${what}).`, { cause: answer });
-  const text = (await document(answer).catch(() => Buffer.alloc(0))).toString("utf8").slice(0, DETAIL);
+  const text = (await readDocument(answer).catch(() => Buffer.alloc(0))).toString("utf8").slice(0, DETAIL);
   if (answer.statusCode === 404) return new PlatformError("NOT_FOUND", `The image registry has no such thing (${what}).`);
-  const hint = [401, 403].includes(answer.statusCode) ? "Check the registry's credentials in the platform's settings." : undefined;
+  const hint = [401, 403].includes(answer.statusCode) ? CREDENTIALS_HINT : undefined;
   return new PlatformError("UNAVAILABLE", `The image registry answered ${answer.statusCode} (${what}): ${text}`, { hint });
 }

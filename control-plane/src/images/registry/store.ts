@@ -6,12 +6,15 @@ import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
 import type { ImageStore } from "../layout-store.ts";
 import { MEDIA, imageConfigSchema, manifestSchema, sha256, type Descriptor, type Encoded } from "../oci.ts";
-import { createRegistryClient, document, type RegistryOptions } from "./client.ts";
+import { createRegistryClient, type Head, type RegistryOptions } from "./client.ts";
+import { createDocuments, parseAs } from "./documents.ts";
+import { blobBytes } from "./download.ts";
 import { createReferences } from "./references.ts";
+import { createReferrers } from "./referrers.ts";
+import { createRegistrySweep } from "./sweep.ts";
 import { uploadBlob } from "./upload.ts";
 
 export interface RegistryStoreOptions extends RegistryOptions {
@@ -21,7 +24,8 @@ export interface RegistryStoreOptions extends RegistryOptions {
 
 export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
   const client = createRegistryClient(options);
-  const references = createReferences(client);
+  const documents = createDocuments(client);
+  const references = createReferences(client, documents);
   const at = client.path;
 
   async function has(repository: string, digest: string): Promise<number | undefined> {
@@ -31,12 +35,12 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
       repository: at(repository),
       expect: [200, 404],
     });
-    await answer.body.dump();
     return answer.statusCode === 200 ? Number(answer.headers["content-length"]) : undefined;
   }
 
   async function putFile(repository: string, file: string, descriptor: Descriptor): Promise<void> {
-    if ((await has(repository, descriptor.digest)) === undefined) await uploadBlob(client, at(repository), { file, ...descriptor });
+    const known = async () => (await has(repository, descriptor.digest)) !== undefined;
+    if (!(await known())) await uploadBlob(client, at(repository), { file, ...descriptor }, known);
   }
 
   async function spool(source: Readable, file: string): Promise<{ digest: string; size: number }> {
@@ -65,87 +69,60 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
     }
   }
 
-  /** A stream that fails at its end when its bytes are not what the digest promises. */
-  async function* blobBytes(repository: string, digest: string): AsyncGenerator<Buffer> {
-    const answer = await client.call({ method: "GET", to: `${at(repository)}/blobs/${digest}`, repository: at(repository), expect: [200] });
-    const hash = createHash("sha256");
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      hash.update(chunk);
-      yield chunk;
-    }
-    if (`sha256:${hash.digest("hex")}` !== digest) throw new PlatformError("INTERNAL", `The registry's blob ${digest} has other bytes.`);
-  }
-
-  async function readDocument(to: string, repository: string, digest: string | undefined, accept: string): Promise<Buffer> {
-    const answer = await client.call({ method: "GET", to, repository, headers: { accept }, expect: [200] });
-    const bytes = await document(answer);
-    if (digest !== undefined && sha256(bytes) !== digest) throw new PlatformError("INTERNAL", `The registry's ${digest} has other bytes.`);
-    return bytes;
-  }
-
   async function putDocument(repository: string, { bytes, descriptor }: Encoded): Promise<void> {
     if ((await has(repository, descriptor.digest)) === undefined) await putBlob(repository, descriptor.mediaType, Readable.from([bytes]));
   }
 
+  async function putManifest(
+    repository: string,
+    reference: string,
+    { bytes, descriptor }: Encoded,
+    headers: Record<string, string> = {},
+    expect = [201],
+  ): Promise<Head> {
+    return client.call({
+      method: "PUT",
+      to: `${at(repository)}/manifests/${reference}`,
+      repository: at(repository),
+      headers: { ...headers, "content-type": descriptor.mediaType },
+      body: () => bytes,
+      expect,
+    });
+  }
+  const referrers = createReferrers({ client, documents, references, putDocument, putManifest });
+  const bytesOf = (repository: string, digest: string) => Readable.from(blobBytes(client, at(repository), digest), { objectMode: false });
+
   return {
+    ...referrers.store,
     putBlob,
     async putImage(repository, reference, image) {
       await putDocument(repository, image.config);
-      const { bytes, descriptor } = image.manifest;
       references.noteUse(repository, reference);
-      const answer = await client.call({
-        method: "PUT",
-        to: `${at(repository)}/manifests/${reference}`,
-        repository: at(repository),
-        headers: { "content-type": descriptor.mediaType },
-        body: () => bytes,
-        expect: [201],
-      });
-      await answer.body.dump();
+      await putManifest(repository, reference, image.manifest);
     },
     async mountBlob(from, to, digest) {
       const query = new URLSearchParams({ mount: digest, from: at(from) });
-      const answer = await client.call({
-        method: "POST",
-        to: `${at(to)}/blobs/uploads/?${query.toString()}`,
-        repository: at(to),
-        expect: [201, 202],
-      });
-      await answer.body.dump();
+      const place = `${at(to)}/blobs/uploads/?${query.toString()}`;
+      const { statusCode } = await client.call({ method: "POST", to: place, repository: at(to), expect: [201, 202] });
       // 202: it does not mount; the upload that it began ends by itself, and the bytes go through us.
-      if (answer.statusCode === 202 && (await has(to, digest)) === undefined)
-        await putBlob(to, MEDIA.layer, Readable.from(blobBytes(from, digest), { objectMode: false }));
+      if (statusCode === 202 && (await has(to, digest)) === undefined) await putBlob(to, MEDIA.layer, bytesOf(from, digest));
     },
     async getImage(repository, reference) {
-      const asked = z
-        .string()
-        .regex(/^sha256:/)
-        .safeParse(reference);
       const where = at(repository);
-      const bytes = await readDocument(`${where}/manifests/${reference}`, where, asked.data, MEDIA.manifest);
-      const manifest = manifestSchema.parse(JSON.parse(bytes.toString()));
-      const config = await readDocument(`${where}/blobs/${manifest.config.digest}`, where, manifest.config.digest, "*/*");
-      return { digest: sha256(bytes), manifest, config: imageConfigSchema.parse(JSON.parse(config.toString())) };
+      const asked = { to: `${where}/manifests/${reference}`, repository: where, headers: { accept: MEDIA.manifest } };
+      const bytes = await documents.read(asked, reference.startsWith("sha256:") ? reference : undefined);
+      const manifest = parseAs(manifestSchema, bytes, "manifest");
+      const { digest } = manifest.config;
+      const config = await documents.read({ to: `${where}/blobs/${digest}`, repository: where, headers: { accept: "*/*" } }, digest);
+      return { digest: sha256(bytes), manifest, config: parseAs(imageConfigSchema, config, "image config") };
     },
-    readBlob: (repository, digest) => Readable.from(blobBytes(repository, digest), { objectMode: false }),
+    readBlob: bytesOf,
     async blobSize(repository, digest) {
       const size = await has(repository, digest);
       if (size === undefined) throw new PlatformError("NOT_FOUND", `No blob ${digest}.`);
       return size;
     },
     removeReference: (repository, reference) => references.remove(repository, reference),
-    async sweep(repository, before, used) {
-      const seen = await references.list(repository);
-      const { references: kept, manifests } = await used();
-      let removed = 0;
-      for (const reference of seen) {
-        if (kept.has(reference) || references.usedSince(repository, reference, before)) continue;
-        const digest = await references.digestOf(repository, reference);
-        if (digest === undefined || manifests.has(digest)) continue;
-        await references.remove(repository, reference);
-        removed++;
-      }
-      return removed;
-    },
+    sweep: createRegistrySweep(references, referrers),
   };
 }

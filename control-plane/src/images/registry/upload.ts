@@ -1,78 +1,105 @@
-// Pushes one blob that lies in a file: in one request, or in chunks that are resumed where the registry says that it stopped.
+// Pushes one blob that lies in a file: in one request, or in chunks. What breaks goes on where the registry says that it stopped; an
+// upload that it has lost starts anew.
 import { createReadStream } from "node:fs";
 import { PlatformError } from "../../contract/errors.ts";
-import { REGISTRY_LIMITS, type Answer, type RegistryClient } from "./client.ts";
+import { BROKEN, REGISTRY_LIMITS, type Head, type RegistryClient } from "./client.ts";
 
 interface Blob {
   file: string;
   digest: string;
   size: number;
 }
+interface Upload {
+  client: RegistryClient;
+  repository: string;
+  blob: Blob;
+  /** Where it goes on; each answer may move it. */
+  location: URL;
+  /** Bytes. */
+  chunk: number;
+}
+const BINARY = { "content-type": "application/octet-stream" };
+/** A registry says these of an upload that it no longer has, or that stands elsewhere than its Location says. */
+const LOST = [400, 404, 416, BROKEN];
 
-/** The registry has the blob when this resolves. */
-export async function uploadBlob(client: RegistryClient, repository: string, blob: Blob): Promise<void> {
+/** The registry has the blob when this resolves. `has`: whether it does, whatever became of an answer. */
+export async function uploadBlob(client: RegistryClient, repository: string, blob: Blob, has: () => Promise<boolean>): Promise<void> {
+  for (let begun = 1; begun <= REGISTRY_LIMITS.tries; begun++) {
+    const upload = await begin(client, repository, blob);
+    const done = await transfer(upload).catch(async (error: unknown) => {
+      await cancel(upload);
+      throw error;
+    });
+    if (done || (await has())) return;
+    await cancel(upload);
+    await client.pause(begun);
+  }
+  throw new PlatformError("UNAVAILABLE", `The image registry lost an upload ${REGISTRY_LIMITS.tries} times.`);
+}
+
+async function begin(client: RegistryClient, repository: string, blob: Blob): Promise<Upload> {
   const begun = await client.call({ method: "POST", to: `${repository}/blobs/uploads/`, repository, expect: [202] });
-  await begun.body.dump();
-  let location = locationOf(client, begun);
   const least = Number(begun.headers["oci-chunk-min-length"] ?? 0);
   const chunk = Math.max(REGISTRY_LIMITS.chunkBytes, Number.isFinite(least) ? least : 0);
-  try {
-    if (blob.size > chunk) location = await sendChunks(client, repository, blob, location, chunk);
-    await finish(client, repository, blob, location, blob.size > chunk);
-  } catch (error) {
-    await client.call({ method: "DELETE", to: location, repository, expect: [204, 404, 405] }).then(
-      (answer) => answer.body.dump(),
-      () => undefined,
-    );
-    throw error;
-  }
+  return { client, repository, blob, location: locationOf(client, begun), chunk };
 }
 
-async function finish(client: RegistryClient, repository: string, blob: Blob, location: URL, sent: boolean): Promise<void> {
-  const to = new URL(location);
+async function cancel({ client, location: to, repository }: Upload): Promise<void> {
+  await client.call({ method: "DELETE", to, repository, expect: [204, ...LOST, 405] }).catch(() => undefined);
+}
+
+/** False: the registry may have lost it. */
+async function transfer(upload: Upload): Promise<boolean> {
+  const { client, repository, blob, chunk } = upload;
+  const whole = blob.size <= chunk;
+  if (!whole && !(await sendChunks(upload))) return false;
+  const to = new URL(upload.location);
   to.searchParams.set("digest", blob.digest);
-  const headers = { "content-type": "application/octet-stream", "content-length": String(sent ? 0 : blob.size) };
-  const body = sent ? () => Buffer.alloc(0) : () => createReadStream(blob.file);
-  const answer = await client.call({ method: "PUT", to, repository, headers, body, expect: [201] });
-  await answer.body.dump();
+  const headers = { ...BINARY, "content-length": String(whole ? blob.size : 0) };
+  const body = whole ? () => createReadStream(blob.file) : () => Buffer.alloc(0);
+  const answer = await client.call({ method: "PUT", to, repository, headers, body, expect: [201, ...LOST] });
+  return answer.statusCode === 201;
 }
 
-async function sendChunks(client: RegistryClient, repository: string, blob: Blob, first: URL, chunk: number): Promise<URL> {
-  let location = first;
-  for (let start = 0; start < blob.size;) {
+async function sendChunks(upload: Upload): Promise<boolean> {
+  const { blob, chunk } = upload;
+  for (let start = 0, stuck = 0; start < blob.size;) {
     const end = Math.min(start + chunk, blob.size) - 1;
-    const answer = await client.call({
-      method: "PATCH",
-      to: location,
-      repository,
-      headers: {
-        "content-type": "application/octet-stream",
-        "content-range": `${start}-${end}`,
-        "content-length": String(end - start + 1),
-      },
-      body: () => createReadStream(blob.file, { start, end }),
-      expect: [202, 416],
-    });
-    await answer.body.dump();
-    if (answer.statusCode === 416) {
-      const status = await client.call({ method: "GET", to: location, repository, expect: [204] });
-      await status.body.dump();
-      const next = endOf(status) + 1;
-      if (next === start) throw new PlatformError("UNAVAILABLE", "The image registry takes no more of an upload.");
-      start = next;
-      location = locationOf(client, status) ?? location;
+    if (await sendChunk(upload, start, end)) {
+      start = end + 1;
+      stuck = 0;
       continue;
     }
-    location = locationOf(client, answer);
-    start = end + 1;
+    const next = await progressOf(upload);
+    if (next === undefined || next > blob.size || ++stuck === REGISTRY_LIMITS.tries) return false;
+    start = next;
+    await upload.client.pause(stuck);
   }
-  return location;
+  return true;
 }
 
-/** `Range: 0-<end>` of an upload's state. */
-const endOf = (answer: Answer): number => Number(/^0-(\d+)$/.exec(String(answer.headers["range"] ?? ""))?.[1] ?? -1);
+async function sendChunk(upload: Upload, start: number, end: number): Promise<boolean> {
+  const { client, repository, blob, location: to } = upload;
+  const headers = { ...BINARY, "content-range": `${start}-${end}`, "content-length": String(end - start + 1) };
+  const body = () => createReadStream(blob.file, { start, end });
+  const answer = await client.call({ method: "PATCH", to, repository, headers, body, expect: [202, ...LOST] });
+  if (answer.statusCode !== 202) return false;
+  upload.location = locationOf(client, answer);
+  return true;
+}
 
-function locationOf(client: RegistryClient, answer: Answer): URL {
+/** How many bytes the registry has (distribution-spec, "Get the status of an upload"). Undefined: none that can be added to. */
+async function progressOf(upload: Upload): Promise<number | undefined> {
+  const { client, repository, location: to } = upload;
+  const answer = await client.call({ method: "GET", to, repository, expect: [204, ...LOST.filter((status) => status !== BROKEN)] });
+  if (answer.statusCode !== 204) return undefined;
+  if (answer.headers.location !== undefined) upload.location = locationOf(client, answer);
+  // `0-0` is said of an upload without any byte as well (distribution), and no chunk is a single byte.
+  const last = Number(/^(?:bytes=)?0-(\d+)$/.exec(String(answer.headers["range"] ?? ""))?.[1] ?? 0);
+  return last === 0 ? 0 : last + 1;
+}
+
+function locationOf(client: RegistryClient, answer: Head): URL {
   const { location } = answer.headers;
   if (typeof location !== "string") throw new PlatformError("UNAVAILABLE", "The image registry does not say where an upload goes on.");
   return new URL(location, client.registry);
