@@ -1,7 +1,7 @@
 // Artifacts in an image layout: entries of index.json without a name, found by the subject in their manifests (image-spec, image-layout.md).
 import { z } from "zod";
 import { EMPTY, artifactManifest, artifactSchema, livingWith, ofType, referrerOf, type ArtifactStore, type Attached } from "./artifact.ts";
-import { descriptorSchema, type Descriptor, type Encoded } from "./oci.ts";
+import { MEDIA, descriptorSchema, type Descriptor, type Encoded } from "./oci.ts";
 
 export interface LayoutPlace {
   entries(repository: string): Promise<Descriptor[]>;
@@ -12,7 +12,7 @@ export interface LayoutPlace {
   size(repository: string, digest: string): Promise<number>;
   nameOf(entry: Descriptor): string | undefined;
 }
-const typedSchema = z.object({ mediaType: z.string() });
+const typedSchema = z.object({ mediaType: z.string().default(MEDIA.manifest) });
 const aboutSchema = z.object({ subject: descriptorSchema.optional() });
 
 export function createLayoutArtifacts(place: LayoutPlace) {

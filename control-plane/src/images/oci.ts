@@ -25,7 +25,8 @@ export type Descriptor = z.infer<typeof descriptorSchema>;
 
 export const manifestSchema = z.object({
   schemaVersion: z.literal(2),
-  mediaType: z.literal(MEDIA.manifest),
+  /** Not every tool writes it (image-spec, manifest.md: SHOULD). */
+  mediaType: z.literal(MEDIA.manifest).default(MEDIA.manifest),
   config: descriptorSchema,
   layers: z.array(descriptorSchema).min(1),
   annotations: z.record(z.string(), z.string()).optional(),

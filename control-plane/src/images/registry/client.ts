@@ -84,17 +84,17 @@ export function createRegistryClient(options: RegistryOptions) {
   async function once(asked: Call, url: URL): Promise<Answer> {
     const own = url.origin === registry.origin;
     const scope = scopeOf(asked);
-    const attempt = (authorization: string | undefined) =>
+    const sendWith = (authorization: string | undefined) =>
       send(url, {
         method: asked.method,
         headers: { ...asked.headers, ...(authorization === undefined ? {} : { authorization }) },
         ...(asked.body === undefined ? {} : { body: asked.body() }),
       });
-    const first = await attempt(own ? await auth.headerFor(scope) : undefined);
+    const first = await sendWith(own ? await auth.headerFor(scope) : undefined);
     const challenge = first.headers["www-authenticate"];
     if (first.statusCode !== 401 || !own || challenge === undefined) return first;
     await first.body.dump();
-    return attempt(await auth.answer([challenge].flat(), scope));
+    return sendWith(await auth.answer([challenge].flat(), scope));
   }
 
   async function follow(asked: Call, from: URL): Promise<Answer> {

@@ -70,7 +70,7 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
   }
 
   async function putDocument(repository: string, { bytes, descriptor }: Encoded): Promise<void> {
-    if ((await has(repository, descriptor.digest)) === undefined) await putBlob(repository, descriptor.mediaType, Readable.from([bytes]));
+    await putBlob(repository, descriptor.mediaType, Readable.from([bytes]));
   }
 
   async function putManifest(
@@ -90,6 +90,7 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
     });
   }
   const referrers = createReferrers({ client, documents, references, putDocument, putManifest });
+  const sweeping = createRegistrySweep(references, referrers);
   const bytesOf = (repository: string, digest: string) => Readable.from(blobBytes(client, at(repository), digest), { objectMode: false });
 
   return {
@@ -122,7 +123,7 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
       if (size === undefined) throw new PlatformError("NOT_FOUND", `No blob ${digest}.`);
       return size;
     },
-    removeReference: (repository, reference) => references.remove(repository, reference),
-    sweep: createRegistrySweep(references, referrers),
+    removeReference: sweeping.remove,
+    sweep: sweeping.sweep,
   };
 }

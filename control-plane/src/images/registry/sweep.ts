@@ -7,37 +7,60 @@ import { subjectOf, type createReferrers } from "./referrers.ts";
 type Referrers = Pick<ReturnType<typeof createReferrers>, "attachedTo" | "drop">;
 
 export function createRegistrySweep(references: References, referrers: Referrers) {
-  /** Removes tags; says which are left and which digests lost one. */
+  /** Digests that lost a name since they were last looked at. Those of a process that ended are left to the registry's own collection. */
+  const unnamed = new Map<string, Set<string>>();
+  const unnamedIn = (repository: string) => unnamed.get(repository) ?? unnamed.set(repository, new Set()).get(repository)!;
+  const listTags = async (repository: string) => (await references.list(repository)).filter((tag) => subjectOf(tag) === undefined);
+
   async function removeUnused(repository: string, tags: readonly string[], before: number, { references: kept, manifests }: UsedImages) {
-    const left: string[] = [];
-    const lost = new Set<string>();
+    let removed = 0;
     for (const tag of tags) {
-      const digest =
-        kept.has(tag) || references.usedSince(repository, tag, before) ? undefined : await references.digestOf(repository, tag);
-      if (digest === undefined || manifests.has(digest)) {
-        left.push(tag);
-        continue;
-      }
+      if (kept.has(tag) || references.usedSince(repository, tag, before)) continue;
+      const digest = await references.digestOf(repository, tag);
+      if (digest === undefined || manifests.has(digest)) continue;
       await references.remove(repository, tag);
-      lost.add(digest);
+      unnamedIn(repository).add(digest);
+      removed++;
     }
-    return { left, lost };
+    return removed;
+  }
+
+  /** Removes what is attached to those of these digests that live no longer. */
+  async function removeAttached(
+    repository: string,
+    digests: readonly string[],
+    subjects: readonly string[],
+    manifests: ReadonlySet<string>,
+  ) {
+    const roots = new Set(manifests);
+    for (const tag of await listTags(repository)) {
+      const digest = await references.digestOf(repository, tag);
+      if (digest !== undefined) roots.add(digest);
+    }
+    const living = livingWith(roots, await referrers.attachedTo(repository, subjects));
+    for (const digest of digests) {
+      if (!living.has(digest)) await referrers.drop(repository, digest);
+      unnamedIn(repository).delete(digest);
+    }
+  }
+
+  async function remove(repository: string, reference: string): Promise<void> {
+    const digest = await references.digestOf(repository, reference);
+    if (digest === undefined) return;
+    await references.remove(repository, reference);
+    unnamedIn(repository).add(digest);
   }
 
   /** Resolves with how many tags went. `before`: milliseconds since the epoch. */
-  return async function sweep(repository: string, before: number, used: () => Promise<UsedImages>): Promise<number> {
+  async function sweep(repository: string, before: number, used: () => Promise<UsedImages>): Promise<number> {
     const seen = await references.list(repository);
     const inUse = await used();
     const subjects = seen.map(subjectOf).filter((subject) => subject !== undefined);
     const tags = seen.filter((tag) => subjectOf(tag) === undefined);
-    const { left, lost } = await removeUnused(repository, tags, before, inUse);
-    const asked = [...lost, ...subjects].filter((digest) => !inUse.manifests.has(digest));
-    if (asked.length > 0) {
-      const roots = new Set(inUse.manifests);
-      for (const tag of left) roots.add((await references.digestOf(repository, tag)) ?? "");
-      const living = livingWith(roots, await referrers.attachedTo(repository, subjects));
-      for (const digest of asked) if (!living.has(digest)) await referrers.drop(repository, digest);
-    }
-    return tags.length - left.length;
-  };
+    const removed = await removeUnused(repository, tags, before, inUse);
+    const doubtful = [...unnamedIn(repository), ...subjects].filter((digest) => !inUse.manifests.has(digest));
+    if (doubtful.length > 0) await removeAttached(repository, doubtful, subjects, inUse.manifests);
+    return removed;
+  }
+  return { remove, sweep };
 }
