@@ -1,5 +1,5 @@
-// Three suites: `unit` (parts, with real sockets, files, Postgres and sandboxes of their own), `e2e` (a whole platform through its CLI)
-// and `cluster` (a real Kubernetes with gVisor).
+// Four suites: `unit` (parts, with real sockets, files, Postgres and sandboxes of their own), `e2e` (a whole platform through its CLI),
+// `registry` (images in real registries, which are among the cluster's tools) and `cluster` (a real Kubernetes with gVisor).
 import { defineConfig } from "vitest/config";
 
 const common = { testTimeout: 60_000, hookTimeout: 180_000, pool: "forks" as const };
@@ -32,6 +32,9 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 600_000,
         },
+      },
+      {
+        test: { ...common, name: "registry", include: ["deploy/test/registry/**/*.test.ts"], maxWorkers: 1, fileParallelism: false },
       },
       {
         test: {

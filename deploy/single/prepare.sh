@@ -17,6 +17,19 @@ debian_packages() {
     { apt-get update -qq > /dev/null && apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null < /dev/null; }
 }
 
+# debian_program FOLDER PACKAGE FILE: one program of a Debian package, whose service would start if it were installed. Prints its path.
+debian_program() {
+  local folder=$1 package=$2 file=$3
+  if [ ! -x "$folder$file" ]; then
+    command -v apt-get > /dev/null || return 1
+    mkdir -p "$folder/download"
+    (cd "$folder/download" && { apt-get download -qq "$package" || { apt-get update -qq && apt-get download -qq "$package"; }; }) > /dev/null 2>&1 < /dev/null &&
+      dpkg-deb --extract "$folder"/download/*.deb "$folder" || return 1
+    rm -rf "$folder/download"
+  fi
+  printf '%s\n' "$folder$file"
+}
+
 prepare_node() {
   local root=$1
   if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then echo "fnctl: the single-machine mode needs Linux on x86_64." >&2; return 1; fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh check|unit|e2e|cluster|bench|all: the project's own checks. Sets up what it needs; every suite leaves its counts for the closing line.
+# run.sh check|unit|e2e|registry|cluster|bench|all: the project's own checks. Sets up what it needs; every suite leaves its counts for the closing line.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/deploy/single/prepare.sh"
@@ -21,17 +21,26 @@ suite() {
 }
 # Foreign tools that judge our images, and a browser that judges our pages; a machine that cannot have them skips those tests and says so.
 prepare_host() { debian_packages skopeo skopeo umoci umoci || true; debian_packages chromium chromium || true; "$FNCTL_NODE" deploy/test/src/prepare-host.ts || status=1; }
+# distribution and crane are among the test cluster's tools; a chosen cluster brings its own. An old distribution is Debian's.
+registry_suite() {
+  local tools=${FNCTL_TEST_BIN:-} old cache=${FNCTL_CACHE_DIR:-/var/cache/fnctl}
+  debian_packages skopeo skopeo umoci umoci openssl openssl || true
+  [ -n "${KUBECONFIG:-}" ] || tools=$(bash deploy/test/cluster/cluster.sh bin) || { status=1; return; }
+  old=$(debian_program "$cache/docker-registry" docker-registry /usr/bin/docker-registry) || old=
+  PATH=${tools:+$tools:}${old:+$(dirname "$old"):}$PATH suite registry
+}
 
 case ${1:-unit} in
   check) check ;;
   unit) check; prepare_host; suite unit ;;
   e2e) prepare_host; suite e2e ;;
-  cluster) suite cluster ;;
-  all) check; prepare_host; suite unit; suite e2e; suite cluster ;;
+  registry) registry_suite ;;
+  cluster) registry_suite; suite cluster ;;
+  all) check; prepare_host; suite unit; suite e2e; registry_suite; suite cluster ;;
   bench) shift; exec "$FNCTL_NODE" deploy/test/bench/bench.ts "$@" ;;
   bench-cluster) exec "$FNCTL_NODE" deploy/test/bench/cluster.ts ;;
   bench-scale) shift; exec "$FNCTL_NODE" deploy/test/bench/scale.ts "$@" ;;
-  *) echo "usage: run.sh check|unit|e2e|cluster|bench|bench-cluster|bench-scale|all" >&2; exit 2 ;;
+  *) echo "usage: run.sh check|unit|e2e|registry|cluster|bench|bench-cluster|bench-scale|all" >&2; exit 2 ;;
 esac
 [ -n "${FNCTL_RESULTS_DIR:-}" ] || "$FNCTL_NODE" deploy/test/src/counts.ts "$results" || status=1
 exit $status
