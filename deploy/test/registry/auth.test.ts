@@ -135,6 +135,25 @@ describe("a registry that asks for tokens", () => {
     expect(service.asked[0]).toMatchObject({ service: SERVICE, authorization: expect.stringMatching(/^Basic /) as string });
   });
 
+  it("is answered with a token where it would take a password as well, whatever comes first", async () => {
+    const front = await startFront(registry.host, {
+      adjust(_seen, headers) {
+        const challenge = headers["www-authenticate"];
+        if (challenge !== undefined) Object.assign(headers, { "www-authenticate": ['Basic realm="test"', challenge] });
+      },
+    });
+    await push(place.open(front.host, { credentials: USER }));
+    expect(service.asked).not.toEqual([]);
+    await front.close();
+  });
+
+  it("is told when it asks in a way that is not known", async () => {
+    const front = await startFront(registry.host, { adjust: (_seen, headers) => void (headers["www-authenticate"] &&= "Digest realm=x") });
+    const error = { ...UNAVAILABLE, message: expect.stringMatching(/asks for digest, which is not known/) as string };
+    await expect(push(place.open(front.host, { credentials: USER }))).rejects.toMatchObject(error);
+    await front.close();
+  });
+
   it("asks for both repositories of a mount, each in a parameter of its own", async () => {
     const store = place.open(registry.host, { credentials: USER });
     await push(store, "from");
@@ -145,13 +164,14 @@ describe("a registry that asks for tokens", () => {
   });
 
   it("renews one that is about to end before it is used", async () => {
-    const store = place.open(registry.host, { credentials: USER });
+    const front = await startFront(registry.host);
+    const store = place.open(front.host, { credentials: USER });
     service.saidSeconds = 1;
     await push(store);
     const before = service.asked.length;
-    const front = await startFront(registry.host);
-    expect(await pull(store)).toBe(digest);
+    const seen = await front.during(async () => expect(await pull(store)).toBe(digest));
     expect(service.asked.length).toBe(before + 1);
+    expect(seen.map(({ status }) => status)).toEqual([200]);
     await front.close();
   });
 

@@ -6,7 +6,7 @@ import { baseImage, MEDIA, sha256 } from "@fnctl/control-plane/images/oci";
 import type { ImageStore } from "@fnctl/control-plane/images/layout-store";
 import { REGISTRY_LIMITS } from "@fnctl/control-plane/images/registry/client";
 import { startCutter, type Cut } from "./cutter.ts";
-import { startFront, type Front, type Seen } from "./front.ts";
+import { startFront, type Front, type FrontOptions, type Seen } from "./front.ts";
 import { createStoreAt, type StoreAt } from "./harness.ts";
 import { startRegistry, type RegistryProcess } from "./registry-process.ts";
 
@@ -47,12 +47,26 @@ describe("a connection that is cut", () => {
     ["in the middle of a chunk, twice", { at: /^PATCH /, sent: 9 * MIB, times: 2 }],
     ["after a chunk was taken, before that is said", { at: /^PATCH /, received: 0, times: 1 }],
     ["in the middle of what is said of a chunk", { at: /^PATCH /, received: 20, times: 1 }],
-    ["before the end of an upload is heard", { at: /^PUT .*uploads/, received: 0, times: 1 }],
-    ["at the beginning of an upload", { at: /^POST /, received: 0, times: 1 }],
-  ])("pushes a blob: %s", async (_when, cut) => {
+  ])("pushes a blob, and goes on where the registry says that it stopped: %s", async (_when, cut) => {
     cutter.arm(cut);
-    expect(await push(store)).toEqual({ mediaType: MEDIA.layer, digest, size: bytes.length });
+    const seen = await front.during(async () => expect(await push(store)).toEqual({ mediaType: MEDIA.layer, digest, size: bytes.length }));
+    expect([cutter.made(), count(seen, "POST"), count(seen, "PUT")]).toEqual([cut.times, 1, 1]);
+    expect(seen.filter(({ method }) => method === "GET").map(({ path, status }) => [path.includes("/uploads/"), status])).toEqual(
+      Array.from({ length: cut.times }, () => [true, 204]),
+    );
+    const begun = starts(seen);
+    for (const [index, start] of begun.slice(1).entries()) expect(start).toBeGreaterThan(begun[index]!);
+    expect(await pull(place.open(registry.host))).toBe(digest);
+  });
+
+  it.each<[string, Cut, Record<string, number>]>([
+    ["before the end of an upload is heard", { at: /^PUT .*uploads/, received: 0, times: 1 }, { POST: 1, PUT: 1 }],
+    ["at the beginning of an upload", { at: /^POST /, received: 0, times: 1 }, { POST: 2, PUT: 1 }],
+  ])("pushes a blob: %s", async (_when, cut, counts) => {
+    cutter.arm(cut);
+    const seen = await front.during(() => push(store));
     expect(cutter.made()).toBe(cut.times);
+    for (const [method, times] of Object.entries(counts)) expect([method, count(seen, method)]).toEqual([method, times]);
     expect(await pull(place.open(registry.host))).toBe(digest);
   });
 
@@ -108,41 +122,27 @@ describe("a connection that is cut", () => {
   });
 });
 
-describe("a registry whose uploads stay at one place", () => {
-  /** Distribution puts what it has into the Location; here the front remembers that, so an upload is found again after a lost answer. */
-  const latest = new Map<string, string>();
-  const idOf = (text: string) => /uploads\/([\w-]+)/.exec(text)?.[1] ?? "";
-  let front: Front;
-  let cutter: Awaited<ReturnType<typeof startCutter>>;
-  beforeAll(async () => {
-    front = await startFront(registry.host, {
-      rewrite: ({ path }) => {
-        const query = new URLSearchParams(path.split("?")[1]);
-        const state = latest.get(idOf(path));
-        if (state !== undefined) query.set("_state", state);
-        return `${path.split("?")[0]}?${query.toString()}`;
-      },
-      adjust: (_seen, headers) => {
-        if (headers.location === undefined || idOf(headers.location) === "") return;
-        const url = new URL(headers.location);
-        latest.set(idOf(headers.location), url.searchParams.get("_state")!);
-        headers.location = url.pathname;
+describe("a registry that loses an upload", () => {
+  it.each([
+    ["fewer times than there are tries", REGISTRY_LIMITS.tries - 1, true],
+    ["as often as there are tries", REGISTRY_LIMITS.tries, false],
+  ])("is sent it from its start, which may happen %s", async (_often, times, succeeds) => {
+    const ids: string[] = [];
+    const forgetful = await startFront(registry.host, {
+      answer({ path }, response) {
+        const id = /uploads\/([\w-]+)/.exec(path)?.[1];
+        if (id === undefined) return false;
+        if (!ids.includes(id)) ids.push(id);
+        if (ids.length > times) return false;
+        response.writeHead(404).end();
+        return true;
       },
     });
-    cutter = await startCutter(front.host);
-  });
-  afterAll(async () => void (await Promise.all([cutter?.close(), front?.close()])));
-
-  it("goes on where the registry says that it stopped", async () => {
-    cutter.arm({ at: /^PATCH /, received: 0, times: 2 });
-    const seen = await front.during(() => push(place.open(cutter.host)));
-    expect(cutter.made()).toBe(2);
-    expect(starts(seen)).toEqual([0, 1, 2].map((chunk) => chunk * REGISTRY_LIMITS.chunkBytes));
-    expect([count(seen, "POST"), count(seen, "PUT")]).toEqual([1, 1]);
-    expect(seen.filter(({ method, path }) => method === "GET" && path.includes("/uploads/")).map(({ status }) => status)).toEqual([
-      204, 204,
-    ]);
-    expect(await pull(place.open(registry.host))).toBe(digest);
+    const pushed = push(place.open(forgetful.host));
+    if (succeeds) expect(await pushed).toMatchObject({ digest });
+    else await expect(pushed).rejects.toMatchObject({ code: "UNAVAILABLE", message: expect.stringMatching(/lost an upload/) as string });
+    expect(ids).toHaveLength(succeeds ? times + 1 : times);
+    await forgetful.close();
   });
 });
 
@@ -205,6 +205,34 @@ describe("a registry that is busy", () => {
 });
 
 describe("a registry that has other bytes", () => {
+  const cutOnce = async (options: FrontOptions) => {
+    const front = await startFront(registry.host, options);
+    const cutter = await startCutter(front.host);
+    cutter.arm({ at: /^GET /, received: 7 * MIB, times: 1 });
+    return { front, host: cutter.host, close: async () => void (await Promise.all([cutter.close(), front.close()])) };
+  };
+
+  it("may know no ranges: what was read is passed over", async () => {
+    await push(place.open(registry.host));
+    const deaf = await cutOnce({
+      rewrite: ({ path, headers }) => {
+        delete headers.range;
+        return path;
+      },
+    });
+    expect(await pull(place.open(deaf.host))).toBe(digest);
+    expect(deaf.front.seen.map(({ status }) => status)).toEqual([200, 200]);
+    await deaf.close();
+  });
+
+  it("may not send another part than the one that is missing", async () => {
+    await push(place.open(registry.host));
+    const wrong = await cutOnce({ adjust: (_seen, headers) => void (headers["content-range"] &&= `bytes 1-9/10`) });
+    const error = { code: "UNAVAILABLE", message: expect.stringMatching(/another part/) as string };
+    await expect(pull(place.open(wrong.host))).rejects.toMatchObject(error);
+    await wrong.close();
+  });
+
   it("fails a blob at its end, and a manifest and a config by digest", async () => {
     const store = place.open(registry.host);
     const layer = await store.putBlob(name, MEDIA.layer, Readable.from([randomBytes(1000)]));

@@ -7,7 +7,7 @@ import { MEDIA, baseImage, encode, sha256 } from "@fnctl/control-plane/images/oc
 import type { ImageStore } from "@fnctl/control-plane/images/layout-store";
 import { REGISTRY_LIMITS } from "@fnctl/control-plane/images/registry/client";
 import { request } from "undici";
-import { startFront, type Front, type Seen } from "./front.ts";
+import { startFront, type FrontOptions, type Seen } from "./front.ts";
 import { createStoreAt, type StoreAt } from "./harness.ts";
 import { startReferrersFront } from "./referrers-front.ts";
 import { startRegistry, type RegistryProcess } from "./registry-process.ts";
@@ -186,22 +186,22 @@ describe("with the referrers API", () => {
       await expect(found).rejects.toMatchObject({ code: "UNAVAILABLE", message: expect.stringMatching(/more than 100 pages/) as string });
   });
 
-  it.each<[string, (host: string) => Parameters<typeof startFront>[1]]>([
-    ["that goes on at another place", () => ({ adjust: (_seen, headers) => void (headers.link = '<http://127.0.0.1:9/v2/>; rel="next"') })],
-    ["that is no list", () => ({ answer: (_seen, response) => (response.end("[]"), true) })],
-    ["that is no JSON", () => ({ answer: (_seen, response) => (response.end("hello"), true) })],
+  const sends = (text: string): FrontOptions => ({ answer: (_seen, response) => (response.end(text), true) });
+  const strangeDigest = JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType: "a/b", digest: "../x", size: 1 }] });
+  it.each<[string, FrontOptions, RegExp]>([
     [
-      "with digests that are none",
-      () => ({
-        answer: (_seen, response) => (
-          response.end(JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType: "a/b", digest: "../x", size: 1 }] })),
-          true
-        ),
-      }),
+      "that goes on at another place",
+      { adjust: (_seen, headers) => void (headers.link = '<http://127.0.0.1:9/v2/>; rel="next"') },
+      /at another place/,
     ],
-  ])("refuses a list %s", async (_what, options) => {
-    const strange: Front = await startFront(front.host, options(front.host));
-    await expect(place.open(strange.host).referrers(name, sha256(randomBytes(10)))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    ["that is no list", sends("[]"), /is not one/],
+    ["that is no JSON", sends("hello"), /is not one/],
+    ["with digests that are none", sends(strangeDigest), /is not one: manifests.0.digest/],
+    ["that is too large", sends(" ".repeat(REGISTRY_LIMITS.documentBytes + 1)), /too large/],
+  ])("refuses a list %s", async (_what, options, message) => {
+    const strange = await startFront(front.host, options);
+    const error = { code: "UNAVAILABLE", message: expect.stringMatching(message) as string };
+    await expect(place.open(strange.host).referrers(name, sha256(randomBytes(10)))).rejects.toMatchObject(error);
     await strange.close();
   });
 });
