@@ -50,12 +50,15 @@ describe("a connection that is cut", () => {
   ])("pushes a blob, and goes on where the registry says that it stopped: %s", async (_when, cut) => {
     cutter.arm(cut);
     const seen = await front.during(async () => expect(await push(store)).toEqual({ mediaType: MEDIA.layer, digest, size: bytes.length }));
-    expect([cutter.made(), count(seen, "POST"), count(seen, "PUT")]).toEqual([cut.times, 1, 1]);
-    expect(seen.filter(({ method }) => method === "GET").map(({ path, status }) => [path.includes("/uploads/"), status])).toEqual(
-      Array.from({ length: cut.times }, () => [true, 204]),
-    );
-    const begun = starts(seen);
-    for (const [index, start] of begun.slice(1).entries()) expect(start).toBeGreaterThan(begun[index]!);
+    expect(cutter.made()).toBe(cut.times);
+    // A registry that still writes what came before the cut may be asked again; what it said last is what counts.
+    const asked = seen.filter(({ method, path, status }) => method === "GET" && path.includes("/uploads/") && status === 204);
+    expect(asked.length).toBeGreaterThanOrEqual(cut.times);
+    for (const one of asked) {
+      const next = seen[seen.indexOf(one) + 1]!;
+      const last = Number(one.told!["range"]!.split("-")[1]);
+      expect([next.method, starts([next])]).toEqual(["PATCH", [last === 0 ? 0 : last + 1]]);
+    }
     expect(await pull(place.open(registry.host))).toBe(digest);
   });
 

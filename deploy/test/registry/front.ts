@@ -11,6 +11,8 @@ export interface Seen {
   /** Of a manifest. */
   body?: Buffer;
   status: number;
+  /** Headers of the answer. */
+  told?: IncomingHttpHeaders;
 }
 export interface FrontOptions {
   /** Path and query that the registry is asked for instead. */
@@ -44,7 +46,7 @@ export async function startFront(target: string, options: FrontOptions = {}) {
     });
     const headers: IncomingHttpHeaders = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => !HOP_BY_HOP.includes(name)));
     options.adjust?.(entry, headers);
-    entry.status = answer.statusCode;
+    Object.assign(entry, { status: answer.statusCode, told: headers });
     response.writeHead(answer.statusCode, headers);
     answer.body.on("error", () => response.destroy()).pipe(response);
   }
