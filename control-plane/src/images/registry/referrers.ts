@@ -6,6 +6,7 @@ import { PlatformError } from "../../contract/errors.ts";
 import { REGISTRY_LIMITS, type Head, type RegistryClient } from "./client.ts";
 import { parseAs, type Documents } from "./documents.ts";
 import type { References } from "./references.ts";
+import { createTurns } from "./turns.ts";
 
 export interface ReferrersDeps {
   client: RegistryClient;
@@ -25,7 +26,8 @@ const NOTHING: Index = { schemaVersion: 2, mediaType: MEDIA.index, manifests: []
 
 export function createReferrers({ client, documents, references, putDocument, putManifest }: ReferrersDeps) {
   const at = client.path;
-  const changes = new Map<string, Promise<void>>();
+  /** For one subject; other processes do not write, for one control plane acts at a time (ownership/). */
+  const inTurn = createTurns();
 
   async function readFallback(repository: string, subject: string): Promise<{ index: Index; etag: string | undefined }> {
     const to = `${at(repository)}/manifests/${fallbackTag(subject)}`;
@@ -48,14 +50,6 @@ export function createReferrers({ client, documents, references, putDocument, pu
     throw new PlatformError("UNAVAILABLE", `The list of referrers of ${subject} changes too often.`, { hint: "Try again." });
   }
 
-  /** One change at a time to one list; other processes do not write, for one control plane acts at a time (ownership/). */
-  function inTurn(key: string, change: () => Promise<void>): Promise<void> {
-    const next = (changes.get(key) ?? Promise.resolve()).then(change);
-    const settled = next.catch(() => undefined).finally(() => changes.get(key) === settled && changes.delete(key));
-    changes.set(key, settled);
-    return next;
-  }
-
   async function list(repository: string, subject: string, artifactType?: string): Promise<Descriptor[]> {
     const query = artifactType === undefined ? "" : `?${new URLSearchParams({ artifactType }).toString()}`;
     const found: Descriptor[] = [];
@@ -75,9 +69,10 @@ export function createReferrers({ client, documents, references, putDocument, pu
       const about = await describe(subject, () => client.call(manifestHead(at(repository), subject)));
       const artifact = artifactManifest(about, input);
       await putDocument(repository, EMPTY);
-      const answer = await putManifest(repository, artifact.descriptor.digest, artifact);
-      if (answer.headers["oci-subject"] === undefined)
-        await inTurn(`${repository}@${subject}`, () => addToFallback(repository, subject, referrerOf(artifact.descriptor, input)));
+      await inTurn(`${repository}@${subject}`, async () => {
+        const answer = await putManifest(repository, artifact.descriptor.digest, artifact);
+        if (answer.headers["oci-subject"] === undefined) await addToFallback(repository, subject, referrerOf(artifact.descriptor, input));
+      });
       return artifact.descriptor;
     },
     referrers: list,

@@ -15,6 +15,7 @@ import { blobBytes } from "./download.ts";
 import { createReferences } from "./references.ts";
 import { createReferrers } from "./referrers.ts";
 import { createRegistrySweep } from "./sweep.ts";
+import { createTurns } from "./turns.ts";
 import { uploadBlob } from "./upload.ts";
 
 export interface RegistryStoreOptions extends RegistryOptions {
@@ -27,6 +28,8 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
   const documents = createDocuments(client);
   const references = createReferences(client, documents);
   const at = client.path;
+  /** For one blob: distribution 2.8 loses sight of one that is uploaded twice at once. */
+  const inTurn = createTurns();
 
   async function has(repository: string, digest: string): Promise<number | undefined> {
     const answer = await client.call({
@@ -40,7 +43,9 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
 
   async function putFile(repository: string, file: string, descriptor: Descriptor): Promise<void> {
     const known = async () => (await has(repository, descriptor.digest)) !== undefined;
-    if (!(await known())) await uploadBlob(client, at(repository), { file, ...descriptor }, known);
+    await inTurn(`${repository}@${descriptor.digest}`, async () => {
+      if (!(await known())) await uploadBlob(client, at(repository), { file, ...descriptor }, known);
+    });
   }
 
   async function spool(source: Readable, file: string): Promise<{ digest: string; size: number }> {
