@@ -38,7 +38,7 @@ case ${1:-unit} in
   cluster) registry_suite; suite cluster ;;
   all) check; prepare_host; suite unit; suite e2e; registry_suite; suite cluster ;;
   bench) shift; exec "$FNCTL_NODE" deploy/test/bench/bench.ts "$@" ;;
-  bench-cluster) exec "$FNCTL_NODE" deploy/test/bench/cluster.ts ;;
+  bench-cluster) shift; exec "$FNCTL_NODE" deploy/test/bench/cluster.ts "$@" ;;
   bench-scale) shift; exec "$FNCTL_NODE" deploy/test/bench/scale.ts "$@" ;;
   *) echo "usage: run.sh check|unit|e2e|registry|cluster|bench|bench-cluster|bench-scale|all" >&2; exit 2 ;;
 esac
