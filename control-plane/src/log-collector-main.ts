@@ -1,10 +1,11 @@
 // The log collector process: pipes in, segments on disk, reads out. It is not the control plane, and outlives it (SECURITY I3).
+import http from "node:http";
 import pino from "pino";
 import { z } from "zod";
 import { listenUnix } from "./http/listen.ts";
 import { createPipeReader } from "./logs/collector/pipes.ts";
 import { createSegments } from "./logs/collector/segments.ts";
-import { createCollectorServer } from "./logs/collector/server.ts";
+import { createCollectorListener } from "./logs/collector/server.ts";
 import { absolutePath, readSettings } from "./settings/environment.ts";
 
 const schema = z.object({ FNCTL_LOG_SOCKET: absolutePath, FNCTL_LOG_PIPES: absolutePath, FNCTL_LOG_DIR: absolutePath });
@@ -15,12 +16,12 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const onError = (error: unknown) => log.error({ err: error }, "unexpected");
   const segments = createSegments(settings.FNCTL_LOG_DIR, onError);
   const pipes = createPipeReader(settings.FNCTL_LOG_PIPES, segments, onError);
-  const server = createCollectorServer(segments);
+  const server = http.createServer(createCollectorListener(segments));
   await listenUnix(server, settings.FNCTL_LOG_SOCKET, { mode: 0o660 });
   log.info("ready");
   const end = async () => {
     pipes.close();
-    await segments.close();
+    await segments.settle();
     process.exit(0);
   };
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void end());

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { corsSchema } from "./config.ts";
 import { addressSchema } from "./instance-address.ts";
+import { logChannelSchema } from "./logs.ts";
 import { isolationSchema, slugSchema, uuidSchema } from "./names.ts";
 import { scopeSchema } from "./resources.ts";
 
@@ -12,6 +13,7 @@ export const INTERNAL_PATHS = {
   renew: "/internal/v1/leases/renew",
   release: "/internal/v1/leases/release",
   bootstrap: "/internal/v1/bootstrap",
+  logChannels: "/internal/v1/log-channels",
 } as const;
 
 /** All ingress must know to serve one function without asking anybody. */
@@ -119,6 +121,10 @@ export const releaseRequestSchema = z.strictObject({
 export const releaseResponseSchema = z.object({
   ended: z.array(z.object({ leaseId: z.string(), reason: z.string(), detail: z.string() })),
 });
+
+/** A node's log agent asks whose its instances are; those that are nobody's, or not known, are left out of the answer. */
+export const logChannelsRequestSchema = z.strictObject({ instances: z.array(z.string().regex(/^[0-9a-f]{20}$/)).max(500) });
+export const logChannelsResponseSchema = z.object({ channels: z.array(logChannelSchema).max(500) });
 
 /** First tenant and token, made by the supervisor at the first start. */
 export const bootstrapRequestSchema = z.strictObject({ tenant: slugSchema, tokenName: z.string() });

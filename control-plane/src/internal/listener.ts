@@ -1,6 +1,5 @@
 // The internal listener: what gateways and the supervisor ask. Never reachable from the public one (SECURITY D8); every call carries
 // the shared secret, and without a secret the process does not start.
-import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { z } from "zod";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "../contract/errors.ts";
@@ -9,9 +8,12 @@ import {
   appliedRequestSchema,
   bootstrapRequestSchema,
   leaseRequestSchema,
+  logChannelsRequestSchema,
   releaseRequestSchema,
   renewRequestSchema,
 } from "../contract/internal.ts";
+import type { LogChannel } from "../contract/logs.ts";
+import { authorised } from "../http/authorised.ts";
 import { readJson } from "../http/json-body.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { LeaseManager } from "../instances/lease-manager.ts";
@@ -22,8 +24,15 @@ const PING_MS = 5_000;
 /** A reader that falls this far behind is cut off; it comes back and gets a snapshot. */
 const STREAM_BACKLOG = 64 * 1024 * 1024;
 
+/** What node agents are told. */
+export interface LogAgents {
+  /** Theirs alone, and good for nothing else here: they run where sandboxes do. */
+  secret: Buffer;
+  channels(instances: string[]): Promise<LogChannel[]>;
+}
 export interface InternalDeps {
   secret: Buffer;
+  agents: LogAgents | undefined;
   feed: ChangeFeed;
   leases: LeaseManager;
   reconciler: Reconciler;
@@ -47,11 +56,16 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
       return { ended: await deps.leases.release(releaseRequestSchema.parse(body), keep) };
     },
     [INTERNAL_PATHS.bootstrap]: (body) => deps.bootstrap(bootstrapRequestSchema.parse(body)),
+    [INTERNAL_PATHS.logChannels]: async (body) => ({
+      channels: (await deps.agents?.channels(logChannelsRequestSchema.parse(body).instances)) ?? [],
+    }),
   };
+  const secretFor = (path: string): Buffer => (path === INTERNAL_PATHS.logChannels && deps.agents?.secret) || deps.secret;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!authorised(request, deps.secret)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
     const url = new URL(request.url ?? "/", "http://internal");
+    if (!authorised(request, secretFor(url.pathname)))
+      throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
     if (request.method === "GET" && url.pathname === INTERNAL_PATHS.changes) {
       streamChanges(deps.feed, url.searchParams, response);
       return;
@@ -73,12 +87,6 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
       reply(response, problem.status, PROBLEM_TYPE, problem);
     });
   };
-}
-
-/** Equal length is not secret; equal content is compared in constant time. */
-export function authorised(request: IncomingMessage, secret: Buffer): boolean {
-  const given = Buffer.from((request.headers.authorization ?? "").replace(/^Bearer /, ""));
-  return given.length === secret.length && timingSafeEqual(given, secret);
 }
 
 function reply(response: ServerResponse, status: number, type: string, body: unknown): void {

@@ -1,9 +1,11 @@
-// The control plane's side of the log collector: reads for the API, and the platform's own records about instances.
+// The control plane's side of a log collector: reads for the API, and the platform's own records about instances.
 import type { Readable } from "node:stream";
-import { Pool } from "undici";
+import { Pool, type buildConnector } from "undici";
 import { z } from "zod";
 import { PlatformError } from "../contract/errors.ts";
+import type { LogQuery } from "../contract/logs.ts";
 import type { LogReader } from "../api/log-routes.ts";
+import { KEPT_RECORDS } from "./collector/server.ts";
 
 export interface PlatformNote {
   tenantId: string;
@@ -20,39 +22,57 @@ export interface CollectorClient extends LogReader {
   owners(): Promise<{ tenantId: string; functionId: string }[]>;
   remove(tenantId: string, functionId: string): Promise<void>;
 }
+/** One collector, wherever it is. */
+export interface OneCollector extends CollectorClient {
+  /** Also says how many of the first records were kept before; the others are new (`follow`). */
+  open(tenantId: string, functionId: string, query: LogQuery, signal: AbortSignal): Promise<{ body: Readable; kept: number }>;
+  close(): void;
+}
+export interface CollectorDial {
+  origin: string;
+  /** For undici's `connect`. */
+  connect: buildConnector.BuildOptions | buildConnector.connector;
+  /** Where a socket's permissions do not decide who may ask. */
+  secret?: string;
+}
 const ownersSchema = z.array(z.object({ tenantId: z.string(), functionId: z.string() }));
+const HEADERS_MS = 10_000;
 
-export function createCollectorClient(socketPath: string): CollectorClient {
-  const pool = new Pool("http://collector", { socketPath, connections: 64, headersTimeout: 10_000, bodyTimeout: 0 });
+export const createCollectorClient = (socketPath: string): CollectorClient =>
+  dialCollector({ origin: "http://collector", connect: { socketPath } });
+
+export function dialCollector({ origin, connect, secret }: CollectorDial): OneCollector {
+  const pool = new Pool(origin, { connect, connections: 64, allowH2: false, headersTimeout: HEADERS_MS, bodyTimeout: 0 });
+  const headers = { "content-type": "application/json", ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }) };
   const away = (error: unknown) =>
     Promise.reject(
       error instanceof PlatformError ? error : new PlatformError("UNAVAILABLE", "The log collector does not answer.", { cause: error }),
     );
+  async function open(tenantId: string, functionId: string, query: LogQuery, signal: AbortSignal) {
+    const search = new URLSearchParams(
+      Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)] as [string, string]])),
+    );
+    const path = `/v1/logs/${tenantId}/${functionId}?${search.toString()}`;
+    const answer = await pool.request({ method: "GET", path, headers, signal }).catch(away);
+    answer.body.on("error", () => undefined); // the reader went away
+    if (answer.statusCode === 200) return { body: answer.body as Readable, kept: Number(answer.headers[KEPT_RECORDS] ?? 0) };
+    await answer.body.dump();
+    return away(undefined);
+  }
+  async function tell(method: "POST" | "DELETE", path: string, body?: string): Promise<void> {
+    const answer = await pool.request({ method, path, headers, ...(body === undefined ? {} : { body }) }).catch(away);
+    await answer.body.dump();
+    if (answer.statusCode >= 300) await away(undefined);
+  }
   return {
-    async read(tenantId, functionId, query, signal): Promise<Readable> {
-      const search = new URLSearchParams(
-        Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)] as [string, string]])),
-      );
-      const answer = await pool
-        .request({ method: "GET", path: `/v1/logs/${tenantId}/${functionId}?${search.toString()}`, signal })
-        .catch(away);
-      if (answer.statusCode !== 200) return away(undefined);
-      answer.body.on("error", () => undefined); // the reader went away
-      return answer.body;
-    },
-    async note(note) {
-      const answer = await pool
-        .request({ method: "POST", path: "/v1/notes", headers: { "content-type": "application/json" }, body: JSON.stringify(note) })
-        .catch(away);
-      await answer.body.dump();
-    },
+    open,
+    read: async (tenantId, functionId, query, signal) => (await open(tenantId, functionId, query, signal)).body,
+    note: (note) => tell("POST", "/v1/notes", JSON.stringify(note)),
     async owners() {
-      const answer = await pool.request({ method: "GET", path: "/v1/logs" }).catch(away);
+      const answer = await pool.request({ method: "GET", path: "/v1/logs", headers }).catch(away);
       return answer.statusCode === 200 ? ownersSchema.parse(await answer.body.json()) : away(undefined);
     },
-    async remove(tenantId, functionId) {
-      const answer = await pool.request({ method: "DELETE", path: `/v1/logs/${tenantId}/${functionId}` }).catch(away);
-      await answer.body.dump();
-    },
+    remove: (tenantId, functionId) => tell("DELETE", `/v1/logs/${tenantId}/${functionId}`),
+    close: () => void pool.destroy().catch(() => undefined),
   };
 }

@@ -73,6 +73,10 @@ const cluster = {
   FNCTL_EGRESS_SERVICE: dnsLabel(63),
   FNCTL_GATEWAY_SERVICE: dnsLabel(63),
   FNCTL_CONTROL_SERVICE: dnsLabel(63),
+  /** The nodes' log agents: their headless service, what they share with the control plane, and whom their certificate is from. */
+  FNCTL_AGENT_SERVICE: dnsLabel(63),
+  FNCTL_AGENT_SECRET_FILE: absolutePath,
+  FNCTL_AGENT_CA_FILE: absolutePath,
   /** The Epoch object, in the platform's namespace. */
   FNCTL_EPOCH_NAME: dnsLabel(63),
   /** This pod's own address. */

@@ -1,16 +1,20 @@
 // A cluster: pods by the API server, sandboxes come to the egress proxy with a credential, layers are sent from the registry.
+import { readFileSync } from "node:fs";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import type { ListenAddress } from "../contract/endpoint.ts";
 import { PlatformError } from "../contract/errors.ts";
 import { createEgressCredentials } from "../internal/egress-credentials.ts";
-import { createAbsentCollector } from "../logs/absent-collector.ts";
+import { createAgentsClient } from "../logs/agents/agents-client.ts";
+import { createChannelBook } from "../logs/channel-book.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
+import { createAgentPlaces } from "../sandbox/kubernetes/agent-places.ts";
 import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
 import { createNetworkCheck, isProbeTenant, probeLayer, type NetworkCheck } from "../sandbox/kubernetes/network-check/check.ts";
 import { gated } from "../sandbox/kubernetes/network-check/gated.ts";
 import { publishEndpoint } from "../sandbox/kubernetes/endpoint.ts";
 import { announceEpoch } from "../sandbox/kubernetes/epoch.ts";
 import { DEFAULT_QUOTA } from "../sandbox/kubernetes/objects/tenant.ts";
+import { readSecret } from "../settings/secret.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 import { readClusterFacts } from "./cluster-facts.ts";
 import type { Data } from "./data.ts";
@@ -52,16 +56,29 @@ export async function wireKubernetesHost(
     egressOf: ({ id, kind, tenantId = null }) => credential(id, buildSource(tenantId, kind, allow)),
     onError,
   });
+  const book = createChannelBook((id) => pods.look(id));
+  const agentSecret = readSecret(settings.FNCTL_AGENT_SECRET_FILE);
   let network: NetworkCheck | undefined;
   const notYet = () => Promise.reject(new PlatformError("UNAVAILABLE", "The control plane is still starting."));
   return {
-    driver: gated(pods, () => network?.require() ?? notYet()),
+    driver: gated(book.remembering(pods), () => network?.require() ?? notYet()),
     perTenant: true,
     prepareEgress: async () => undefined,
     labelEgress: async () => undefined,
     ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
     takeLink: pods.takeLink,
-    collector: createAbsentCollector(),
+    collector: createAgentsClient({
+      find: createAgentPlaces(config, namespace, settings.FNCTL_AGENT_SERVICE),
+      nodeOf: book.nodeOf,
+      ca: readFileSync(settings.FNCTL_AGENT_CA_FILE, "utf8"),
+      serverName: settings.FNCTL_AGENT_SERVICE,
+      secret: agentSecret.toString(),
+      onError,
+    }),
+    agents: {
+      secret: agentSecret,
+      channels: async (ids) => (await book.channels(ids)).filter(({ tenantId }) => !isProbeTenant(tenantId)),
+    },
     conditions: {
       current: () => (network === undefined ? [] : [network.current()]),
       check: async () => (network === undefined ? [] : [await network.run()]),

@@ -65,6 +65,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     const status = () => ({ pool: pool.counts(), instances: leases.table.size() });
     return createInternalListener({
       secret,
+      agents: sandboxes.host.agents,
       feed,
       leases,
       reconciler,

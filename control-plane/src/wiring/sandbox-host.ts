@@ -3,6 +3,7 @@ import type { Client } from "undici";
 import type { LogReader } from "../api/log-routes.ts";
 import type { EgressSource } from "../contract/internal.ts";
 import type { Condition } from "../contract/conditions.ts";
+import type { LogAgents } from "../internal/listener.ts";
 import type { CollectorClient } from "../logs/collector-client.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
 
@@ -19,6 +20,8 @@ export interface SandboxHost {
   /** The connection by which a sandbox got its code, where there is one. */
   takeLink(id: string): Client | undefined;
   collector: CollectorClient & LogReader;
+  /** Nodes' agents, where there are nodes. */
+  agents?: LogAgents;
   conditions: { current(): Condition[]; check(): Promise<Condition[]> };
   /** Once what ran before has been adopted. `base`: a Node runtime's image. */
   begin(base: string): void;

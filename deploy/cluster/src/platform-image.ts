@@ -14,6 +14,7 @@ const root = path.resolve(import.meta.dirname, "../../..");
 const FOLDER = "opt/fnctl/platform";
 const PROGRAMS = {
   ...SERVICES,
+  "log-agent": "control-plane/src/log-agent-main.ts",
   migrate: "deploy/cluster/src/migrate-main.ts",
   bootstrap: "deploy/cluster/src/bootstrap-main.ts",
   check: "deploy/cluster/src/check-main.ts",

@@ -14,7 +14,12 @@ async function golden(name: string, text: string): Promise<void> {
   expect(text, `${name} differs from its golden file; FNCTL_UPDATE=1 writes it anew`).toBe(await readFile(file, "utf8"));
 }
 /** With secrets of the operator's own, so that nothing rendered is random. */
-const OWN_SECRETS = { "secrets.internal": "own-internal", "secrets.tls": "own-tls", "secrets.databaseRoles": "own-roles" };
+const OWN_SECRETS = {
+  "secrets.internal": "own-internal",
+  "secrets.tls": "own-tls",
+  "secrets.logAgent": "own-log-agent",
+  "secrets.databaseRoles": "own-roles",
+};
 
 test("lints", async () => {
   expect(await helm(["lint", CHART, "--strict", ...settings(REQUIRED)])).toContain("0 chart(s) failed");

@@ -4,10 +4,9 @@ import { readdir } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
+import { createInstanceLog } from "./instance-log.ts";
 import { createLineSplitter, type LineSink } from "./line-splitter.ts";
 import { COLLECTOR } from "./limits.ts";
-import { parseRecord } from "./parse-record.ts";
-import { createRate } from "./rate.ts";
 import type { Segments } from "./segments.ts";
 
 const SOURCES = [
@@ -31,38 +30,20 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
   function openInstance(instance: string): void {
     let channel: LogChannel | undefined;
     const learn = () => (channel ??= channelOf(instance));
-    const rate = createRate();
+    const log = createInstanceLog({ segments, channel: learn });
     const readers: Reader[] = [];
-    const reportDropped = () => {
-      const dropped = rate.takeDropped();
-      if (dropped > 0 && channel !== undefined)
-        segments.append(channel, {
-          level: "warn",
-          source: "platform",
-          version: channel.version,
-          instance,
-          message: `${dropped} lines dropped: this instance writes more than is kept`,
-        });
-    };
-    const sinkOf = (source: "stdout" | "stderr"): LineSink => ({
-      admit: rate.admit,
-      onLine(line) {
-        learn();
-        if (channel !== undefined) segments.append(channel, parseRecord(line, source, channel));
-      },
-    });
-    for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, sinkOf(source)));
+    for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, log.sink(source)));
     // As soon as it is written, not with the first line: by then an instance that ended at once may have been removed, name and all.
     const naming = watch(path.join(root, instance), () => learn() !== undefined && naming.close());
     naming.on("error", onError);
     if (learn() !== undefined) naming.close();
-    const timer = setInterval(reportDropped, 1_000);
+    const timer = setInterval(log.reportDropped, 1_000);
     const entry = {
       close() {
         clearInterval(timer);
         naming.close();
         for (const reader of readers) reader.close();
-        reportDropped();
+        log.reportDropped();
         open.delete(instance);
       },
     };

@@ -34,7 +34,7 @@ test("a log that outgrows its size loses its oldest segments only, even when all
   const line = "x".repeat(LIMITS.logLineBytes);
   const lines = Math.ceil((LIMITS.logBytesPerFunction * 1.5) / line.length);
   for (let index = 0; index < lines; index++) segments.append(big, draft(`${index} ${line}`));
-  await segments.close();
+  await segments.settle();
   const all = await sizes(big);
   const oneRecord = line.length + 512;
   expect(all.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(LIMITS.logBytesPerFunction + all.length * oneRecord);
@@ -54,7 +54,7 @@ test("while nothing can be written, no more is held in memory than would be kept
   const before = process.memoryUsage().heapUsed;
   for (let index = 0; index < lines; index++) segments.append(whose, draft(`${index} ${Buffer.from(line).toString()}`)); // each its own bytes
   expect((process.memoryUsage().heapUsed - before) / LIMITS.logBytesPerFunction).toBeLessThan(10);
-  await segments.close();
+  await segments.settle();
   expect((await newest(segments, whose)).map(({ message }) => Number.parseInt(message, 10))).toEqual([lines - 1]);
 });
 
@@ -63,7 +63,7 @@ test("many restarts neither begin a segment each nor lose a line", async () => {
   for (let index = 0; index < 40; index++) {
     const segments = open();
     segments.append(whose, draft(`life ${index}`));
-    await segments.close();
+    await segments.settle();
   }
   expect(await sizes(whose)).toHaveLength(1);
   expect(await newest(open(), whose, 100)).toHaveLength(40);
@@ -75,7 +75,7 @@ test("a clock that is set back an hour does not make the newest segment the olde
     const segments = open();
     for (let index = 0; index < 80; index++) segments.append(whose, draft(`${text} ${"x".repeat(LIMITS.logLineBytes - 20)}`));
     segments.append(whose, draft(text));
-    await segments.close();
+    await segments.settle();
   };
   await fill("before");
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 3_600_000 });

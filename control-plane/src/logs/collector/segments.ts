@@ -90,8 +90,9 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
   }
 
   return {
-    append(owner: Owner, draft: Draft): void {
-      const record: LogRecord = { ...draft, at: Date.now(), seq: ++seq };
+    /** `at`: when it was written, milliseconds since the epoch. */
+    append(owner: Owner, draft: Draft, at = Date.now()): void {
+      const record: LogRecord = { ...draft, at, seq: ++seq };
       const log = logOf(owner);
       log.waiting.push(record);
       log.waitingBytes += record.message.length;
@@ -99,6 +100,8 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       log.timer ??= setTimeout(() => void flush(log), COLLECTOR.flushMs);
       news.emit(nameOf(owner), record);
     },
+    /** Of the newest record. */
+    lastSeq: () => seq,
     /** Records oldest first, from the newest segments backwards until `limit` are found. `keep` decides; `sinceMs` skips old segments. */
     async read(owner: Owner, limit: number, sinceMs: number | undefined, keep: (record: LogRecord) => boolean): Promise<LogRecord[]> {
       const log = logOf(owner);
@@ -130,8 +133,10 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       logs.delete(nameOf(owner));
       await rm(log.folder, { recursive: true, force: true });
     },
-    async close(): Promise<void> {
-      await Promise.all([...logs.values()].map((log) => flush(log)));
+    /** Resolves when everything that was appended before is on disk, as far as the disk takes it. */
+    async settle(): Promise<void> {
+      await Promise.all([...logs.values()].filter(({ waiting, timer }) => waiting.length > 0 || timer !== undefined).map(flush));
+      await Promise.all([...logs.values()].map(({ writing }) => writing));
     },
   };
 }

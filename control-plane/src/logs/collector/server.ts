@@ -1,6 +1,6 @@
 // The collector's own listener: reads for the control plane, and the platform's notes about instances. Who may connect is decided by
-// the socket's folder (owner and group).
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
+// the socket's folder (owner and group) on one machine, by a secret in a cluster (log-agent-main.ts).
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { z } from "zod";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "../../contract/errors.ts";
 import { levelSchema, logQuerySchema, type LogRecord } from "../../contract/logs.ts";
@@ -17,11 +17,13 @@ const noteSchema = z.strictObject({
   level: levelSchema,
   message: z.string(),
 });
+/** Header: so many of the first records were kept before; what comes after them is new. */
+export const KEPT_RECORDS = "x-fnctl-kept-records";
 const NOTE_CAP = 64 * 1024;
 const OWNERS_PATH = "/v1/logs";
 const PATH = /^\/v1\/logs\/([0-9a-f-]{36})\/([0-9a-f-]{36})$/;
 
-export function createCollectorServer(segments: Segments): http.Server {
+export function createCollectorListener(segments: Segments): RequestListener {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://collector");
     if (request.method === "POST" && url.pathname === "/v1/notes") {
@@ -42,13 +44,13 @@ export function createCollectorServer(segments: Segments): http.Server {
       response.writeHead(204).end();
     } else await sendLogs(segments, owner, url.searchParams, response);
   }
-  return http.createServer((request, response) => {
+  return (request, response) => {
     answer(request, response).catch((error: unknown) => {
       const problem = toProblem(error instanceof z.ZodError ? new PlatformError("BAD_REQUEST", z.prettifyError(error)) : error);
       if (response.headersSent) response.destroy();
       else response.writeHead(problem.status, { "content-type": PROBLEM_TYPE }).end(JSON.stringify(problem));
     });
-  });
+  };
 }
 
 async function sendLogs(segments: Segments, owner: Owner, search: URLSearchParams, response: ServerResponse): Promise<void> {
@@ -67,7 +69,7 @@ async function sendLogs(segments: Segments, owner: Owner, search: URLSearchParam
   const end = follow === "true" ? segments.follow(owner, (record) => keep(record) && live(record)) : () => undefined;
   response.on("close", end);
   const records = await segments.read(owner, limit, since, keep);
-  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  response.writeHead(200, { "content-type": "application/x-ndjson", [KEPT_RECORDS]: records.length });
   response.flushHeaders();
   for (const record of records) send(record);
   const last = records.at(-1)?.seq ?? 0;

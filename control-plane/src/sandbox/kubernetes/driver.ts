@@ -32,6 +32,8 @@ export interface KubernetesDriverOptions {
 export interface KubernetesDriver extends SandboxDriver {
   /** The connection by which the sandbox got its code, if it still stands; the caller ends it. */
   takeLink(id: string): Client | undefined;
+  /** What was loaded into an instance, and where it runs; of one that is ending, too. */
+  look(id: string): Promise<{ image: ImageRef | undefined; node: string | undefined } | undefined>;
   /** Follows no pod any more; those that run go on. */
   close(): Promise<void>;
 }
@@ -199,6 +201,10 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     close() {
       links.close();
       return pods.close();
+    },
+    async look(id) {
+      const pod = (await pods.find(id))?.pod;
+      return pod === undefined ? undefined : { image: imageOf(pod), node: pod.spec.nodeName };
     },
   };
 }

@@ -20,6 +20,7 @@ export const podSchema = z.object({
     annotations: z.record(z.string(), z.string()).default({}),
   }),
   spec: z.object({
+    nodeName: text,
     containers: z.array(z.object({ env: z.array(z.object({ name: z.string(), value: text })).default([]) })),
   }),
   status: z

@@ -12,6 +12,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "fnctl.secret.internal" -}}{{ .Values.secrets.internal | default (printf "%s-internal" .Release.Name) }}{{- end }}
 {{- define "fnctl.secret.tls" -}}{{ .Values.secrets.tls | default (printf "%s-tls" .Release.Name) }}{{- end }}
+{{- define "fnctl.secret.logAgent" -}}{{ .Values.secrets.logAgent | default (printf "%s-log-agent" .Release.Name) }}{{- end }}
 {{- define "fnctl.secret.database" -}}{{ .Values.secrets.databaseRoles | default (printf "%s-database-roles" .Release.Name) }}{{- end }}
 
 {{- /* What every container of the platform's own is: no root, no rights, nothing to write to (Pod Security "restricted"). */}}

@@ -1,0 +1,57 @@
+// The node agent's process: the kubelet's files in, segments on the node's disk, reads out to the control plane. It has no rights in the
+// cluster: whose lines these are the control plane says (SECURITY I3, C3).
+import { mkdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import pino from "pino";
+import { z } from "zod";
+import { dialEndpoint, listenAddressSchema } from "./contract/endpoint.ts";
+import { listenInternal } from "./http/listen.ts";
+import { startAgent } from "./logs/agent/agent.ts";
+import { createChannelsClient } from "./logs/agent/channels-client.ts";
+import { createAgentListener } from "./logs/agent/listener.ts";
+import { createSegments } from "./logs/collector/segments.ts";
+import { absolutePath, readSettings } from "./settings/environment.ts";
+import { readSecret } from "./settings/secret.ts";
+
+const schema = z.object({
+  FNCTL_AGENT_LISTEN: listenAddressSchema,
+  FNCTL_AGENT_CERT_FILE: absolutePath,
+  FNCTL_AGENT_KEY_FILE: absolutePath,
+  /** Between agents and the control plane, both ways; not the secret of the platform's other parts. */
+  FNCTL_AGENT_SECRET_FILE: absolutePath,
+  FNCTL_CONTROL_SOCKET: listenAddressSchema,
+  FNCTL_INTERNAL_CA_FILE: absolutePath,
+  /** The kubelet's folder of logs. */
+  FNCTL_POD_LOGS: absolutePath,
+  FNCTL_AGENT_STATE_DIR: absolutePath,
+  FNCTL_TENANT_PREFIX: z.string().regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, "a DNS label"),
+});
+
+async function main(environment: Record<string, string | undefined>): Promise<void> {
+  const settings = readSettings(schema, environment);
+  const log = pino({ name: "log-agent" });
+  const onError = (error: unknown) => log.error({ err: error }, "unexpected");
+  const secret = readSecret(settings.FNCTL_AGENT_SECRET_FILE);
+  const kept = path.join(settings.FNCTL_AGENT_STATE_DIR, "functions");
+  mkdirSync(kept, { recursive: true, mode: 0o700 });
+  const segments = createSegments(kept, onError);
+  const dial = dialEndpoint(settings.FNCTL_CONTROL_SOCKET, readFileSync(settings.FNCTL_INTERNAL_CA_FILE, "utf8"));
+  const agent = await startAgent({
+    root: settings.FNCTL_POD_LOGS,
+    prefix: settings.FNCTL_TENANT_PREFIX,
+    stateFile: path.join(settings.FNCTL_AGENT_STATE_DIR, "state.json"),
+    segments,
+    ask: createChannelsClient(dial, secret.toString()),
+    onError,
+  });
+  const files = { certificate: settings.FNCTL_AGENT_CERT_FILE, key: settings.FNCTL_AGENT_KEY_FILE };
+  await listenInternal(createAgentListener(segments, secret), settings.FNCTL_AGENT_LISTEN, { mode: 0o600 }, files);
+  log.info("ready");
+  const end = async () => {
+    await agent.close();
+    process.exit(0);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void end());
+}
+
+await main(process.env);
