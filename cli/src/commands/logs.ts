@@ -78,7 +78,10 @@ async function* read(api: ApiClient, name: string, query: URLSearchParams): Asyn
   }
 }
 
-/** Goes on after a broken connection, from the last record seen: sequence numbers grow, so nothing is printed twice. */
+/** Records of two nodes come in the order in which they arrive: after a broken connection it is asked for this much more than was seen. */
+const OVERLAP_MS = 60_000;
+
+/** Goes on after a broken connection, from what was seen: the numbers of one instance's records grow, so nothing is printed twice. */
 async function follow(
   { io, note }: Session,
   api: ApiClient,
@@ -87,13 +90,18 @@ async function follow(
   print: (record: LogRecord) => void,
 ): Promise<void> {
   query.set("follow", "true");
-  let lastSeq = -1;
+  /** Time of the first record that was printed: what is older was not asked for. */
+  let first = Infinity;
+  const seen = new Map<string, number>();
+  let newest = 0;
   while (!io.signal.aborted) {
     try {
       for await (const record of read(api, name, query)) {
-        if (record.seq <= lastSeq) continue;
-        lastSeq = record.seq;
-        query.set("since", String(record.at));
+        const writer = `${record.instance} ${record.source === "platform" ? "platform" : ""}`;
+        if (record.seq <= (seen.get(writer) ?? -1)) continue;
+        seen.set(writer, record.seq);
+        [first, newest] = [Math.min(first, record.at), Math.max(newest, record.at)];
+        query.set("since", String(Math.max(first, newest - OVERLAP_MS)));
         query.set("limit", "10000");
         print(record);
       }

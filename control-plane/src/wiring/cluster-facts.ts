@@ -1,6 +1,7 @@
 // What is where in this cluster, for the check of its network.
 import { readFile } from "node:fs/promises";
 import { CoreV1Api, type KubeConfig } from "@kubernetes/client-node";
+import { createAgentPlaces } from "../sandbox/kubernetes/agent-places.ts";
 import type { ClusterFacts } from "../sandbox/kubernetes/network-check/targets.ts";
 import type { ClusterSettings } from "./kubernetes-host.ts";
 
@@ -16,18 +17,20 @@ export async function readClusterFacts(
     const { spec } = await core.readNamespacedService({ name, namespace });
     return (spec?.ports ?? []).map(({ port }) => ({ host: spec?.clusterIP ?? "", port }));
   };
-  const [egress, gateway, control, nodes, resolver] = await Promise.all([
+  const [egress, gateway, control, nodes, resolver, logAgents] = await Promise.all([
     service(settings.FNCTL_EGRESS_SERVICE),
     service(settings.FNCTL_GATEWAY_SERVICE),
     service(settings.FNCTL_CONTROL_SERVICE),
     core.listNode(),
     readFile("/etc/resolv.conf", "utf8"),
+    createAgentPlaces(config, namespace, settings.FNCTL_AGENT_SERVICE)(),
   ]);
   const database = new URL(settings.FNCTL_DB_APP);
   const ownPorts = [settings.FNCTL_API_SOCKET, settings.FNCTL_CONTROL_SOCKET].flatMap((at) => (at.kind === "tcp" ? [at.port] : []));
   return {
     egress: egress[0] ?? { host: "", port: 0 },
     gateway,
+    logAgents,
     controlPlane: [...control, ...ownPorts.map((port) => ({ host: settings.FNCTL_POD_ADDRESS, port }))],
     database: { host: database.hostname, port: Number(database.port === "" ? POSTGRES_PORT : database.port) },
     api: { host: settings.KUBERNETES_SERVICE_HOST, port: settings.KUBERNETES_SERVICE_PORT },

@@ -29,6 +29,8 @@ const HOST_ADDRESS = process.env["FNCTL_TEST_HOST_ADDRESS"] ?? "10.201.0.1";
 const NODES = process.env["FNCTL_TEST_NODES"] ?? "10.201.0.0/24";
 /** A free service address, so that the host name that clients use is known before the installation. */
 const GATEWAY_ADDRESS = process.env["FNCTL_TEST_GATEWAY_ADDRESS"] ?? "10.96.77.7";
+/** On the node, where our own cluster's files go with it. */
+const NODE_STATE = process.env["FNCTL_TEST_NODE_STATE"] ?? "/var/tmp/fnctl-cluster/log-agents";
 const RELEASE = "fnctl";
 export const TENANT = "acme";
 
@@ -87,8 +89,8 @@ export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost
 async function diagnose(kubectl: PlatformHost["kubectl"], namespace: string): Promise<string> {
   const ask = (...args: string[]) => kubectl([...args, "-n", namespace]).catch(String);
   const logs = await Promise.all(
-    ["job/fnctl-migrate", "deploy/fnctl-control-plane", "deploy/fnctl-gateway", "deploy/fnctl-egress"].map((what) =>
-      ask("logs", what, "--tail=30"),
+    ["job/fnctl-migrate", "deploy/fnctl-control-plane", "deploy/fnctl-gateway", "deploy/fnctl-egress", "daemonset/fnctl-log-agent"].map(
+      (what) => ask("logs", what, "--tail=30"),
     ),
   );
   return [await ask("get", "pods", "-o", "wide"), await ask("get", "events", "--sort-by=.lastTimestamp"), ...logs].join("\n");
@@ -122,6 +124,7 @@ async function writeValues(cluster: Cluster, folder: string, prefix: string, pos
       drainDelayMs: 1000,
       allowPathRoutes: true,
     },
+    logAgent: { stateDir: NODE_STATE },
     egress: { replicas: 1, allowPrivate: registries.addresses },
     build: { ...registries, addresses: undefined, caConfigMap: process.env["NODE_EXTRA_CA_CERTS"] === undefined ? "" : "extra-ca" },
   };

@@ -159,3 +159,31 @@ test("the log goes with its function", async () => {
   await deployFixture("shortlived", "writer.js");
   expect((await fnctl(["logs", "shortlived"])).stdout).not.toContain("remember-me");
 });
+
+describe("system calls that gVisor does not implement", () => {
+  const told = async (name: string) => {
+    const { stdout } = await fnctl(["logs", name, "--json", "-n", "1000"]);
+    return lines(stdout)
+      .map((line) => JSON.parse(line) as LogLine)
+      .filter(({ source, message }) => source === "platform" && message.includes("does not implement"));
+  };
+
+  test("are told to the owner of a version that makes them, once, with what to do", async () => {
+    await deployFixture("calls", "calls.py", { idleTimeoutMs: 2_000 });
+    await call("calls", "/none");
+    await call("calls", "/calls");
+    await expect.poll(() => told("calls"), { timeout: 20_000 }).toHaveLength(1);
+    const [record] = await told("calls");
+    expect(record).toMatchObject({ level: "warn", version: 1 });
+    expect(record!.message).toMatch(/made: sys_1999, userfaultfd, vmsplice\. .*isolation: kata/);
+    await expect.poll(() => instancesOf("calls"), { timeout: 20_000, interval: 500 }).toEqual([]);
+    await call("calls", "/calls"); // another instance of the same version
+    await new Promise((resolve) => setTimeout(resolve, 5_000)); // longer than it takes to be told
+    expect(await told("calls")).toHaveLength(1);
+  });
+
+  test("are not spoken of to those who make none, whatever the runtime does", async () => {
+    expect((await fnctl(["logs", "writer", "-n", "1"])).stdout).not.toBe("");
+    expect(await told("writer")).toEqual([]);
+  });
+});

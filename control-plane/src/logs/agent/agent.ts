@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { LogChannel } from "../../contract/logs.ts";
+import { createCallReports } from "../collector/call-watch.ts";
 import type { Segments } from "../collector/segments.ts";
 import { AGENT } from "./limits.ts";
 import { createPod, podFolder, savedPodSchema, type AgentPod, type SavedPod } from "./pod.ts";
@@ -25,6 +26,7 @@ const stateSchema = z.object({ pods: z.record(z.string(), savedPodSchema) });
 export async function startAgent({ root, prefix, stateFile, segments, ask, onError }: AgentInput) {
   const saved = await readState(stateFile, onError);
   const pods = new Map<string, AgentPod>();
+  const reports = createCallReports(segments, onError);
   const buffer = Buffer.alloc(AGENT.chunkBytes);
   let written = "";
   let closing = false;
@@ -33,7 +35,7 @@ export async function startAgent({ root, prefix, stateFile, segments, ask, onErr
     for (const name of readdirSync(root)) {
       const folder = pods.has(name) ? undefined : podFolder(name, prefix);
       if (folder === undefined || pods.size >= AGENT.pods) continue;
-      const pod = createPod({ folder, root, saved: saved.get(name), segments, buffer });
+      const pod = createPod({ folder, root, saved: saved.get(name), segments, reports, buffer });
       saved.delete(name);
       await pod.recall();
       pods.set(name, pod);
@@ -66,7 +68,7 @@ export async function startAgent({ root, prefix, stateFile, segments, ask, onErr
     const seq = segments.lastSeq();
     const state: Record<string, SavedPod> = {};
     for (const [folder, pod] of pods) {
-      pod.reportDropped();
+      pod.report();
       const own = pod.save(seq);
       if (own !== undefined) state[folder] = own;
     }

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { z } from "zod";
 import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
+import { createCallWatch, type CallReports } from "../collector/call-watch.ts";
 import { createInstanceLog } from "../collector/instance-log.ts";
 import type { Draft } from "../collector/parse-record.ts";
 import type { Segments } from "../collector/segments.ts";
@@ -39,10 +40,11 @@ export interface PodInput {
   root: string;
   saved: SavedPod | undefined;
   segments: Segments;
+  reports: CallReports;
   buffer: Buffer;
 }
 
-export function createPod({ folder, root, saved, segments, buffer }: PodInput) {
+export function createPod({ folder, root, saved, segments, reports, buffer }: PodInput) {
   let channel = saved?.channel;
   let at = Date.now();
   let keptSeq = saved?.seq ?? 0;
@@ -72,6 +74,9 @@ export function createPod({ folder, root, saved, segments, buffer }: PodInput) {
       if (gap) log.note("some lines are lost: the node had rotated them away, or they came faster than they were read");
     },
   });
+
+  // Where the shim puts it; the kubelet counts it as the pod's own storage and so bounds it.
+  const calls = createCallWatch({ file: path.join(root, folder.name, "gvisor.log"), keepSmall: false, channel: () => channel, reports });
 
   return {
     folder,
@@ -104,7 +109,11 @@ export function createPod({ folder, root, saved, segments, buffer }: PodInput) {
       }
       return read > 0;
     },
-    reportDropped: log.reportDropped,
+    /** What the platform has to say about it; once a second. */
+    report(): void {
+      log.reportDropped();
+      calls.look();
+    },
     /** Nothing more will come of it. */
     finished: (now: number): boolean => goneAt !== undefined && (channel === undefined ? now - goneAt > AGENT.namelessMs : files.drained()),
     save(seq: number): SavedPod | undefined {
@@ -119,6 +128,7 @@ export function createPod({ folder, root, saved, segments, buffer }: PodInput) {
     close(goesOn: boolean): void {
       if (!goesOn) reader.end();
       log.reportDropped();
+      calls.close();
       files.close();
     },
   };

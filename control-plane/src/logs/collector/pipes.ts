@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
+import { createCallReports, createCallWatch } from "./call-watch.ts";
 import { createInstanceLog } from "./instance-log.ts";
 import { createLineSplitter, type LineSink } from "./line-splitter.ts";
 import { COLLECTOR } from "./limits.ts";
@@ -16,6 +17,7 @@ const SOURCES = [
 
 export function createPipeReader(root: string, segments: Segments, onError: (error: unknown) => void) {
   const open = new Map<string, { close(): void }>();
+  const reports = createCallReports(segments, onError);
   let retry: NodeJS.Timeout | undefined;
 
   /** Whose lines these are, once the driver has said so. */
@@ -37,13 +39,16 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
     const naming = watch(path.join(root, instance), () => learn() !== undefined && naming.close());
     naming.on("error", onError);
     if (learn() !== undefined) naming.close();
-    const timer = setInterval(log.reportDropped, 1_000);
+    const calls = createCallWatch({ file: path.join(root, instance, "gvisor.log"), keepSmall: true, channel: () => channel, reports });
+    calls.look(); // held open from now on: it goes with the sandbox
+    const timer = setInterval(() => (log.reportDropped(), calls.look()), 1_000);
     const entry = {
       close() {
         clearInterval(timer);
         naming.close();
         for (const reader of readers) reader.close();
         log.reportDropped();
+        calls.close();
         open.delete(instance);
       },
     };

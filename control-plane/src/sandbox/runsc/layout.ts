@@ -30,6 +30,8 @@ export interface InstancePaths {
   stdout: string;
   stderr: string;
   logMeta: string;
+  /** What the Sentry tells about system calls that it does not implement. */
+  userLog: string;
 }
 
 export const hex = (digest: string): string => digest.slice("sha256:".length);
@@ -65,6 +67,7 @@ export function createLayout(paths: RunscPaths) {
         stdout: path.join(logFolder, "out"),
         stderr: path.join(logFolder, "err"),
         logMeta: path.join(logFolder, "meta.json"),
+        userLog: path.join(logFolder, "gvisor.log"),
       };
     },
   };

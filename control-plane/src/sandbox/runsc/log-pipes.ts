@@ -1,7 +1,7 @@
 // stdout and stderr of a sandbox are two named pipes: they outlive the log collector, who opens them again after a restart, and
 // the driver never reads a byte of them (SECURITY I3).
 import { constants, closeSync, openSync } from "node:fs";
-import { chown, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import type { LogChannel } from "../../contract/logs.ts";
 import { exec } from "./exec.ts";
 import type { InstancePaths } from "./layout.ts";
@@ -13,12 +13,15 @@ export interface LogPipes {
 }
 
 /**
- * Makes the folder and both pipes. The folder decides who may read: runsc gives the pipes themselves to root and its group when it takes
+ * Makes the folder, both pipes, and the Sentry's own file. The folder decides who may read: runsc gives the pipes themselves to root and its group when it takes
  * them as the sandbox's stdout and stderr.
  */
 export async function makeLogPipes(paths: InstancePaths, logGid: number): Promise<void> {
   await mkdir(paths.logFolder, { mode: 0o750 });
   await exec("mkfifo", ["-m", "0644", paths.stdout, paths.stderr]);
+  await writeFile(paths.userLog, "");
+  await chown(paths.userLog, 0, logGid);
+  await chmod(paths.userLog, 0o660); // the collector keeps it small
   await chown(paths.logFolder, 0, logGid);
 }
 

@@ -20,6 +20,8 @@ export interface RunOptions {
   bundle: string;
   pidFile: string;
   logFile: string;
+  /** Where the Sentry tells of system calls that it does not implement. */
+  userLog: string;
   stdout: number;
   stderr: number;
 }
@@ -39,6 +41,8 @@ export function createRunsc(binary: string, root: string) {
         options.logFile,
         "run",
         "--detach",
+        "--user-log",
+        options.userLog,
         "--bundle",
         options.bundle,
         "--pid-file",

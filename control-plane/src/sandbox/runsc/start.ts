@@ -83,6 +83,7 @@ async function runWithPipes(context: StartContext, record: InstanceRecord, paths
       bundle: paths.bundle,
       pidFile: path.join(paths.folder, "pid"),
       logFile: path.join(paths.folder, "runsc.log"),
+      userLog: paths.userLog,
       ...pipes,
     });
   } finally {

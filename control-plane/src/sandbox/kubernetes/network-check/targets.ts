@@ -21,6 +21,7 @@ export interface ClusterFacts {
   egress: Place;
   controlPlane: Place[];
   gateway: Place[];
+  logAgents: Place[];
   database: Place | undefined;
   /** Service of the API server. */
   api: Place;
@@ -58,6 +59,7 @@ export function targetsOf(facts: ClusterFacts): Target[] {
     { ...tcp("another sandbox of the same tenant", facts.sameTenant), mustBeProved: true },
     ...facts.controlPlane.map((place) => tcp("the control plane", place)),
     ...facts.gateway.map((place) => tcp("the gateway", place)),
+    ...facts.logAgents.map((place) => tcp("a log agent", place)),
     ...(facts.database === undefined ? [] : [tcp("the database", facts.database)]),
     tcp("the Kubernetes API", facts.api),
     ...facts.nodes.flatMap((host) => [API_PORT, ...KUBELET_PORTS].map((port) => tcp("a node", { host, port }))),

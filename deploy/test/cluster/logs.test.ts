@@ -1,0 +1,180 @@
+// Function logs on a real cluster: from a gVisor pod through the kubelet's files and the node's agent to `fnctl logs` (SECURITY I3, D10, D11).
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { request } from "undici";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { createClusterCli, type ClusterCli } from "./cluster-cli.ts";
+import { createPlatformHost, type PlatformHost } from "./platform-host.ts";
+
+interface LogLine {
+  level: string;
+  source: string;
+  version: number;
+  instance: string;
+  requestId?: string;
+  message: string;
+}
+const soon = { timeout: 30_000, interval: 500 };
+const fixture = (name: string) => readFileSync(path.resolve(import.meta.dirname, "../fixtures", name), "utf8");
+/** Says what it is told; counts aloud in the background; ends. */
+const TALKER = `
+let count = 0;
+export default async (request) => {
+  const { pathname, searchParams } = new URL(request.url);
+  if (pathname === "/say") console.log(searchParams.get("text"));
+  if (pathname === "/count") setInterval(() => console.log("number " + count++), 20);
+  if (pathname === "/flood") setInterval(() => { for (let i = 0; i < 5000; i++) console.log("flood " + "x".repeat(100)); }, 100);
+  if (pathname === "/exit") setTimeout(() => process.exit(3), 50);
+  return Response.json({ count });
+};
+`;
+const yaml = (name: string, more = "") => `name: ${name}\nruntime: node24\n${more}`;
+
+let platform: PlatformHost;
+let cli: ClusterCli;
+beforeAll(async () => {
+  platform = await createPlatformHost(inject("cluster"));
+  cli = await createClusterCli(platform);
+  await cli.deploy("talker", { "fnctl.yaml": yaml("talker", "idleTimeout: 5s\n"), "index.js": TALKER });
+}, 300_000);
+afterAll(async () => {
+  await (cli as ClusterCli | undefined)?.close();
+  await (platform as PlatformHost | undefined)?.close(); // undefined when it did not come up
+});
+
+async function records(name: string, ...args: string[]): Promise<LogLine[]> {
+  const running = cli.start(["logs", name, "--json", "-n", "10000", ...args]);
+  expect([await running.ended, running.text()]).toEqual([0, expect.any(String)]);
+  const json = running
+    .text()
+    .split("\n")
+    .filter((line) => line.startsWith("{"));
+  return json.map((line) => JSON.parse(line) as LogLine);
+}
+const messages = async (...args: Parameters<typeof records>) => (await records(...args)).map(({ message }) => message);
+const say = (text: string, headers: Record<string, string> = {}) => cli.call("talker", `/say?text=${text}`, headers);
+const pods = async (selector: string, ...where: string[]): Promise<string[]> =>
+  (await platform.kubectl(["get", "pods", "-l", selector, "-o", "name", ...where])).split("\n").filter(Boolean);
+
+describe("fnctl logs", () => {
+  test("prints what a function printed, with its request and its version", async () => {
+    await say("hello-logs", { "x-request-id": "request-one-1" });
+    await expect.poll(() => messages("talker"), soon).toContain("hello-logs");
+    const [record] = await records("talker", "--request-id", "request-one-1");
+    expect(record).toMatchObject({ level: "info", source: "stdout", version: 1, message: "hello-logs" });
+  });
+
+  test("-f goes on with what comes", async () => {
+    const following = cli.start(["logs", "talker", "-f", "-n", "1"]);
+    await expect.poll(following.text, soon).toContain("\n");
+    await say("follow-me");
+    await expect.poll(following.text, soon).toContain("follow-me");
+    following.interrupt();
+    expect(await following.ended).toBe(130);
+    expect(following.text().match(/follow-me/g)).toHaveLength(1);
+  });
+
+  test("works when no instance and no pod of it is there any more", async () => {
+    const [{ instance } = { instance: "" }] = (await records("talker")).slice(-1);
+    await expect.poll(() => pods(`fnctl.dev/instance=${instance}`, "-A"), { timeout: 60_000, interval: 1000 }).toEqual([]);
+    expect(await messages("talker")).toEqual(expect.arrayContaining(["hello-logs", "follow-me"]));
+  });
+
+  test("has the platform's note when an instance ends by itself", async () => {
+    await cli.call("talker", "/exit");
+    await expect
+      .poll(() => records("talker"), soon)
+      .toContainEqual(expect.objectContaining({ source: "platform", level: "error", message: expect.stringContaining("ended by itself") }));
+  });
+
+  test("has nothing for another tenant", async () => {
+    const made = await request(`${platform.url}/v1/tenants`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" },
+      body: JSON.stringify({ slug: "other", risk: "standard" }),
+    });
+    const { token } = (await made.body.json()) as { token: { secret: string } };
+    const running = cli.start(["logs", "talker"], token.secret);
+    expect(await running.ended).toBe(4);
+    expect(running.text()).not.toContain("hello-logs");
+  });
+});
+
+describe("no line is lost", () => {
+  test("when the agent and the control plane are killed while a function prints", async () => {
+    await cli.deploy("counter", { "fnctl.yaml": yaml("counter"), "index.js": TALKER });
+    await cli.call("counter", "/count");
+    const last = async () => (await messages("counter")).filter((message) => message.startsWith("number ")).length;
+    await expect.poll(last, soon).toBeGreaterThan(50);
+    const [agent = ""] = await pods("fnctl.dev/role=log-agent", "-n", platform.namespace);
+    const force = ["-n", platform.namespace, "--grace-period=0", "--force"];
+    await platform.kubectl(["delete", agent, ...force]);
+    await platform.kubectl(["delete", "pods", "-l", "fnctl.dev/role=control-plane", ...force]);
+    await platform.kubectl(["rollout", "status", "daemonset/fnctl-log-agent", "-n", platform.namespace, "--timeout=60s"]);
+    await expect.poll(async () => (await cli.call("counter")).status, soon).toBe(200);
+    const { count } = JSON.parse((await cli.call("counter")).text) as { count: number };
+    const numbers = async () =>
+      (await messages("counter")).flatMap((message) => (message.startsWith("number ") ? [Number(message.slice(7))] : []));
+    await expect.poll(async () => Math.max(...(await numbers())), soon).toBeGreaterThan(count);
+    const seen = await numbers();
+    const whole = Array.from({ length: Math.max(...seen) + 1 }, (_, index) => index);
+    expect(whole.filter((number) => !seen.includes(number))).toEqual([]);
+    expect(seen.length - new Set(seen).size).toBe(0);
+  });
+
+  test("of a quiet function when another one floods; the flood is cut and says so", async () => {
+    await cli.deploy("flood", { "fnctl.yaml": yaml("flood"), "index.js": TALKER });
+    await cli.call("flood", "/flood");
+    await expect
+      .poll(() => messages("flood", "-n", "5000"), soon)
+      .toContainEqual(expect.stringMatching(/lines dropped: this instance writes more/));
+    await say("still-here");
+    await expect.poll(() => messages("talker"), soon).toContain("still-here");
+    const [pod = ""] = await pods(`fnctl.dev/instance=${(await records("flood", "-n", "1"))[0]!.instance}`, "-A");
+    const namespace = (
+      await platform.kubectl(["get", "pods", "-A", "-o", "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{'\\n'}{end}"])
+    )
+      .split("\n")
+      .find((line) => line.endsWith(pod.replace("pod/", "/")));
+    await platform.kubectl(["delete", pod, "-n", namespace?.split("/")[0] ?? "", "--grace-period=0", "--force"]);
+  });
+});
+
+describe("the agent", () => {
+  test("has no token, no capability and no way to write but to its own folder", async () => {
+    const [agent = ""] = await pods("fnctl.dev/role=log-agent", "-n", platform.namespace);
+    const script = `
+      const fs = require("node:fs");
+      const tried = (work) => { try { work(); return "done"; } catch (error) { return error.code; } };
+      console.log(JSON.stringify({
+        capabilities: /CapEff:\\s+(\\w+)/.exec(fs.readFileSync("/proc/self/status", "utf8"))[1],
+        token: fs.existsSync("/var/run/secrets/kubernetes.io"),
+        root: tried(() => fs.writeFileSync("/x", "")),
+        logs: tried(() => fs.writeFileSync("/var/log/pods/x", "")),
+      }));`;
+    const seen = await platform.kubectl(["exec", agent, "-n", platform.namespace, "--", "node", "-e", script]);
+    expect(JSON.parse(seen)).toEqual({ capabilities: "0000000000000000", token: false, root: "EROFS", logs: "EROFS" });
+  });
+
+  test("may do nothing in the cluster", async () => {
+    const account = `system:serviceaccount:${platform.namespace}:fnctl-log-agent`;
+    const rights = await platform.kubectl(["auth", "can-i", "--list", `--as=${account}`, "-n", platform.namespace, "--no-headers"]);
+    const objects = rights.split("\n").filter((line) => /^[a-z]/.test(line) && !line.startsWith("selfsubject"));
+    expect(objects).toEqual([]);
+  });
+});
+
+describe("system calls that gVisor does not implement", () => {
+  const told = async (name: string) => (await records(name)).filter(({ message }) => message.includes("does not implement"));
+
+  test("are told to the owner of a version that makes them, and nobody else", async () => {
+    await cli.deploy("calls", { "fnctl.yaml": "name: calls\nruntime: python3.13\n", "main.py": fixture("calls.py") });
+    await cli.call("calls", "/none");
+    await cli.call("calls", "/calls");
+    await expect.poll(() => told("calls"), soon).toHaveLength(1);
+    const [record] = await told("calls");
+    expect(record).toMatchObject({ level: "warn", source: "platform", version: 1 });
+    expect(record!.message).toMatch(/made: sys_1999, userfaultfd, vmsplice\. .*isolation: kata/);
+    expect(await told("talker")).toEqual([]);
+  });
+});
