@@ -4,7 +4,11 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LIMITS } from "../../contract/limits.ts";
 import { RECORD_MARK } from "../../contract/logs.ts";
+import { createCallReports } from "../collector/call-watch.ts";
+import { createSegments } from "../collector/segments.ts";
 import { AGENT } from "./limits.ts";
+import { createPod, podFolder } from "./pod.ts";
+import { inOrder } from "./pod-files.ts";
 import { createNode, type Node } from "./testing/node.ts";
 
 let node: Node;
@@ -182,5 +186,45 @@ describe("bounds", () => {
     await node.start();
     await pod.print("\u001b]0;owned\u0007", `${RECORD_MARK}{"m":"x","tenantId":"y"}`);
     await expect.poll(() => node.messages(pod.channel), soon).toEqual(["\\u001b]0;owned\\u0007", "x"]);
+  });
+});
+
+describe("what is on a node", () => {
+  test("is followed up to a number of pods, and the others when those are gone; what they printed waits in their files", async () => {
+    const first = await node.pod();
+    const others = await Promise.all(Array.from({ length: AGENT.pods }, () => node.pod()));
+    for (const pod of [first, ...others]) pod.name();
+    await Promise.all(others.map((pod) => pod.print("here")));
+    const kept = async () => (await Promise.all(others.map((pod) => node.messages(pod.channel)))).flat().length;
+    await node.start();
+    await expect.poll(kept, soon).toBeGreaterThanOrEqual(AGENT.pods - 1);
+    const missed = (await Promise.all(others.map(async (pod) => ({ pod, lines: await node.messages(pod.channel) })))).filter(
+      ({ lines }) => lines.length === 0,
+    );
+    await looked();
+    expect(missed.length + Number(!node.asked.flat().includes(first.channel.instance))).toBe(1);
+    expect(String(node.errors[0])).toContain(`more than ${AGENT.pods} pods`);
+    await others.find((pod) => !missed.some((each) => each.pod === pod))!.remove();
+    await expect.poll(kept, soon).toBe(AGENT.pods);
+  });
+
+  test("in files: oldest first, those that the kubelet compressed are not read", () => {
+    const names = ["1.log", "0.log", "0.log.20260102-030405", "0.log.20260102-030404", "0.log.20260101-000000.gz", "x.log", "0.log.tmp"];
+    expect(inOrder(names)).toEqual(["0.log.20260102-030404", "0.log.20260102-030405", "0.log", "1.log"]);
+  });
+
+  test("and was never named is forgotten a while after its files are gone", async () => {
+    const test = await node.pod();
+    const folder = podFolder(path.basename(test.folder), "fnctl")!;
+    const segments = createSegments(node.folder, () => undefined);
+    const reports = createCallReports(segments, () => undefined);
+    const pod = createPod({ folder, root: node.root, saved: undefined, segments, reports, buffer: Buffer.alloc(1) });
+    pod.look(0);
+    expect(pod.finished(AGENT.namelessMs * 2)).toBe(false);
+    await test.remove();
+    pod.look(1);
+    expect(pod.finished(1 + AGENT.namelessMs)).toBe(false);
+    expect(pod.finished(2 + AGENT.namelessMs)).toBe(true);
+    pod.close(false);
   });
 });

@@ -30,17 +30,23 @@ export async function startAgent({ root, prefix, stateFile, segments, ask, onErr
   const buffer = Buffer.alloc(AGENT.chunkBytes);
   let written = "";
   let closing = false;
+  let full = false;
 
   async function look(): Promise<void> {
+    let over = false;
     for (const name of readdirSync(root)) {
       const folder = pods.has(name) ? undefined : podFolder(name, prefix);
-      if (folder === undefined || pods.size >= AGENT.pods) continue;
+      if (folder === undefined) continue;
+      over ||= pods.size >= AGENT.pods;
+      if (over) continue;
       const pod = createPod({ folder, root, saved: saved.get(name), segments, reports, buffer });
       saved.delete(name);
       await pod.recall();
       pods.set(name, pod);
     }
     for (const pod of pods.values()) pod.look(Date.now());
+    if (over && !full) onError(new Error(`There are more than ${AGENT.pods} pods here; the others wait.`));
+    full = over;
   }
   /** One turn for each, so that one that writes without end keeps nobody waiting for long. */
   async function read(): Promise<void> {
