@@ -214,14 +214,14 @@ describe("what is on a node", () => {
   });
 
   test("and was never named is forgotten a while after its files are gone", async () => {
-    const test = await node.pod();
-    const folder = podFolder(path.basename(test.folder), "fnctl")!;
+    const there = await node.pod();
+    const folder = podFolder(path.basename(there.folder), "fnctl")!;
     const segments = createSegments(node.folder, () => undefined);
     const reports = createCallReports(segments, () => undefined);
     const pod = createPod({ folder, root: node.root, saved: undefined, segments, reports, buffer: Buffer.alloc(1) });
     pod.look(0);
     expect(pod.finished(AGENT.namelessMs * 2)).toBe(false);
-    await test.remove();
+    await there.remove();
     pod.look(1);
     expect(pod.finished(1 + AGENT.namelessMs)).toBe(false);
     expect(pod.finished(2 + AGENT.namelessMs)).toBe(true);
