@@ -125,12 +125,19 @@ async function writeValues(cluster: Cluster, folder: string, prefix: string, pos
       allowPathRoutes: true,
     },
     logAgent: { stateDir: NODE_STATE },
+    runtimeClasses: await missingRuntimeClasses(cluster),
     egress: { replicas: 1, allowPrivate: registries.addresses },
     build: { ...registries, addresses: undefined, caConfigMap: process.env["NODE_EXTRA_CA_CERTS"] === undefined ? "" : "extra-ca" },
   };
   const file = path.join(folder, "values.json");
   await writeFile(file, JSON.stringify(values));
   return file;
+}
+
+/** A cluster that is not ours may have them already. */
+async function missingRuntimeClasses(cluster: Cluster): Promise<Record<string, { create: boolean }>> {
+  const there = (await run(cluster, "kubectl", ["get", "runtimeclass", "-o", "name"])).split("\n");
+  return Object.fromEntries(["gvisor", "kata"].map((name) => [name, { create: !there.includes(`runtimeclass.node.k8s.io/${name}`) }]));
 }
 
 /** This machine's own additional roots, where its package registries need them. */
