@@ -13,12 +13,20 @@ export interface Answer {
   status: number;
   text: string;
 }
+export interface Running {
+  /** What it has printed so far. */
+  text(): string;
+  interrupt(): void;
+  ended: Promise<number>;
+}
 export interface Customer {
+  /** The CLI as a process of its own, which may go on. */
+  start(args: string[], token?: string, cwd?: string): Running;
   /** A function of these files. Rejects with what `fnctl deploy` prints when it fails. */
   deploy(name: string, files: Record<string, string>, token?: string): Promise<string>;
   /** The CLI in a folder; rejects with what it prints when it fails. */
   fnctl(args: string[], cwd: string, token?: string): Promise<string>;
-  call(name: string, where?: string): Promise<Answer>;
+  call(name: string, where?: string, headers?: Record<string, string>): Promise<Answer>;
   /** As the operator makes one. */
   newTenant(slug: string, risk?: "standard" | "elevated"): Promise<{ id: string; token: string }>;
   /** Every gateway has an instance of it afterwards: connections are spread over them. */
@@ -37,15 +45,21 @@ export async function createCustomer(platform: PlatformHost): Promise<Customer> 
     authorization: `Bearer ${platform.token}`,
   });
 
-  async function fnctl(args: string[], cwd: string, token = platform.token): Promise<string> {
+  function start(args: string[], token = platform.token, cwd = folder): Running {
     const env = { PATH: process.env["PATH"], HOME: folder, NO_COLOR: "1", FNCTL_URL: platform.url, FNCTL_TOKEN: token };
     const child = spawn(process.execPath, [CLI, ...args], { cwd, env });
     let text = "";
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-    const code = await new Promise((resolve) => child.on("close", resolve));
-    if (code === 0) return text;
+    const ended = new Promise<number>((resolve) => child.on("close", (code) => resolve(code ?? -1)));
+    return { text: () => text, interrupt: () => void child.kill("SIGINT"), ended };
+  }
+
+  async function fnctl(args: string[], cwd: string, token = platform.token): Promise<string> {
+    const running = start(args, token, cwd);
+    const code = await running.ended;
+    if (code === 0) return running.text();
     const log = await platform.kubectl(["logs", "-n", platform.namespace, "-l", "fnctl.dev/role=control-plane", "--tail=20"]);
-    throw new Error(`fnctl ${args.join(" ")}: ${String(code)}\n${text}\n${log}`);
+    throw new Error(`fnctl ${args.join(" ")}: ${code}\n${running.text()}\n${log}`);
   }
 
   function traffic(name: string, perSecond: number) {
@@ -83,12 +97,13 @@ export async function createCustomer(platform: PlatformHost): Promise<Customer> 
     };
   }
 
-  async function call(name: string, where = "/"): Promise<Answer> {
-    const answer = await request(`${platform.url}${where}`, { headers: headersFor(name) });
+  async function call(name: string, where = "/", headers: Record<string, string> = {}): Promise<Answer> {
+    const answer = await request(`${platform.url}${where}`, { headers: { ...headersFor(name), ...headers } });
     return { status: answer.statusCode, text: await answer.body.text() };
   }
 
   return {
+    start,
     fnctl,
     async warmUp(name) {
       for (let round = 0; round < 3; round++)
