@@ -25,8 +25,8 @@ function asker(platform: PlatformHost): (name: string) => Promise<number> {
     const headers = { host: `${name}--${TENANT}.${platform.domain}`, authorization: `Bearer ${platform.token}` };
     const begun = performance.now();
     const { statusCode, body } = await pool.request({ method: "GET", path: "/", headers });
-    await body.dump();
-    if (statusCode !== 200) throw new Error(`${name}: ${statusCode}`);
+    const text = await body.text();
+    if (statusCode !== 200) throw new Error(`${name}: ${statusCode} ${text}`);
     return performance.now() - begun;
   };
 }

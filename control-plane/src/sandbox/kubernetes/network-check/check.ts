@@ -14,13 +14,13 @@ import type { ImageRef, Instance, SandboxDriver } from "../../driver.ts";
 import type { Layer } from "../send-code.ts";
 import { probe } from "./probe.ts";
 import { judge, targetsOf, type ClusterFacts } from "./targets.ts";
+import { createVerdict } from "./verdict.ts";
 
 /** Two tenants that nobody is. */
 const TENANTS = ["00000000-0000-7000-8000-00000000000a", "00000000-0000-7000-8000-00000000000b"] as const;
 const NOBODY = "00000000-0000-7000-8000-000000000000";
 const PROBE_MS = 2_000;
 const ANSWER_MS = 30_000;
-const AGAIN_MS = { verified: 60 * 60_000, not: 30_000 };
 
 export interface NetworkCheckOptions {
   driver: SandboxDriver;
@@ -50,16 +50,6 @@ export default { fetch: async (request) => { const { targets, timeoutMs } = awai
 
 export function createNetworkCheck(options: NetworkCheckOptions) {
   const { driver } = options;
-  let current: Condition = {
-    type: "NetworkIsolationVerified",
-    status: "Unknown",
-    at: new Date().toISOString(),
-    message: "Not checked yet.",
-    probes: [],
-  };
-  let running: Promise<Condition> | undefined;
-  let timer: NodeJS.Timeout | undefined;
-
   const start = (tenantId: string): Promise<Instance> =>
     driver.start({
       id: newInstanceId(),
@@ -92,41 +82,7 @@ export function createNetworkCheck(options: NetworkCheckOptions) {
     }
   }
 
-  async function run(): Promise<Condition> {
-    clearTimeout(timer);
-    try {
-      current = await look();
-    } catch (error) {
-      options.onError(error);
-      const why = error instanceof Error ? error.message : String(error);
-      current = { ...current, status: "Unknown", at: new Date().toISOString(), message: `The check could not be made: ${why}`, probes: [] };
-    }
-    timer = setTimeout(() => void begin(), current.status === "True" ? AGAIN_MS.verified : AGAIN_MS.not).unref();
-    return current;
-  }
-  const begin = (): Promise<Condition> => {
-    running ??= run().finally(() => (running = undefined));
-    return running;
-  };
-
-  return {
-    /** Checks now; a check that runs already is joined. */
-    run: begin,
-    current: (): Condition => current,
-    /** Resolves when tenants' pods may be started; waits for the check that runs, and refuses when it failed. */
-    async require(): Promise<void> {
-      if (current.status === "Unknown") await (running ?? begin());
-      if (current.status === "True") return;
-      throw new PlatformError(
-        "ISOLATION_UNAVAILABLE",
-        `It is not verified that the cluster's network keeps tenants apart: ${current.message}`,
-        {
-          hint: "An operator finds out more with: fnctl doctor cluster",
-        },
-      );
-    },
-    close: () => clearTimeout(timer),
-  };
+  return createVerdict(look, options.onError);
 }
 export type NetworkCheck = ReturnType<typeof createNetworkCheck>;
 

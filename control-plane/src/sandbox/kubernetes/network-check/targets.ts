@@ -89,9 +89,11 @@ export function judge(
       ...(seen === undefined ? {} : { fromPlatform: seen }),
     };
   });
-  const faults = targets.flatMap((target, index) => faultOf(target, probes[index]!));
+  const holes = targets.flatMap((target, index) => holeOf(target, probes[index]!));
+  const doubts = targets.flatMap((target, index) => doubtOf(target, probes[index]!));
   const result = { type: "NetworkIsolationVerified" as const, at: at.toISOString(), probes };
-  if (faults.length > 0) return { ...result, status: "False", message: faults.join(" ") };
+  if (holes.length > 0) return { ...result, status: "False", message: [...holes, ...doubts].join(" ") };
+  if (doubts.length > 0) return { ...result, status: "Unknown", message: doubts.join(" ") };
   const proved = probes.filter(({ allowed, fromPlatform: seen }) => !allowed && seen === "open").length;
   return {
     ...result,
@@ -100,11 +102,16 @@ export function judge(
   };
 }
 
-function faultOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
-  if (target.allowed === true) return fromSandbox === "open" ? [] : [`Sandboxes cannot reach ${target.name} (${address}: ${fromSandbox}).`];
+function holeOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
+  if (target.allowed === true) return [];
   // A refusal may be the policy's own way to say no, but only where there is something that would have answered.
-  if (fromSandbox === "open" || (fromSandbox === "ECONNREFUSED" && fromPlatform !== undefined && fromPlatform !== "open"))
-    return [`Sandboxes reach ${target.name} (${address}).`];
+  const refusedByNobody = fromSandbox === "ECONNREFUSED" && fromPlatform !== undefined && fromPlatform !== "open";
+  return fromSandbox === "open" || refusedByNobody ? [`Sandboxes reach ${target.name} (${address}).`] : [];
+}
+
+/** What keeps the rest from proving anything: everything might be closed for another reason, such as a part that is being replaced. */
+function doubtOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
+  if (target.allowed === true && fromSandbox !== "open") return [`Sandboxes cannot reach ${target.name} (${address}: ${fromSandbox}).`];
   if (target.mustBeProved === true && fromPlatform !== "open")
     return [`Nothing is proved about ${target.name} (${address}): the platform itself does not reach it (${String(fromPlatform)}).`];
   return [];
