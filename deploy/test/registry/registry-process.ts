@@ -42,7 +42,8 @@ export async function startRegistry({ program = "registry", auth, http, again }:
     ...(auth === undefined ? {} : { auth }),
   };
   await writeFile(file, stringify(config));
-  const child = spawn(program, ["serve", file], {
+  // It ends with the process of the tests, whatever failed there.
+  const child = spawn("setpriv", ["--pdeathsig", "KILL", program, "serve", file], {
     stdio: ["ignore", "ignore", "pipe"],
     env: { PATH: process.env["PATH"], OTEL_TRACES_EXPORTER: "none" },
   });
@@ -65,7 +66,7 @@ async function answering(url: string, child: ChildProcess, said: () => string): 
     if (found) return;
   }
   await ended(child);
-  throw new Error(`${child.spawnfile} did not start:\n${said()}`);
+  throw new Error(`${child.spawnargs[3]} did not start:\n${said()}`);
 }
 
 async function ended(child: ChildProcess): Promise<void> {
