@@ -1,6 +1,8 @@
 // The Kubernetes driver runs the suite of all drivers, with real gVisor pods on the real cluster.
-import { afterAll, beforeAll, inject } from "vitest";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createKubernetesDriver, type KubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
+import { createLinks } from "@fnctl/control-plane/sandbox/kubernetes/links";
+import { sendCode } from "@fnctl/control-plane/sandbox/kubernetes/send-code";
 import { describeDriver, type DriverHarness } from "@fnctl/control-plane/sandbox/conformance";
 import { ask } from "@fnctl/control-plane/sandbox/testing/ask";
 import { createDriverHost } from "./driver-host.ts";
@@ -60,3 +62,21 @@ async function makeHarness(): Promise<DriverHarness> {
 }
 
 describeDriver("kubernetes", undefined, makeHarness);
+
+test("a pod that was sent code and not told whose it is belongs to nobody after a restart", async () => {
+  const host = await createDriverHost(inject("cluster"));
+  const links = createLinks();
+  try {
+    const spec = host.spec();
+    const { address } = await host.driver.start(spec);
+    const image = await host.place({ "index.mjs": probe("half") });
+    await sendCode(links.to(spec.id, address!), image.layer, await host.options.layer(image.tenantId, image.layer)); // and then it died
+    const next = await createKubernetesDriver(host.options);
+    expect((await next.list()).map(({ id, state }) => [id, state])).toEqual([[spec.id, "starting"]]); // not idle: it is stopped, not given out
+    await next.stop(spec.id);
+    await next.close();
+  } finally {
+    links.close();
+    await host.close();
+  }
+});

@@ -18,6 +18,7 @@ until_ok() { for _ in $(seq 240); do "$@" > /dev/null 2>&1 && return; sleep 0.25
 . "$here/pki.sh"
 . "$here/config.sh"
 sysctl -qw net.ipv4.ip_forward=1
+iptables -t nat -A POSTROUTING -s $pods ! -d $pods -j MASQUERADE
 
 start etcd etcd --data-dir "$state/etcd" --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380
 start containerd containerd -c "$state/containerd.toml"

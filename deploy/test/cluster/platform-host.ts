@@ -25,10 +25,10 @@ export interface PlatformHost {
   close(): Promise<void>;
 }
 /** This machine, as pods see it. */
-const HOST_ADDRESS = process.env["FNCTL_TEST_HOST_ADDRESS"] ?? "10.201.0.1";
-const NODES = process.env["FNCTL_TEST_NODES"] ?? "10.201.0.0/24";
+export const HOST_ADDRESS = process.env["FNCTL_TEST_HOST_ADDRESS"] ?? "10.201.0.1";
+export const NODES = process.env["FNCTL_TEST_NODES"] ?? "10.201.0.0/24";
 /** A free service address, so that the host name that clients use is known before the installation. */
-const GATEWAY_ADDRESS = process.env["FNCTL_TEST_GATEWAY_ADDRESS"] ?? "10.96.77.7";
+export const GATEWAY_ADDRESS = process.env["FNCTL_TEST_GATEWAY_ADDRESS"] ?? "10.96.77.7";
 /** On the node, where our own cluster's files go with it. */
 const NODE_STATE = process.env["FNCTL_TEST_NODE_STATE"] ?? "/var/tmp/fnctl-cluster/log-agents";
 const RELEASE = "fnctl";
@@ -108,15 +108,26 @@ async function writeValues(cluster: Cluster, folder: string, prefix: string, pos
   const url = `http://${cluster.registry}/fnctl`;
   const store = createRegistryStore({ url, spoolDir: folder });
   const { platform } = await pushImages(store, process.env["FNCTL_CACHE_DIR"] ?? "/var/cache/fnctl", () => undefined);
-  const registries = await findRegistries(folder, () => undefined);
-  const database = new URL(postgres.tcp);
   const values = {
     image: { prefix: `${cluster.registry}/fnctl`, digest: platform },
     registry: { url },
+    ...(await siteValues(folder, postgres)),
+    tenants: { prefix, podSecurity: "v1.34" },
+    runtimeClasses: await missingRuntimeClasses(cluster),
+  };
+  const file = path.join(folder, "values.json");
+  await writeFile(file, JSON.stringify(values));
+  return file;
+}
+
+/** What an operator of this cluster writes into `site.yaml`. */
+export async function siteValues(folder: string, postgres: TestPostgres): Promise<object> {
+  const registries = await findRegistries(folder, () => undefined);
+  const database = new URL(postgres.tcp);
+  return {
     database: { host: database.hostname, port: Number(database.port), name: "fnctl", sslmode: "disable" },
     domain: "fn.test",
     publicUrl: "http://fn.test",
-    tenants: { prefix, podSecurity: "v1.34" },
     gateway: {
       service: { clusterIP: GATEWAY_ADDRESS },
       apiHosts: [GATEWAY_ADDRESS],
@@ -125,13 +136,9 @@ async function writeValues(cluster: Cluster, folder: string, prefix: string, pos
       allowPathRoutes: true,
     },
     logAgent: { stateDir: NODE_STATE },
-    runtimeClasses: await missingRuntimeClasses(cluster),
     egress: { replicas: 1, allowPrivate: registries.addresses },
     build: { ...registries, addresses: undefined, caConfigMap: process.env["NODE_EXTRA_CA_CERTS"] === undefined ? "" : "extra-ca" },
   };
-  const file = path.join(folder, "values.json");
-  await writeFile(file, JSON.stringify(values));
-  return file;
 }
 
 /** A cluster that is not ours may have them already. */

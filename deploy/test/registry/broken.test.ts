@@ -4,7 +4,8 @@ import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { baseImage, MEDIA, sha256 } from "@fnctl/control-plane/images/oci";
 import type { ImageStore } from "@fnctl/control-plane/images/layout-store";
-import { REGISTRY_LIMITS } from "@fnctl/control-plane/images/registry/client";
+import { REGISTRY_LIMITS, createRegistryClient } from "@fnctl/control-plane/images/registry/client";
+import { blobBytes } from "@fnctl/control-plane/images/registry/download";
 import { startCutter, type Cut } from "./cutter.ts";
 import { startFront, type Front, type FrontOptions, type Seen } from "./front.ts";
 import { createStoreAt, type StoreAt } from "./harness.ts";
@@ -256,4 +257,17 @@ describe("a registry that has other bytes", () => {
       await front.close();
     }
   });
+});
+
+describe("a blob", () => {
+  const read = async (most: number) => {
+    const store = place.open(registry.host);
+    await push(store);
+    const client = createRegistryClient({ url: `http://${registry.host}/${place.prefix}` });
+    let got = 0;
+    for await (const chunk of blobBytes(client, client.path(name), digest, most)) got += chunk.length;
+    return got;
+  };
+  it("is read up to the limit", async () => expect(await read(bytes.length)).toBe(bytes.length));
+  it("is given up beyond it", async () => await expect(read(bytes.length - 1)).rejects.toMatchObject({ code: "UNAVAILABLE" }));
 });

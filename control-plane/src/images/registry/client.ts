@@ -19,6 +19,8 @@ export const REGISTRY_LIMITS = {
   bodyMs: 60_000,
   /** One PATCH of an upload. */
   chunkBytes: 16 * 1024 * 1024,
+  /** Of one blob that is read; the largest that the platform writes are bases and layers of half a gigabyte. */
+  blobBytes: 1024 ** 3,
   /** Of one list of tags or referrers. */
   pages: 100,
 } as const;

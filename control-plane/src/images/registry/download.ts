@@ -4,7 +4,12 @@ import { PlatformError } from "../../contract/errors.ts";
 import { REGISTRY_LIMITS, type Answer, type RegistryClient } from "./client.ts";
 
 /** Fails at its end when the bytes are not the digest's: what came before must not be used until it has ended. */
-export async function* blobBytes(client: RegistryClient, repository: string, digest: string): AsyncGenerator<Buffer> {
+export async function* blobBytes(
+  client: RegistryClient,
+  repository: string,
+  digest: string,
+  most: number = REGISTRY_LIMITS.blobBytes,
+): AsyncGenerator<Buffer> {
   const hash = createHash("sha256");
   let got = 0;
   for (let tried = 1; ; tried++) {
@@ -25,6 +30,7 @@ export async function* blobBytes(client: RegistryClient, repository: string, dig
         if (fresh.length === 0) continue;
         hash.update(fresh);
         got += fresh.length;
+        if (got > most) throw new PlatformError("UNAVAILABLE", `The registry's blob ${digest} is larger than ${most} bytes.`);
         yield fresh;
       }
     } finally {

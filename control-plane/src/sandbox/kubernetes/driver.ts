@@ -6,7 +6,7 @@ import { PlatformError } from "../../contract/errors.ts";
 import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "./api-error.ts";
-import { askHealth, untilIdle } from "./health.ts";
+import { askHealth, isGeneric, untilIdle } from "./health.ts";
 import { createIsolations } from "./isolations.ts";
 import { createLinks } from "./links.ts";
 import { podName, tenantNamespace, type Platform } from "./objects/marks.ts";
@@ -146,9 +146,12 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       throw new PlatformError("CONFLICT", "The sandbox already belongs to another version or tenant.");
     if (instance.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
     const layer = await options.layer(image.tenantId, image.layer);
-    // First who it is for, then the code: a control plane that dies in between leaves a pod that nobody gives to another version.
-    const claimed = await pods.claim(found, JSON.stringify(image));
-    await sendCode(links.to(id, instance.address), image.layer, layer);
+    // Both at once, and both before anything of it runs. A control plane that dies in between leaves a pod that says whose it is, or one
+    // that says which code it holds: nobody gives either of them to another version.
+    const [claimed] = await Promise.all([
+      pods.claim(found, JSON.stringify(image)),
+      sendCode(links.to(id, instance.address), image.layer, layer),
+    ]);
     return mustDescribe(claimed);
   }
 
@@ -167,7 +170,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     if (instance === undefined || instance.state !== "idle" || healthy.has(instance.id) || starting.has(instance.id)) {
       return instance === undefined ? undefined : instanceOf(pod, healthy.has(instance.id));
     }
-    if (instance.address !== undefined && isRunning(pod) && (await askHealth(links.to(instance.id, instance.address)))?.state === "idle")
+    if (instance.address !== undefined && isRunning(pod) && isGeneric(await askHealth(links.to(instance.id, instance.address))))
       healthy.add(instance.id);
     return instanceOf(pod, healthy.has(instance.id));
   }

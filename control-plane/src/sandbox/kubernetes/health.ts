@@ -8,6 +8,9 @@ const POLL_MS = 15;
 
 type Health = ReturnType<typeof healthSchema.parse>;
 
+/** Nothing of anybody's is in it. */
+export const isGeneric = (health: Health | undefined): boolean => health?.state === "idle" && health.code === undefined;
+
 /** What the instance says of itself; undefined when it does not answer in time, or nonsense, or is somebody else. */
 export async function askHealth(link: Client): Promise<Health | undefined> {
   try {
@@ -22,7 +25,7 @@ export async function askHealth(link: Client): Promise<Health | undefined> {
 /** Asks until it is idle, for as long as `goOn` says so. */
 export async function untilIdle(link: Client, goOn: () => boolean): Promise<boolean> {
   while (goOn()) {
-    if ((await askHealth(link))?.state === "idle") return true;
+    if (isGeneric(await askHealth(link))) return true;
     await sleep(POLL_MS);
   }
   return false;
