@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { LogRecord } from "@fnctl/control-plane/contract/logs";
+import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { createCustomer, type Customer } from "./customer.ts";
+import { createClusterCli, type ClusterCli } from "./cluster-cli.ts";
 import { createPlatformHost, type PlatformHost } from "./platform-host.ts";
 
 const soon = { timeout: 30_000, interval: 500 };
@@ -16,6 +17,12 @@ export default async (request) => {
   if (pathname === "/say") console.log(searchParams.get("text"));
   if (pathname === "/count") setInterval(() => console.log("number " + count++), 20);
   if (pathname === "/flood") setInterval(() => { for (let i = 0; i < 5000; i++) console.log("flood " + "x".repeat(100)); }, 100);
+  if (pathname === "/fill") {
+    const filling = setInterval(() => {
+      console.log("number " + count++ + " " + "x".repeat(8000));
+      if (count >= Number(searchParams.get("to"))) clearInterval(filling);
+    }, 10);
+  }
   if (pathname === "/exit") setTimeout(() => process.exit(3), 50);
   return Response.json({ count });
 };
@@ -23,19 +30,19 @@ export default async (request) => {
 const yaml = (name: string, more = "") => `name: ${name}\nruntime: node24\n${more}`;
 
 let platform: PlatformHost;
-let customer: Customer;
+let cli: ClusterCli;
 beforeAll(async () => {
   platform = await createPlatformHost(inject("cluster"));
-  customer = await createCustomer(platform);
-  await customer.deploy("talker", { "fnctl.yaml": yaml("talker", "idleTimeout: 5s\n"), "index.js": TALKER });
+  cli = await createClusterCli(platform);
+  await cli.deploy("talker", { "fnctl.yaml": yaml("talker", "idleTimeout: 5s\n"), "index.js": TALKER });
 }, 300_000);
 afterAll(async () => {
-  await (customer as Customer | undefined)?.close();
+  await (cli as ClusterCli | undefined)?.close();
   await (platform as PlatformHost | undefined)?.close(); // undefined when it did not come up
 });
 
 async function records(name: string, ...args: string[]): Promise<LogRecord[]> {
-  const running = customer.start(["logs", name, "--json", "-n", "10000", ...args]);
+  const running = cli.start(["logs", name, "--json", "-n", "10000", ...args]);
   expect([await running.ended, running.text()]).toEqual([0, expect.any(String)]);
   const json = running
     .text()
@@ -44,7 +51,7 @@ async function records(name: string, ...args: string[]): Promise<LogRecord[]> {
   return json.map((line) => JSON.parse(line) as LogRecord);
 }
 const messages = async (...args: Parameters<typeof records>) => (await records(...args)).map(({ message }) => message);
-const say = (text: string, headers: Record<string, string> = {}) => customer.call("talker", `/say?text=${text}`, headers);
+const say = (text: string, headers: Record<string, string> = {}) => cli.call("talker", `/say?text=${text}`, headers);
 const pods = async (selector: string, ...where: string[]): Promise<string[]> =>
   (await platform.kubectl(["get", "pods", "-l", selector, "-o", "name", ...where])).split("\n").filter(Boolean);
 
@@ -57,7 +64,7 @@ describe("fnctl logs", () => {
   });
 
   test("-f goes on with what comes", async () => {
-    const following = customer.start(["logs", "talker", "-f", "-n", "1"]);
+    const following = cli.start(["logs", "talker", "-f", "-n", "1"]);
     await expect.poll(following.text, soon).toContain("\n");
     await say("follow-me");
     await expect.poll(following.text, soon).toContain("follow-me");
@@ -73,24 +80,33 @@ describe("fnctl logs", () => {
   });
 
   test("has the platform's note when an instance ends by itself", async () => {
-    await customer.call("talker", "/exit");
+    await cli.call("talker", "/exit");
     await expect
       .poll(() => records("talker"), soon)
       .toContainEqual(expect.objectContaining({ source: "platform", level: "error", message: expect.stringContaining("ended by itself") }));
   });
 
   test("has nothing for another tenant", async () => {
-    const { token } = await customer.newTenant("other");
-    const running = customer.start(["logs", "talker"], token);
+    const made = await request(`${platform.url}/v1/tenants`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" },
+      body: JSON.stringify({ slug: "other", risk: "standard" }),
+    });
+    const { token } = (await made.body.json()) as { token: { secret: string } };
+    const running = cli.start(["logs", "talker"], token.secret);
     expect(await running.ended).toBe(4);
     expect(running.text()).not.toContain("hello-logs");
   });
 });
 
 describe("no line is lost", () => {
+  const numbers = async (name: string) =>
+    (await messages(name)).flatMap((message) => (message.startsWith("number ") ? [Number.parseInt(message.slice(7))] : []));
+  const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
+
   test("when the agent and the control plane are killed while a function prints", async () => {
-    await customer.deploy("counter", { "fnctl.yaml": yaml("counter"), "index.js": TALKER });
-    expect(await customer.call("counter", "/count")).toMatchObject({ status: 200 });
+    await cli.deploy("counter", { "fnctl.yaml": yaml("counter"), "index.js": TALKER });
+    expect(await cli.call("counter", "/count")).toMatchObject({ status: 200 });
     const last = async () => (await messages("counter")).filter((message) => message.startsWith("number ")).length;
     await expect.poll(last, soon).toBeGreaterThan(50);
     const [agent = ""] = await pods("fnctl.dev/role=log-agent", "-n", platform.namespace);
@@ -98,21 +114,34 @@ describe("no line is lost", () => {
     await platform.kubectl(["delete", agent, ...force]);
     await platform.kubectl(["delete", "pods", "-l", "fnctl.dev/role=control-plane", ...force]);
     await platform.kubectl(["rollout", "status", "daemonset/fnctl-log-agent", "-n", platform.namespace, "--timeout=60s"]);
-    await expect.poll(async () => (await customer.call("counter")).status, soon).toBe(200);
-    const { count } = JSON.parse((await customer.call("counter")).text) as { count: number };
-    const numbers = async () =>
-      (await messages("counter")).flatMap((message) => (message.startsWith("number ") ? [Number(message.slice(7))] : []));
-    await expect.poll(async () => Math.max(...(await numbers())), soon).toBeGreaterThan(count);
-    const seen = await numbers();
-    const whole = Array.from({ length: Math.max(...seen) + 1 }, (_, index) => index);
-    expect(whole.filter((number) => !seen.includes(number))).toEqual([]);
-    expect(seen.length - new Set(seen).size).toBe(0);
+    await expect.poll(async () => (await cli.call("counter")).status, soon).toBe(200);
+    const { count } = JSON.parse((await cli.call("counter")).text) as { count: number };
+    await expect.poll(async () => Math.max(...(await numbers("counter"))), soon).toBeGreaterThan(count);
+    const seen = await numbers("counter");
+    expect(seen).toEqual(upTo(Math.max(...seen) + 1));
+  });
+
+  test("when the kubelet rotates the file", async () => {
+    await cli.deploy("long", { "fnctl.yaml": yaml("long"), "index.js": TALKER });
+    const file = 10 * 1024 * 1024; // containerLogMaxSize of a kubelet that was told nothing else
+    const count = Math.ceil(file / 8000) + 50;
+    await expect.poll(() => cli.call("long", `/fill?to=${count}`), soon).toMatchObject({ status: 200 });
+    await expect.poll(async () => (await numbers("long")).length, { timeout: 60_000, interval: 2_000 }).toBe(count);
+    const { instance } = (await records("long", "-n", "1"))[0]!;
+    const [agent = ""] = await pods("fnctl.dev/role=log-agent", "-n", platform.namespace);
+    const list = `const fs = require("node:fs"); const [pod] = fs.readdirSync("/var/log/pods").filter((name) => name.includes("${instance}"));
+      console.log(fs.readdirSync("/var/log/pods/" + pod + "/sandbox").join(" "));`;
+    const files = () => platform.kubectl(["exec", agent, "-n", platform.namespace, "--", "node", "-e", list]);
+    await expect.poll(files, soon).toMatch(/0\.log\.\d{8}-\d{6}/);
+    await cli.call("long", `/fill?to=${count + 50}`);
+    await expect.poll(async () => (await numbers("long")).length, soon).toBe(count + 50);
+    expect(await numbers("long")).toEqual(upTo(count + 50));
   });
 
   test("of a quiet function when another one floods; the flood is cut and says so", async () => {
-    await customer.deploy("flood", { "fnctl.yaml": yaml("flood"), "index.js": TALKER });
+    await cli.deploy("flood", { "fnctl.yaml": yaml("flood"), "index.js": TALKER });
     // Another owner has just taken over.
-    await expect.poll(() => customer.call("flood", "/flood"), soon).toMatchObject({ status: 200 });
+    await expect.poll(() => cli.call("flood", "/flood"), soon).toMatchObject({ status: 200 });
     await expect
       .poll(() => messages("flood", "-n", "5000"), soon)
       .toContainEqual(expect.stringMatching(/lines dropped: this instance writes more/));
@@ -151,9 +180,9 @@ describe("system calls that gVisor does not implement", () => {
   const told = async (name: string) => (await records(name)).filter(({ message }) => message.includes("does not implement"));
 
   test("are told to the owner of a version that makes them, and nobody else", async () => {
-    await customer.deploy("calls", { "fnctl.yaml": "name: calls\nruntime: python3.13\n", "main.py": fixture("calls.py") });
-    await customer.call("calls", "/none");
-    await customer.call("calls", "/calls");
+    await cli.deploy("calls", { "fnctl.yaml": "name: calls\nruntime: python3.13\n", "main.py": fixture("calls.py") });
+    await cli.call("calls", "/none");
+    await cli.call("calls", "/calls");
     await expect.poll(() => told("calls"), soon).toHaveLength(1);
     const [record] = await told("calls");
     expect(record).toMatchObject({ level: "warn", source: "platform", version: 1 });
