@@ -88,6 +88,22 @@ describe("a read", () => {
     expect(await messages(client(), { limit: "3" })).toEqual(["one 5", "two 6", "one 7"]);
   });
 
+  test("has all that a function has kept, however much that is, followed or not", async () => {
+    const one = await start("one");
+    for (let at = 0; at < 800; at++) say(one, `${at} ${"x".repeat(16_000)}`, at);
+    const all = Array.from({ length: 800 }, (_, index) => index);
+    const numbers = (found: LogRecord[]) => found.map(({ message }) => Number.parseInt(message));
+    expect(numbers(await read(client(), { limit: "1000" }))).toEqual(all);
+    const query = logQuerySchema.parse({ limit: "1000", follow: "true" });
+    const found: LogRecord[] = [];
+    for await (const record of records(await client().read(owner.tenantId, owner.functionId, query, AbortSignal.timeout(20_000)))) {
+      if (found.length === 0) say(one, "800", 800);
+      found.push(record);
+      if (found.length === 801) break;
+    }
+    expect(numbers(found)).toEqual([...all, 800]);
+  });
+
   test("names a node whose agent does not answer, and has the others' records", async () => {
     const [one] = [await start("one"), await start("two")];
     say(one, "here", 1);

@@ -4,6 +4,8 @@ import { PassThrough, type Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LIMITS } from "../../contract/limits.ts";
 import type { LogQuery, LogRecord } from "../../contract/logs.ts";
+import { COLLECTOR } from "../collector/limits.ts";
+import { writeLines } from "../../http/write-lines.ts";
 import type { Agent } from "./agents-client.ts";
 import { createNewest } from "./newest.ts";
 import { absence, records, type OpenOne } from "./read.ts";
@@ -16,8 +18,6 @@ const FIRST_MS = 5_000;
 const AWAY_MS = 30_000;
 /** A line is kept up to this long after it was written: an instance may be named late, an agent may have been away. */
 const LATE_MS = 5 * 60_000;
-/** A reader that leaves this much unread is cut off; it comes back for the rest. */
-const BACKLOG_BYTES = 4 * 1024 * 1024;
 const MAX_LIMIT = 10_000;
 
 export interface FollowInput {
@@ -45,10 +45,17 @@ export async function followAll({ agents, openOne, query, signal, onError }: Fol
   out.on("close", () => end.abort());
   both.addEventListener("abort", () => out.destroy(), { once: true });
 
+  /** While what was kept is being written, what is new waits for its turn. */
+  let late: LogRecord[] | undefined = [];
   function send(record: LogRecord): void {
     if (out.destroyed) return;
+    if (late !== undefined) {
+      late.push(record);
+      if (late.length > COLLECTOR.followLateRecords) out.destroy();
+      return;
+    }
     out.write(`${JSON.stringify(record)}\n`);
-    if (out.writableLength + out.readableLength > BACKLOG_BYTES) out.destroy();
+    if (out.writableLength + out.readableLength > COLLECTOR.followBacklogBytes) out.destroy();
   }
   function passOn(node: string, record: LogRecord): void {
     const before = progress.get(node);
@@ -97,10 +104,10 @@ export async function followAll({ agents, openOne, query, signal, onError }: Fol
     void follow(agent, own, (record) => void (record !== undefined && isNew(record) && passOn(node, record)));
   }
 
-  async function begin(): Promise<void> {
+  async function begin(there: Agent[]): Promise<void> {
     const first = createNewest({ records: query.limit, bytes: LIMITS.logBytesPerFunction });
     let collecting = true;
-    const histories = (await agents()).map(
+    const histories = there.map(
       (agent) =>
         new Promise<void>((resolve) => {
           const { node } = agent.place;
@@ -114,7 +121,10 @@ export async function followAll({ agents, openOne, query, signal, onError }: Fol
     );
     await Promise.race([Promise.all(histories), sleep(FIRST_MS, undefined, { ref: false })]);
     collecting = false;
-    for (const record of first.all()) send(record);
+    await writeLines(out, first.all());
+    const waiting = late ?? [];
+    late = undefined;
+    for (const record of waiting) send(record);
   }
   async function goOn(): Promise<void> {
     while (!both.aborted) {
@@ -124,7 +134,7 @@ export async function followAll({ agents, openOne, query, signal, onError }: Fol
       for (const agent of now) if (followed.get(agent.place.node) === undefined) resume(agent);
     }
   }
-  await begin();
-  void goOn();
+  const there = await agents();
+  void begin(there).then(goOn).catch(onError);
   return out;
 }

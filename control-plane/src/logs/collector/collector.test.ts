@@ -39,6 +39,18 @@ describe("lines", () => {
     expect(await host.read(other)).toEqual([]);
   });
 
+  test("are read to the last one, however many there are", async () => {
+    const one = await host.instance();
+    await one.name();
+    const long = "x".repeat(10_000);
+    for (let round = 0; round < 12; round++) {
+      await print(one.paths.stdout, ...Array.from({ length: 80 }, (_, index) => `${round * 80 + index} ${long}`));
+      await new Promise((resolve) => setTimeout(resolve, 1_000)); // below the rate
+    }
+    const numbers = async () => messages(await host.read(one.channel, { limit: "10000" })).map((text) => Number.parseInt(text));
+    await expect.poll(numbers, soon).toEqual(Array.from({ length: 960 }, (_, index) => index));
+  });
+
   test("are read by request id, version, time and number, oldest first", async () => {
     const one = await host.instance();
     await one.name();

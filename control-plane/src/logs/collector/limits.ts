@@ -15,4 +15,6 @@ export const COLLECTOR = {
   retryMs: 50,
   /** A reader that follows is cut off when this much waits for it. */
   followBacklogBytes: 4 * 1024 * 1024,
+  /** And when so many new records come while it has not taken what was kept before. */
+  followLateRecords: 10_000,
 } as const;

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "../../contract/errors.ts";
 import { levelSchema, logQuerySchema, type LogRecord } from "../../contract/logs.ts";
 import { readJson } from "../../http/json-body.ts";
+import { writeLines } from "../../http/write-lines.ts";
 import { COLLECTOR } from "./limits.ts";
 import { sanitise } from "./sanitise.ts";
 import type { Owner, Segments } from "./segments.ts";
@@ -65,13 +66,17 @@ async function sendLogs(segments: Segments, owner: Owner, search: URLSearchParam
   };
   // Subscribed before the read, so that nothing falls between the two.
   const late: LogRecord[] = [];
-  let live: (record: LogRecord) => void = (record) => void late.push(record);
+  let live: (record: LogRecord) => void = (record) => {
+    late.push(record);
+    if (late.length > COLLECTOR.followLateRecords) response.destroy();
+  };
   const end = follow === "true" ? segments.follow(owner, (record) => keep(record) && live(record)) : () => undefined;
   response.on("close", end);
   const records = await segments.read(owner, limit, since, keep);
   response.writeHead(200, { "content-type": "application/x-ndjson", [KEPT_RECORDS]: records.length });
   response.flushHeaders();
-  for (const record of records) send(record);
+  await writeLines(response, records); // as fast as it is read: a function's whole log is more than may wait for a reader
+  if (response.destroyed) return;
   const last = records.at(-1)?.seq ?? 0;
   if (follow !== "true") return void response.end();
   for (const record of late) if (record.seq > last) send(record);

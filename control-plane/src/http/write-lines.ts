@@ -1,0 +1,26 @@
+// Writes many lines to a reader that may be slower than we are.
+import type { Writable } from "node:stream";
+
+/** A reader that takes nothing for so long is cut off. */
+const STALLED_MS = 30_000;
+
+/** Resolves when all of them were taken into the stream's buffer, which never holds much more than its high-water mark, or it is destroyed. */
+export async function writeLines(to: Writable, values: Iterable<unknown>): Promise<void> {
+  for (const value of values) {
+    if (to.destroyed) return;
+    if (!to.write(`${JSON.stringify(value)}\n`)) await drained(to);
+  }
+}
+
+function drained(to: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => void to.destroy(), STALLED_MS);
+    const done = () => {
+      clearTimeout(timer);
+      to.off("drain", done).off("close", done);
+      resolve();
+    };
+    to.on("drain", done).on("close", done);
+    if (to.destroyed) done();
+  });
+}
