@@ -26,8 +26,9 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const data = await wireData(settings, onError);
   let role = "waiting";
   const health = openHealth(settings.FNCTL_HEALTH_LISTEN, () => role);
-  const endWaiting = () => process.exit(0);
-  process.once("SIGTERM", endWaiting);
+  // From the first moment: as a container's first process it would not even be ended by a signal that it does not handle.
+  let end = async (_signal: string): Promise<void> => process.exit(0);
+  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => void end(signal).catch(() => process.exit(1)));
   const ownership = await becomeOwner({
     store: data.system,
     holder: settings.FNCTL_HOLDER,
@@ -41,7 +42,11 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     onError,
   });
   const { epoch } = ownership;
-  process.off("SIGTERM", endWaiting);
+  // Asked to end while it starts: nothing has been promised to anybody yet, and the next one need not wait for the lease to run out.
+  end = async () => {
+    await ownership.release();
+    process.exit(0);
+  };
   const feed = createChangeFeed(data.system);
   const buildNews = createBuildNews();
   const sandboxes = await wireSandboxes({ settings, secret, data, epoch, feed, onError });
@@ -88,7 +93,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   role = "owner";
   log.info({ epoch }, "ready");
 
-  const end = async (signal: string): Promise<void> => {
+  end = async (signal) => {
     log.info({ signal }, "stopping");
     clearInterval(timer);
     await sweep.close();
@@ -103,7 +108,6 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     await data.close();
     process.exit(0);
   };
-  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => void end(signal).catch(() => process.exit(1)));
 }
 
 await main(process.env);

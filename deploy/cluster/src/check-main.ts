@@ -4,8 +4,8 @@ import { Client } from "undici";
 
 const { FNCTL_GATEWAY = "", FNCTL_API_HOST = "", FNCTL_FUNCTION_DOMAIN = "", FNCTL_CLOSED = "" } = process.env;
 const WAIT_MS = 5_000;
-/** A new installation may not have told every node about its services yet. */
-const TRIES = 6;
+/** A new installation has to find its owner first, and every node to hear of its services. */
+const TRIES = 40;
 
 async function answerOf(host: string, path: string): Promise<string> {
   const client = new Client(`http://${FNCTL_GATEWAY}`, { headersTimeout: WAIT_MS, bodyTimeout: WAIT_MS, maxResponseSize: 65_536 });
@@ -36,7 +36,8 @@ const door = (place: string): Promise<"open" | "shut"> =>
 
 const CHECKS: { what: string; want: string; look(): Promise<string> }[] = [
   { what: "the API asks who you are", want: "401 UNAUTHENTICATED", look: () => answerOf(FNCTL_API_HOST, "/v1/whoami") },
-  { what: "a function that is not there", want: "404 NOT_FOUND", look: () => answerOf(`none--none.${FNCTL_FUNCTION_DOMAIN}`, "/") },
+  // As of one that is there and private: without a token nobody learns which functions there are.
+  { what: "a function that is not there", want: "401 UNAUTHENTICATED", look: () => answerOf(`none--none.${FNCTL_FUNCTION_DOMAIN}`, "/") },
   {
     what: "internal routes are not on the public listener",
     want: "404 NOT_FOUND",

@@ -2,9 +2,8 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { LogRecord } from "@fnctl/control-plane/contract/logs";
-import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { createClusterCli, type ClusterCli } from "./cluster-cli.ts";
+import { createCustomer, type Customer } from "./customer.ts";
 import { createPlatformHost, type PlatformHost } from "./platform-host.ts";
 
 const soon = { timeout: 30_000, interval: 500 };
@@ -30,19 +29,19 @@ export default async (request) => {
 const yaml = (name: string, more = "") => `name: ${name}\nruntime: node24\n${more}`;
 
 let platform: PlatformHost;
-let cli: ClusterCli;
+let customer: Customer;
 beforeAll(async () => {
   platform = await createPlatformHost(inject("cluster"));
-  cli = await createClusterCli(platform);
-  await cli.deploy("talker", { "fnctl.yaml": yaml("talker", "idleTimeout: 5s\n"), "index.js": TALKER });
+  customer = await createCustomer(platform);
+  await customer.deploy("talker", { "fnctl.yaml": yaml("talker", "idleTimeout: 5s\n"), "index.js": TALKER });
 }, 300_000);
 afterAll(async () => {
-  await (cli as ClusterCli | undefined)?.close();
+  await (customer as Customer | undefined)?.close();
   await (platform as PlatformHost | undefined)?.close(); // undefined when it did not come up
 });
 
 async function records(name: string, ...args: string[]): Promise<LogRecord[]> {
-  const running = cli.start(["logs", name, "--json", "-n", "10000", ...args]);
+  const running = customer.start(["logs", name, "--json", "-n", "10000", ...args]);
   expect([await running.ended, running.text()]).toEqual([0, expect.any(String)]);
   const json = running
     .text()
@@ -51,7 +50,7 @@ async function records(name: string, ...args: string[]): Promise<LogRecord[]> {
   return json.map((line) => JSON.parse(line) as LogRecord);
 }
 const messages = async (...args: Parameters<typeof records>) => (await records(...args)).map(({ message }) => message);
-const say = (text: string, headers: Record<string, string> = {}) => cli.call("talker", `/say?text=${text}`, headers);
+const say = (text: string, headers: Record<string, string> = {}) => customer.call("talker", `/say?text=${text}`, headers);
 const pods = async (selector: string, ...where: string[]): Promise<string[]> =>
   (await platform.kubectl(["get", "pods", "-l", selector, "-o", "name", ...where])).split("\n").filter(Boolean);
 
@@ -64,7 +63,7 @@ describe("fnctl logs", () => {
   });
 
   test("-f goes on with what comes", async () => {
-    const following = cli.start(["logs", "talker", "-f", "-n", "1"]);
+    const following = customer.start(["logs", "talker", "-f", "-n", "1"]);
     await expect.poll(following.text, soon).toContain("\n");
     await say("follow-me");
     await expect.poll(following.text, soon).toContain("follow-me");
@@ -80,20 +79,15 @@ describe("fnctl logs", () => {
   });
 
   test("has the platform's note when an instance ends by itself", async () => {
-    await cli.call("talker", "/exit");
+    await customer.call("talker", "/exit");
     await expect
       .poll(() => records("talker"), soon)
       .toContainEqual(expect.objectContaining({ source: "platform", level: "error", message: expect.stringContaining("ended by itself") }));
   });
 
   test("has nothing for another tenant", async () => {
-    const made = await request(`${platform.url}/v1/tenants`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" },
-      body: JSON.stringify({ slug: "other", risk: "standard" }),
-    });
-    const { token } = (await made.body.json()) as { token: { secret: string } };
-    const running = cli.start(["logs", "talker"], token.secret);
+    const { token } = await customer.newTenant("other");
+    const running = customer.start(["logs", "talker"], token);
     expect(await running.ended).toBe(4);
     expect(running.text()).not.toContain("hello-logs");
   });
@@ -105,8 +99,8 @@ describe("no line is lost", () => {
   const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
 
   test("when the agent and the control plane are killed while a function prints", async () => {
-    await cli.deploy("counter", { "fnctl.yaml": yaml("counter"), "index.js": TALKER });
-    expect(await cli.call("counter", "/count")).toMatchObject({ status: 200 });
+    await customer.deploy("counter", { "fnctl.yaml": yaml("counter"), "index.js": TALKER });
+    expect(await customer.call("counter", "/count")).toMatchObject({ status: 200 });
     const printed = () =>
       numbers("counter").then(
         (all) => all.length,
@@ -125,10 +119,10 @@ describe("no line is lost", () => {
   });
 
   test("when the kubelet rotates the file", async () => {
-    await cli.deploy("long", { "fnctl.yaml": yaml("long"), "index.js": TALKER });
+    await customer.deploy("long", { "fnctl.yaml": yaml("long"), "index.js": TALKER });
     const file = 10 * 1024 * 1024; // containerLogMaxSize of a kubelet that was told nothing else
     const count = Math.ceil(file / 8000) + 50;
-    await expect.poll(() => cli.call("long", `/fill?to=${count}`), soon).toMatchObject({ status: 200 });
+    await expect.poll(() => customer.call("long", `/fill?to=${count}`), soon).toMatchObject({ status: 200 });
     await expect.poll(async () => (await numbers("long")).length, { timeout: 60_000, interval: 2_000 }).toBe(count);
     const { instance } = (await records("long", "-n", "1"))[0]!;
     const [agent = ""] = await pods("fnctl.dev/role=log-agent", "-n", platform.namespace);
@@ -136,15 +130,15 @@ describe("no line is lost", () => {
       console.log(fs.readdirSync("/var/log/pods/" + pod + "/sandbox").join(" "));`;
     const files = () => platform.kubectl(["exec", agent, "-n", platform.namespace, "--", "node", "-e", list]);
     await expect.poll(files, soon).toMatch(/0\.log\.\d{8}-\d{6}/);
-    await cli.call("long", `/fill?to=${count + 50}`);
+    await customer.call("long", `/fill?to=${count + 50}`);
     await expect.poll(async () => (await numbers("long")).length, soon).toBe(count + 50);
     expect(await numbers("long")).toEqual(upTo(count + 50));
   });
 
   test("of a quiet function when another one floods; the flood is cut and says so", async () => {
-    await cli.deploy("flood", { "fnctl.yaml": yaml("flood"), "index.js": TALKER });
+    await customer.deploy("flood", { "fnctl.yaml": yaml("flood"), "index.js": TALKER });
     // Another owner has just taken over.
-    await expect.poll(() => cli.call("flood", "/flood"), soon).toMatchObject({ status: 200 });
+    await expect.poll(() => customer.call("flood", "/flood"), soon).toMatchObject({ status: 200 });
     await expect
       .poll(() => messages("flood", "-n", "5000"), soon)
       .toContainEqual(expect.stringMatching(/lines dropped: this instance writes more/));
@@ -183,9 +177,9 @@ describe("system calls that gVisor does not implement", () => {
   const told = async (name: string) => (await records(name)).filter(({ message }) => message.includes("does not implement"));
 
   test("are told to the owner of a version that makes them, and nobody else", async () => {
-    await cli.deploy("calls", { "fnctl.yaml": "name: calls\nruntime: python3.13\n", "main.py": fixture("calls.py") });
-    await cli.call("calls", "/none");
-    await cli.call("calls", "/calls");
+    await customer.deploy("calls", { "fnctl.yaml": "name: calls\nruntime: python3.13\n", "main.py": fixture("calls.py") });
+    await customer.call("calls", "/none");
+    await customer.call("calls", "/calls");
     await expect.poll(() => told("calls"), soon).toHaveLength(1);
     const [record] = await told("calls");
     expect(record).toMatchObject({ level: "warn", source: "platform", version: 1 });

@@ -82,6 +82,9 @@ describe("replaced while 100 requests a second come in, none fails:", () => {
       await platform.install({ "podAnnotations.example\\.com/release": "next" });
       await Promise.all(["gateway", "control-plane", "egress"].map(settled));
     });
+    // Whoever was asked to end has ended, in whatever moment of its start it was.
+    const planes = ["get", "pods", "-n", platform.namespace, "-l", "fnctl.dev/role=control-plane", "-o", "name"];
+    await expect.poll(async () => (await platform.kubectl(planes)).trim().split("\n"), { timeout: 30_000, interval: 500 }).toHaveLength(2);
     await customer.deploy("afterwards", { "fnctl.yaml": "name: afterwards\nruntime: node24\n", "index.js": HELLO });
     expect((await customer.call("afterwards")).text).toBe("hello");
   });
