@@ -1,8 +1,11 @@
 // Where the platform's own parts listen and are called: a Unix socket on one machine, a host and port with TLS in a cluster.
+import { buildConnector } from "undici";
 import { z } from "zod";
 
 export type ListenAddress = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
 
+/** For a connection to stand, handshake included. */
+const CONNECT_MS = 10_000;
 const TCP = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/;
 
 /** Longest path of a Unix socket that Linux takes, bytes (unix(7): sun_path, 108 with its NUL). */
@@ -33,7 +36,7 @@ export const listenAddressSchema = z.string().transform((text, context): ListenA
 export interface EndpointDial {
   origin: string;
   /** For undici's `connect`. */
-  connect: { socketPath: string } | { ca: string; minVersion: "TLSv1.3"; rejectUnauthorized: true };
+  connect: { socketPath: string } | buildConnector.connector;
 }
 
 /** How undici reaches another part. Over TCP only with TLS, trusting `ca` (PEM) alone: these calls carry the internal secret. */
@@ -41,5 +44,8 @@ export function dialEndpoint(address: ListenAddress, ca: string | undefined): En
   if (address.kind === "unix") return { origin: "http://internal", connect: { socketPath: address.path } };
   if (ca === undefined) throw new Error("A part that is called over TCP needs FNCTL_INTERNAL_CA_FILE.");
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return { origin: `https://${host}:${address.port}`, connect: { ca, minVersion: "TLSv1.3", rejectUnauthorized: true } };
+  const trusting = buildConnector({ ca, minVersion: "TLSv1.3", rejectUnauthorized: true, timeout: CONNECT_MS });
+  // undici would ask for the name in the request's Host header, which for the API is the client's.
+  const connect: buildConnector.connector = (options, callback) => trusting({ ...options, servername: address.host }, callback);
+  return { origin: `https://${host}:${address.port}`, connect };
 }
