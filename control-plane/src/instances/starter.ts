@@ -1,5 +1,5 @@
 // From a version to a running instance of it: take a generic sandbox, place the code, send init.
-import type { SandboxDriver, Instance } from "../sandbox/driver.ts";
+import type { ImageRef, Instance, SandboxDriver } from "../sandbox/driver.ts";
 import { CODE_SIZES_MIB } from "../contract/limits.ts";
 import { PlatformError } from "../contract/errors.ts";
 import type { Client } from "undici";
@@ -10,12 +10,20 @@ import type { WarmPool } from "./warm-pool.ts";
 /** So many sandboxes of the pool may turn out to be dead before a start fails. */
 const POOL_TRIES = 3;
 
+interface Loaded {
+  instance: Instance;
+  settled: Promise<void>;
+  loadMs: number;
+  startMs?: number;
+}
 export interface Started {
   instance: Instance;
   timing: { startMs?: number; loadMs: number; initMs: number };
 }
 export interface StarterOptions {
   driver: SandboxDriver;
+  /** The driver's `load`, where it settles while the code is imported; nobody is given an instance before it has. */
+  beginLoad?(id: string, image: ImageRef): Promise<{ instance: Instance; settled: Promise<void> }>;
   pool: WarmPool;
   /** Resolves when the driver can load it. */
   ensureLayer(tenantId: string, digest: string): Promise<void>;
@@ -26,9 +34,12 @@ export interface StarterOptions {
   onError(error: unknown): void;
 }
 
-export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, onError }: StarterOptions) {
+export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, onError, ...options }: StarterOptions) {
+  const loadNow = async (id: string, image: ImageRef) => ({ instance: await driver.load(id, image), settled: Promise.resolve() });
+  const beginLoad = options.beginLoad ?? loadNow;
+
   /** A sandbox with the code in it. One that died while it waited in the pool costs another try, not the request. */
-  async function loaded(info: VersionInfo, tries: number): Promise<{ instance: Instance; loadMs: number; startMs?: number }> {
+  async function loaded(info: VersionInfo, tries: number): Promise<Loaded> {
     const { instance: generic, ...start } = await pool.take({
       kind: "function",
       base: info.base,
@@ -39,7 +50,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, 
     });
     const begun = performance.now();
     try {
-      return { instance: await driver.load(generic.id, info.image), loadMs: performance.now() - begun, ...start };
+      return { ...(await beginLoad(generic.id, info.image)), loadMs: performance.now() - begun, ...start };
     } catch (error) {
       driver.stop(generic.id).catch(onError);
       const died = error instanceof PlatformError && (error.code === "FUNCTION_CRASHED" || error.code === "NOT_FOUND");
@@ -53,10 +64,10 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, 
   return async function start(info: VersionInfo): Promise<Started> {
     // The layer first: a sandbox must not wait, nor be lost, while a layer is unpacked or turns out not to be there.
     await ensureLayer(info.image.tenantId, info.image.layer);
-    const { instance, ...timing } = await loaded(info, POOL_TRIES);
+    const { instance, settled, ...timing } = await loaded(info, POOL_TRIES);
     const begun = performance.now();
     try {
-      await initInstance(takeLink?.(instance.id) ?? initConnection(instance), info.init);
+      await Promise.all([initInstance(takeLink?.(instance.id) ?? initConnection(instance), info.init), settled]);
       return { instance, timing: { ...timing, initMs: performance.now() - begun } };
     } catch (error) {
       driver.stop(instance.id).catch(onError);

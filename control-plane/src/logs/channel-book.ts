@@ -17,7 +17,17 @@ export function createChannelBook(look: (instance: string) => Promise<Sighting |
     const seen = await look(instance);
     return seen?.image === undefined ? book.get(instance) : seen;
   }
+  async function remember(id: string, image: ImageRef): Promise<void> {
+    book.set(id, { image, node: (await look(id))?.node });
+    for (const oldest of book.keys()) {
+      if (book.size <= REMEMBERED) break;
+      book.delete(oldest);
+    }
+  }
+
   return {
+    /** It was loaded. */
+    remember,
     /** The same driver; what it loads is remembered. */
     remembering: (driver: SandboxDriver): SandboxDriver => ({
       ...driver,
@@ -26,11 +36,7 @@ export function createChannelBook(look: (instance: string) => Promise<Sighting |
       },
       async load(id, image) {
         const loaded = await driver.load(id, image);
-        book.set(id, { image, node: (await look(id))?.node });
-        for (const oldest of book.keys()) {
-          if (book.size <= REMEMBERED) break;
-          book.delete(oldest);
-        }
+        await remember(id, image);
         return loaded;
       },
     }),

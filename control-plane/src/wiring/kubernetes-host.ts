@@ -66,6 +66,11 @@ export async function wireKubernetesHost(
     prepareEgress: async () => undefined,
     labelEgress: async () => undefined,
     ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
+    async beginLoad(id, image) {
+      const begun = await pods.beginLoad(id, image);
+      await book.remember(id, image);
+      return begun;
+    },
     takeLink: pods.takeLink,
     collector: createAgentsClient({
       find: createAgentPlaces(config, namespace, settings.FNCTL_AGENT_SERVICE),

@@ -41,7 +41,8 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   const targets = { fixed, ...onDemand, ...(perRuntime === 0 ? { demandSize: 0 } : {}) };
   const pool = createWarmPool({ driver, epoch, targets, prepareEgress: host.prepareEgress, onError });
   const versions = createVersionInfo(data.system);
-  const start = createStarter({ driver, pool, ensureLayer: host.ensureLayer, perTenant, takeLink: host.takeLink, onError });
+  const beginLoad = host.beginLoad === undefined ? {} : { beginLoad: host.beginLoad };
+  const start = createStarter({ driver, pool, ensureLayer: host.ensureLayer, perTenant, takeLink: host.takeLink, ...beginLoad, onError });
 
   /** For the owner: a line in the function's log, and the last failure that `describe` shows. */
   function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {

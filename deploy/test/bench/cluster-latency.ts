@@ -35,9 +35,9 @@ async function coldTimes(ask: (name: string) => Promise<number>): Promise<number
   const times: number[] = [];
   for (let round = 0; round < COLD_ROUNDS; round++)
     for (let index = 0; index < FUNCTIONS; index++) {
-      // The warm pod that was taken before is replaced meanwhile. By chance up to a second more: the kubelet looks once a second, and
+      // The instance before has ended meanwhile, and the warm pod that it was is replaced. By chance up to a second more: the kubelet looks once a second, and
       // requests in step with it would all meet it at the same moment.
-      await sleep(UNTIL_COLD_MS / 2 + Math.random() * 1000);
+      await sleep(UNTIL_COLD_MS + Math.random() * 1000);
       times.push(await ask(`cold-${index}`));
     }
   return times;

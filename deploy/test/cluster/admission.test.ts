@@ -11,8 +11,9 @@ import { CHART, chart } from "./chart.ts";
 import { create, deleteNamespaces, kubectl, refusal } from "./kubectl.ts";
 
 const RELEASE = `adm${randomBytes(2).toString("hex")}`;
-const SYSTEM = `${RELEASE}-system`;
 const PREFIX = `${RELEASE}-t`;
+/** Begins like a tenant's, as with the chart's defaults, and is none. */
+const SYSTEM = `${PREFIX}-system`;
 const IMAGES = "registry.example.com/fnctl";
 const CONTROL_PLANE = `system:serviceaccount:${SYSTEM}:${RELEASE}-control-plane`;
 const platform = { uid: randomUUID(), namespace: SYSTEM, prefix: PREFIX };
@@ -278,6 +279,12 @@ describe("a tenant's namespace holds nothing else", () => {
   });
 });
 
+test("a pod in the platform's own namespace is judged by nobody here, though its name begins like a tenant's", async () => {
+  const own = inSystem("Pod", "own", { spec: { containers: [{ name: "own", image: "registry.example.com/own" }] } });
+  await kubectl(["wait", "--for=create", "serviceaccount/default", "-n", SYSTEM, "--timeout=20s"]);
+  expect(await refusal(own)).toBeUndefined();
+});
+
 describe("the control plane", () => {
   const role = `${RELEASE}-adm`;
   const asControlPlane = (object: object, ...more: string[]) =>
@@ -294,9 +301,10 @@ describe("the control plane", () => {
     expect(await asControlPlane(good)).toBeUndefined();
     const named = (name: string, labels = good.metadata.labels) => ({ ...good, metadata: { ...good.metadata, name, labels } });
     expect(await asControlPlane(named("kube-extra"))).toMatch(/fnctl C3/);
-    expect(await asControlPlane(named(`${PREFIX}-x`, {}))).toMatch(/fnctl C3/);
+    expect(await asControlPlane(named(`${PREFIX}-x`))).toMatch(/fnctl C3/); // no tenant's id
+    expect(await asControlPlane(named(`${PREFIX}-${randomUUID()}`, {}))).toMatch(/fnctl C3/);
     const weak = { ...good.metadata.labels, "pod-security.kubernetes.io/enforce": "privileged" };
-    expect(await asControlPlane(named(`${PREFIX}-x`, weak))).toMatch(/fnctl A1/);
+    expect(await asControlPlane(named(`${PREFIX}-${randomUUID()}`, weak))).toMatch(/fnctl A1/);
   });
   test("removes no namespace that is not a tenant's, and lowers no isolation", async () => {
     const gone = kubectl(["delete", "namespace", "kube-node-lease", "--dry-run=server", `--as=${CONTROL_PLANE}`]);

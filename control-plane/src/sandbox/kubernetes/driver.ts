@@ -29,7 +29,14 @@ export interface KubernetesDriverOptions {
   egressOf(spec: SandboxSpec): Promise<string | undefined>;
   onError(error: unknown): void;
 }
+/** The code is in; `settled` when it is written down whose it is, which must be before anybody is given the sandbox. */
+export interface Loading {
+  instance: Instance;
+  settled: Promise<void>;
+}
 export interface KubernetesDriver extends SandboxDriver {
+  /** `load`, for a caller that has something else to do while it settles. */
+  beginLoad(id: string, image: ImageRef): Promise<Loading>;
   /** The connection by which the sandbox got its code, if it still stands; the caller ends it. */
   takeLink(id: string): Client | undefined;
   /** What was loaded into an instance, and where it runs; of one that is ending, too. */
@@ -53,7 +60,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   /** Pods that have answered once; before that an unloaded one may still be on its way up. */
   const healthy = new Set<string>();
   const starting = new Map<string, Promise<Instance>>();
-  const loading = new Map<string, Promise<Instance>>();
+  const loading = new Map<string, Promise<unknown>>();
 
   await isolations.refresh();
   await pods.openAll();
@@ -135,24 +142,34 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     return begun;
   }
 
-  async function loadNow(id: string, image: ImageRef): Promise<Instance> {
+  async function beginLoad(id: string, image: ImageRef): Promise<Loading> {
     const found = await pods.find(id);
     if (found === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
     const instance = mustDescribe(found.pod);
     if (instance.state === "ended") throw new PlatformError("FUNCTION_CRASHED", "The sandbox has ended.");
     const taken = imageOf(found.pod);
-    if (taken !== undefined && JSON.stringify(taken) === JSON.stringify(image)) return instance;
+    if (taken !== undefined && JSON.stringify(taken) === JSON.stringify(image)) return { instance, settled: Promise.resolve() };
     if (taken !== undefined || instance.tenantId !== image.tenantId)
       throw new PlatformError("CONFLICT", "The sandbox already belongs to another version or tenant.");
     if (instance.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
     const layer = await options.layer(image.tenantId, image.layer);
-    // Both at once, and both before anything of it runs. A control plane that dies in between leaves a pod that says whose it is, or one
-    // that says which code it holds: nobody gives either of them to another version.
-    const [claimed] = await Promise.all([
-      pods.claim(found, JSON.stringify(image)),
-      sendCode(links.to(id, instance.address), image.layer, layer),
-    ]);
-    return mustDescribe(claimed);
+    // At once: a control plane that dies in between leaves a pod that says whose it is, or one that says which code it holds, and nobody
+    // gives either of them to another version.
+    const settled = pods.claim(found, JSON.stringify(image)).then(() => undefined);
+    settled.catch(() => undefined); // the caller's to look at, also when the code was not taken
+    await sendCode(links.to(id, instance.address), image.layer, layer);
+    return { instance: { ...instance, image, state: "loaded" }, settled };
+  }
+  /** One after the other for each sandbox: the second caller finds what the first one did. */
+  function inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const next = (loading.get(id) ?? Promise.resolve()).then(work, work);
+    loading.set(id, next);
+    return next.finally(() => loading.get(id) === next && loading.delete(id));
+  }
+  async function load(id: string, image: ImageRef): Promise<Instance> {
+    const { instance, settled } = await beginLoad(id, image);
+    await settled;
+    return instance;
   }
 
   async function stop(id: string): Promise<void> {
@@ -182,15 +199,8 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     },
     prepareTenant: (tenantId) => tenants.prepare(tenantId, "gvisor"),
     start,
-    load(id, image) {
-      const before = loading.get(id) ?? Promise.resolve();
-      const next = before.then(
-        () => loadNow(id, image),
-        () => loadNow(id, image),
-      );
-      loading.set(id, next);
-      return next.finally(() => loading.get(id) === next && loading.delete(id));
-    },
+    load: (id, image) => inTurn(id, () => load(id, image)),
+    beginLoad: (id, image) => inTurn(id, () => beginLoad(id, image)),
     stop,
     list: async () => (await Promise.all((await pods.all()).map(lookAt))).filter((instance) => instance !== undefined),
     async removeTenant(tenantId) {

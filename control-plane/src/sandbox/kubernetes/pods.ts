@@ -16,6 +16,8 @@ import { openPodWatch, type PodWatch } from "./pod-watch.ts";
 
 /** Enough for a bootstrap to end; a deletion with none would not be confirmed by the node. */
 const STOP_GRACE_S = 1;
+/** A pod's status changes a few times while it starts, and seldom later. */
+const CLAIM_TRIES = 5;
 /** A node that does not confirm a deletion by then is lost or stuck; the caller asks again. */
 const GONE_MS = 60_000;
 
@@ -68,17 +70,25 @@ export function createPods(config: KubeConfig, platform: Platform, onError: (err
       return pod;
     },
 
-    /** Writes the image that is about to be loaded; refused when the pod changed since `pod` was seen. */
+    /** Writes the image that is loaded; refused when the pod has one by now, or is another pod. */
     async claim({ pod, watch: from }: { pod: Pod; watch: PodWatch }, image: string): Promise<Pod> {
-      const { name, namespace, resourceVersion } = pod.metadata;
-      const body = { metadata: { resourceVersion, annotations: { [ANNOTATIONS.image]: image } } };
-      const patched = await calling(
-        `claim pod ${name}`,
-        core.patchNamespacedPod({ name, namespace, body }, setHeaderOptions("Content-Type", PatchStrategy.MergePatch)),
-      );
-      const after = podSchema.parse(patched);
-      from.note(after);
-      return after;
+      const { name, namespace, uid } = pod.metadata;
+      let seen = pod;
+      for (let tried = 1; ; tried++) {
+        const body = { metadata: { resourceVersion: seen.metadata.resourceVersion, annotations: { [ANNOTATIONS.image]: image } } };
+        const patch = core.patchNamespacedPod({ name, namespace, body }, setHeaderOptions("Content-Type", PatchStrategy.MergePatch));
+        try {
+          const after = podSchema.parse(await patch);
+          from.note(after);
+          return after;
+        } catch (error) {
+          if (!hasStatus(error, 409) || tried === CLAIM_TRIES) return calling(`claim pod ${name}`, Promise.reject(error as Error));
+        }
+        // The kubelet wrote its status meanwhile. Whatever else changed is looked at before it is tried again.
+        seen = podSchema.parse(await calling(`read pod ${name}`, core.readNamespacedPod({ name, namespace })));
+        if (seen.metadata.uid !== uid || seen.metadata.annotations[ANNOTATIONS.image] !== undefined)
+          throw new PlatformError("CONFLICT", "The sandbox already belongs to another version or tenant.");
+      }
     },
 
     /** Ends the pod and resolves when the node has confirmed it. */
