@@ -1,6 +1,6 @@
 // A cluster: pods by the API server, sandboxes come to the egress proxy with a credential, layers are sent from the registry.
 import { readFileSync } from "node:fs";
-import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { CoreV1Api } from "@kubernetes/client-node";
 import type { ListenAddress } from "../contract/endpoint.ts";
 import { PlatformError } from "../contract/errors.ts";
 import { createEgressCredentials } from "../internal/egress-credentials.ts";
@@ -9,6 +9,7 @@ import { createChannelBook } from "../logs/channel-book.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
 import { createAgentPlaces } from "../sandbox/kubernetes/agent-places.ts";
 import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
+import { PooledKubeConfig } from "../sandbox/kubernetes/pooled-config.ts";
 import { createNetworkCheck, isProbeTenant, probeLayer, type NetworkCheck } from "../sandbox/kubernetes/network-check/check.ts";
 import { gated } from "../sandbox/kubernetes/network-check/gated.ts";
 import { publishEndpoint } from "../sandbox/kubernetes/endpoint.ts";
@@ -31,7 +32,7 @@ export async function wireKubernetesHost(
 ): Promise<SandboxHost> {
   // The client would honour it; with it, whoever answers in the API server's place would be believed (SECURITY C6).
   if (settings.NODE_TLS_REJECT_UNAUTHORIZED !== undefined) throw new Error("NODE_TLS_REJECT_UNAUTHORIZED must not be set.");
-  const config = new KubeConfig();
+  const config = new PooledKubeConfig();
   config.loadFromCluster();
   const namespace = settings.FNCTL_NAMESPACE;
   const core = config.makeApiClient(CoreV1Api);

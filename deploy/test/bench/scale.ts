@@ -26,7 +26,7 @@ const IMAGES = "registry.example.com/fnctl";
 /** This machine, as the node sees it. */
 const SANDBOXES = "10.201.0.1";
 const STEPS = [0.1, 0.5, 1];
-const STEP_MS = 40 * 60_000;
+const STEP_MS = 15 * 60_000;
 const REST_MS = 20_000;
 
 /** A kubeconfig for the control plane's own account: its rights, and its calls in the audit log. */

@@ -3,13 +3,13 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
-import { KubeConfig } from "@kubernetes/client-node";
 import tar from "tar-stream";
 import {
   createKubernetesDriver,
   type KubernetesDriver,
   type KubernetesDriverOptions,
 } from "@fnctl/control-plane/sandbox/kubernetes/driver";
+import { PooledKubeConfig } from "@fnctl/control-plane/sandbox/kubernetes/pooled-config";
 import { DEFAULT_QUOTA } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
 import type { ImageRef, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
@@ -35,7 +35,7 @@ export async function createDriverHost(cluster: Cluster): Promise<DriverHost> {
   await kubectl(["create", "namespace", system]);
   const uid = (await kubectl(["get", "namespace", system, "-o", "jsonpath={.metadata.uid}"])).trim();
   const base = await pushBase(cluster, "node24");
-  const config = new KubeConfig();
+  const config = new PooledKubeConfig();
   config.loadFromFile(cluster.kubeconfig);
   const layers = new Map<string, Buffer>();
   const errors: unknown[] = [];

@@ -5,13 +5,13 @@ import { createHash, randomUUID } from "node:crypto";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
-import { KubeConfig } from "@kubernetes/client-node";
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager";
 import { createReconciler } from "@fnctl/control-plane/instances/reconciler";
 import { createStarter } from "@fnctl/control-plane/instances/starter";
 import type { VersionInfo } from "@fnctl/control-plane/instances/version-info";
 import { createWarmPool } from "@fnctl/control-plane/instances/warm-pool";
+import { PooledKubeConfig } from "@fnctl/control-plane/sandbox/kubernetes/pooled-config";
 import { createKubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
 import { DEFAULT_QUOTA } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
 import { initFor } from "@fnctl/control-plane/sandbox/testing/ask";
@@ -37,7 +37,7 @@ export interface Report {
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const plan = JSON.parse((await lines.next()).value as string) as Plan;
-const config = new KubeConfig();
+const config = new PooledKubeConfig();
 config.loadFromFile(plan.kubeconfig);
 const layer = Buffer.alloc(10_240);
 const digest = `sha256:${createHash("sha256").update(layer).digest("hex")}`;

@@ -54,14 +54,18 @@ export async function openSimulatedNodes(cluster: Cluster, uid: string, sandboxe
     stdio: ["ignore", "pipe", "inherit"],
   });
   children.push(player);
-  await once(createInterface({ input: player.stdout }), "line");
-  await kubectl(["wait", "--for=condition=Ready", "nodes", "-l", "fnctl.dev/simulated=true", "--timeout=60s"]);
-  return {
-    async close() {
-      await kubectl(["delete", "nodes", "-l", "fnctl.dev/simulated=true", "--wait=false"]);
-      for (const child of children) child.kill();
-      for (const name of real) await kubectl(["uncordon", name]);
-      await rm(folder, { recursive: true, force: true });
-    },
+  const close = async () => {
+    await kubectl(["delete", "nodes", "-l", "fnctl.dev/simulated=true", "--wait=false"]);
+    for (const child of children) child.kill();
+    for (const name of real) await kubectl(["uncordon", name]);
+    await rm(folder, { recursive: true, force: true });
   };
+  try {
+    await once(createInterface({ input: player.stdout }), "line");
+    await kubectl(["wait", "--for=condition=Ready", "nodes", "-l", "fnctl.dev/simulated=true", "--timeout=60s"]);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { close };
 }
