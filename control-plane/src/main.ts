@@ -53,14 +53,11 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const building = await wireBuilding(settings, data, sandboxes, onError);
   const { versions, leases, pool } = sandboxes;
   const tenantChanged = (tenantId: string) => {
-    versions.forgetAll();
+    versions.forgetTenant(tenantId);
     pool.dropTenant(tenantId);
     leases.isolation.look().catch(onError);
   };
-  const resync = () => {
-    versions.forgetAll(); // notices may have been lost
-    feed.resync().catch(onError);
-  };
+  const resync = () => void feed.resync().catch(onError);
   const listener = createListener({
     connection: settings.FNCTL_DB_SYSTEM,
     onNotice(notice) {
@@ -69,7 +66,10 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
       if (notice.kind === "tenant") tenantChanged(notice.id);
       feed.onNotice(notice).catch(onError);
     },
-    onConnected: resync,
+    onConnected() {
+      versions.forgetAll(); // notices may have been lost
+      resync();
+    },
     onError,
   });
   await feed.resync();

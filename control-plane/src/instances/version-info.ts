@@ -49,6 +49,7 @@ export function createVersionInfo(system: SystemDatabase) {
       return info;
     },
     forgetFunction: (functionId: string): void => forget(({ image }) => image.functionId === functionId),
+    forgetTenant: (tenantId: string): void => forget(({ image }) => image.tenantId === tenantId),
     forgetAll: (): void => forget(() => true),
   };
 }

@@ -88,6 +88,7 @@ function addFunction(tenantId: string): void {
 const versions = {
   get: (_functionId: string, versionId: string) => Promise.resolve(known.get(versionId)!),
   forgetFunction: () => undefined,
+  forgetTenant: () => undefined,
   forgetAll: () => undefined,
 };
 const { epoch } = plan;

@@ -48,6 +48,7 @@ export async function createInstancesHost(poolSize = 1) {
         return info === undefined ? Promise.reject(new PlatformError("NOT_FOUND", "There is no such version.")) : Promise.resolve(info);
       },
       forgetFunction: () => undefined,
+      forgetTenant: () => undefined,
       forgetAll: () => undefined,
     };
     const leases = createLeaseManager({
