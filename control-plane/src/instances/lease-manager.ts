@@ -6,6 +6,7 @@ import { newId } from "../ids/uuid7.ts";
 import type { z } from "zod";
 import { createInstanceTable, type Managed } from "./managed.ts";
 import { createIsolationChange } from "./isolation-change.ts";
+import { createRecentEnds } from "./recent-ends.ts";
 import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./reap.ts";
 import type { Starter } from "./starter.ts";
 import type { VersionInfo, VersionInfoCache } from "./version-info.ts";
@@ -46,6 +47,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
   /** All of them. */
   let begun = 0;
   const failed = new Map<string, { error: unknown; until: number }>();
+  const recentEnds = createRecentEnds();
   const waiters = new Set<() => void>();
   const wake = () => {
     for (const waiter of waiters) waiter();
@@ -154,10 +156,9 @@ export function createLeaseManager(options: LeaseManagerOptions) {
 
   /**
    * Why instances ended, as the driver says it; each is noted for its owner and removed. One that the driver no longer has is gone too.
-   * With all that the driver has.
+   * Resolves with all that the driver has.
    */
-  async function reapEnded(): Promise<{ ends: Map<string, { reason: string; detail: string }>; instances: Instance[] }> {
-    const ends = new Map<string, { reason: string; detail: string }>();
+  async function reapEnded(): Promise<Instance[]> {
     const before = table.all(); // what is added while the driver answers may not be in its answer
     const instances = await options.listInstances();
     const listed = new Map(instances.map((instance) => [instance.id, instance]));
@@ -166,21 +167,19 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       const found = listed.get(id);
       const ended = found === undefined ? { reason: "exited", detail: "The sandbox is gone." } : found.ended;
       if (managed.state !== "ready" || ended === undefined) continue;
-      ends.set(id, ended);
+      recentEnds.note(managed.lease, ended);
       options.onFailure({ ...managed, instance: id, ...ended });
       announceEnd(managed, ended.reason);
     }
-    return { ends, instances };
+    return instances;
   }
 
-  /** Why these ended, as far as the driver notices it in time. */
-  async function endsOf(broken: readonly Managed[]): Promise<Map<string, { reason: string; detail: string }>> {
-    const ends = new Map<string, { reason: string; detail: string }>();
+  /** Resolves when the driver has noticed that these ended, or was given its time for it. */
+  async function awaitEnds(broken: readonly Managed[]): Promise<void> {
     for (const until = Date.now() + END_NOTICE_MS; broken.some(({ state }) => state === "ready"); await sleep(END_POLL_MS)) {
-      for (const [id, why] of (await reapEnded()).ends) ends.set(id, why);
+      await reapEnded();
       if (Date.now() > until) break;
     }
-    return ends;
   }
 
   return {
@@ -245,11 +244,12 @@ export function createLeaseManager(options: LeaseManagerOptions) {
         const managed = table.ofLease(leaseId);
         return managed?.lease?.holder === request.holder ? [{ leaseId, reason, detail, managed }] : [];
       });
-      const ends = await endsOf(held.filter(({ reason }) => reason === "broken").map(({ managed }) => managed));
-      const ended: { leaseId: string; reason: string; detail: string }[] = [];
-      for (const { leaseId, reason, detail, managed } of held) {
-        const why = ends.get(managed.instance.id);
-        if (why !== undefined) ended.push({ leaseId, ...why });
+      await awaitEnds(held.filter(({ reason }) => reason === "broken").map(({ managed }) => managed));
+      const ended = request.leases.flatMap(({ leaseId }) => {
+        const why = recentEnds.of(leaseId, request.holder);
+        return why === undefined ? [] : [{ leaseId, ...why }];
+      });
+      for (const { reason, detail, managed } of held) {
         if (managed.state !== "ready") continue; // found ended here or by another look: noted, and on its way out
         const healthy = reason === "idle" || reason === "recalled" || reason === "drain";
         if (!healthy) options.onFailure({ ...managed, instance: managed.instance.id, reason, detail: detail ?? "" });

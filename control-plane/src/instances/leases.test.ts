@@ -206,6 +206,16 @@ describe("an instance", () => {
     await expect.poll(running, soon).toEqual([]);
   });
 
+  test("whose end the reconciler saw first: its holder, and nobody else, learns why all the same", async () => {
+    const { ask: wish } = await host.version();
+    const lease = await plane.leases.acquire(wish("gw-1"));
+    await host.driver.crash(lease.instance, "oom");
+    await plane.reconciler.turn();
+    await expect.poll(running, soon).toEqual([]);
+    expect(await give("gw-2", lease, "broken")).toEqual([]);
+    expect(await give("gw-1", lease, "broken")).toMatchObject([{ leaseId: lease.leaseId, reason: "oom" }]);
+  });
+
   test("that a holder found broken is stopped, and the holder learns why", async () => {
     const { ask: wish } = await host.version();
     const lease = await plane.leases.acquire(wish("gw-1"));

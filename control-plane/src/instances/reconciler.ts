@@ -37,7 +37,7 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   }
 
   async function turn(now = Date.now()): Promise<void> {
-    const { instances } = await leases.reapEnded();
+    const instances = await leases.reapEnded();
     await leases.isolation.look();
     await dropUnused(instances, now);
     for (const { managed } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(managed);
