@@ -62,7 +62,8 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
         if (info !== undefined && instance.state === "loaded") leases.adopt(instance, info);
         // A builder may have held a tenant's source: never given out again.
         else if (instance.kind === "function" && instance.state === "idle") generic.push(instance);
-        else await driver.stop(instance.id);
+        // Nobody waits for its end, which a cluster confirms in seconds: the platform would not answer meanwhile. A stray is looked for later.
+        else driver.stop(instance.id).catch(onError);
       }
       pool.adopt(generic);
     },

@@ -64,13 +64,8 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
 
   await isolations.refresh();
   await pods.openAll();
-  await dropHalfMade();
+  for (const pod of await pods.all()) if (isHalfMade(pod)) removeByName(pod).catch(options.onError); // a takeover does not wait for it
 
-  /** Whoever began these is gone: only one control plane at a time drives. */
-  async function dropHalfMade(): Promise<void> {
-    const all = await pods.all();
-    await Promise.all(all.filter((pod) => !isRunning(pod) && startFailure(pod) === undefined).map((pod) => removeByName(pod)));
-  }
   async function removeByName(pod: Pod): Promise<void> {
     await pods.remove({ pod, watch: await pods.watch(pod.metadata.namespace) });
   }
@@ -221,6 +216,9 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     },
   };
 }
+
+/** Whoever began it is gone: only one control plane at a time drives. */
+const isHalfMade = (pod: Pod): boolean => !isRunning(pod) && startFailure(pod) === undefined;
 
 const failedStart = (detail: string): PlatformError =>
   new PlatformError("SANDBOX_FAILED", `The sandbox could not be started: ${detail}`, {
