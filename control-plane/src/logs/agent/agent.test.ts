@@ -1,5 +1,5 @@
 // The node agent on real files: whose lines are kept, and that rotation, deletion and restarts cost none (SECURITY I3, D11).
-import { appendFile, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LIMITS } from "../../contract/limits.ts";
@@ -178,6 +178,18 @@ describe("bounds", () => {
     await node.start();
     await expect.poll(() => node.messages(neighbour.channel), soon).toEqual(["here"]);
     await expect.poll(async () => (await node.messages(flood.channel)).join("\n"), soon).toMatch(/some lines are lost/);
+  });
+
+  test("a file that cannot be read costs nobody else's lines", async () => {
+    const pods = await Promise.all(Array.from({ length: 4 }, () => node.pod()));
+    for (const pod of pods) pod.name();
+    const [broken, ...others] = (await readdir(node.root)).map((name) => pods.find(({ folder }) => path.basename(folder) === name)!);
+    await rm(broken!.file);
+    await mkdir(broken!.file);
+    await Promise.all(others.map((pod) => pod.print("here")));
+    await node.start();
+    for (const pod of others) await expect.poll(() => node.messages(pod.channel), soon).toEqual(["here"]);
+    expect(String(node.errors[0])).toContain("EISDIR");
   });
 
   test("a hostile line is one harmless record", async () => {

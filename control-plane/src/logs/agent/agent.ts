@@ -51,7 +51,11 @@ export async function startAgent({ root, prefix, stateFile, segments, ask, onErr
   /** One turn for each, so that one that writes without end keeps nobody waiting for long. */
   async function read(): Promise<void> {
     for (const [name, pod] of pods) {
-      if (pod.pump()) await new Promise(setImmediate);
+      try {
+        if (pod.pump()) await new Promise(setImmediate);
+      } catch (error) {
+        onError(error); // a file that cannot be read costs its own instance's lines, not those of all that come after it
+      }
       if (!pod.finished(Date.now())) continue;
       pod.close(false);
       pods.delete(name);
