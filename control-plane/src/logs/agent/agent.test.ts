@@ -1,5 +1,5 @@
 // The node agent on real files: whose lines are kept, and that rotation, deletion and restarts cost none (SECURITY I3, D11).
-import { appendFile, mkdir, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LIMITS } from "../../contract/limits.ts";
@@ -8,7 +8,7 @@ import { createCallReports } from "../collector/call-watch.ts";
 import { createSegments } from "../collector/segments.ts";
 import { AGENT } from "./limits.ts";
 import { createPod, podFolder } from "./pod.ts";
-import { inOrder } from "./pod-files.ts";
+import { createPodFiles, inOrder } from "./pod-files.ts";
 import { createNode, type Node } from "./testing/node.ts";
 
 let node: Node;
@@ -178,6 +178,20 @@ describe("bounds", () => {
     await node.start();
     await expect.poll(() => node.messages(neighbour.channel), soon).toEqual(["here"]);
     await expect.poll(async () => (await node.messages(flood.channel)).join("\n"), soon).toMatch(/some lines are lost/);
+  });
+
+  test("files that the kubelet removed are let go of while nobody says whose they are", async () => {
+    const pod = await node.pod();
+    const files = createPodFiles({ folder: path.dirname(pod.file), saved: undefined, onMove: () => undefined });
+    for (let round = 0; round < AGENT.filesPerPod * 2; round++) {
+      await pod.print(`line ${round}`);
+      files.look();
+      await pod.rotate(`20260102-0304${String(round).padStart(2, "0")}`);
+      await rm(`${pod.file}.20260102-0304${String(round).padStart(2, "0")}`);
+    }
+    const open = await Promise.all((await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
+    expect(open.filter((file) => file.startsWith(pod.folder))).toHaveLength(AGENT.filesPerPod);
+    files.close();
   });
 
   test("a file that cannot be read costs nobody else's lines", async () => {

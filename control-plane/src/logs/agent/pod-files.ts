@@ -78,7 +78,17 @@ export function createPodFiles({ folder, saved, onMove }: PodFilesInput): PodFil
     // A number of a file that is gone may be given to a new one: it is known only while it is there.
     done = new Set([...done].filter((id) => listed.has(id)));
     queue.push(...(resume === undefined || fresh.length === 0 ? fresh : resumed(fresh, resume)));
+    dropOverflow();
     return true;
+  }
+  /** A file that is held open keeps its bytes on the node's disk after the kubelet removed it, and nobody counts them there. */
+  function dropOverflow(): void {
+    const over = queue.splice(0, Math.max(0, queue.length - AGENT.filesPerPod));
+    for (const file of over) {
+      closeSync(file.fd);
+      done.add(file.id);
+    }
+    if (over.length > 0) onMove(queue[0]?.offset ?? 0, true);
   }
   /** Once, after a start: what was read before is passed over. */
   function resumed(files: OpenFile[], { id, offset }: Position): OpenFile[] {
