@@ -5,7 +5,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { logQuerySchema, type LogRecord } from "../../contract/logs.ts";
 import { listenInternal } from "../../http/listen.ts";
 import { createInstanceCertificate } from "../../sandbox/kubernetes/certificate.ts";
@@ -206,4 +206,18 @@ describe("what the platform does", () => {
     expect(await messages(client())).toEqual([]);
     expect(errors).toEqual([]);
   });
+});
+
+test("a reader that takes nothing of what was kept is cut off", async () => {
+  const segments = await start("node-a");
+  const draft = { level: "info", source: "stdout", version: 1, instance: "i", message: "x".repeat(10_000) } as const;
+  for (let index = 0; index < 20; index++) segments.append(owner, draft);
+  await segments.settle();
+  const real = globalThis.setTimeout;
+  const soonStalled = ((work: () => void, ms?: number) => real(work, ms === 30_000 ? 50 : ms)) as typeof setTimeout;
+  const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation(soonStalled);
+  const query = logQuerySchema.parse({ limit: 100 });
+  const body = await client().read(owner.tenantId, owner.functionId, query, new AbortController().signal);
+  await expect.poll(() => body.destroyed, soon).toBe(true);
+  spy.mockRestore();
 });

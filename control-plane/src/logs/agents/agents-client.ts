@@ -1,8 +1,9 @@
 // Function logs of a cluster: every node's agent keeps the lines of the instances that ran there. Reads ask all of them and merge; notes
 // go to the instance's node.
-import { Readable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { buildConnector } from "undici";
 import { PlatformError } from "../../contract/errors.ts";
+import { writeLines } from "../../http/write-lines.ts";
 import { dialCollector, type CollectorClient, type OneCollector } from "../collector-client.ts";
 import { followAll } from "./follow.ts";
 import { readAll } from "./read.ts";
@@ -55,10 +56,10 @@ export function createAgentsClient({ find, nodeOf, ca, serverName, secret, onErr
       const openOne = ({ client }: Agent, own: typeof query, end: AbortSignal) => client.open(tenantId, functionId, own, end);
       if (query.follow === "true") return followAll({ agents, openOne, query, signal, onError });
       const records = await readAll(await agents(), openOne, query, signal);
-      return Readable.from(
-        records.map((record) => Buffer.from(`${JSON.stringify(record)}\n`)),
-        { objectMode: false },
-      );
+      // Up to 16 MiB for each reader: one that takes nothing is cut off, as a node's agent does.
+      const out = new PassThrough();
+      void writeLines(out, records).then(() => out.end());
+      return out;
     },
     async note(note) {
       const [all, node] = [await agents(), await nodeOf(note.instance)];
