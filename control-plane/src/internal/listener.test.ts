@@ -11,6 +11,7 @@ const [GATEWAYS, AGENTS] = ["g".repeat(32), "a".repeat(32)];
 let server: Server;
 let url: string;
 let asked: string[][];
+let failed: unknown[];
 async function open(agents: boolean): Promise<void> {
   const channels = async (instances: string[]) => {
     asked.push(instances);
@@ -20,14 +21,14 @@ async function open(agents: boolean): Promise<void> {
     secret: Buffer.from(GATEWAYS),
     agents: agents ? { secret: Buffer.from(AGENTS), channels } : undefined,
     status: () => ({}),
-    onError: () => undefined,
+    onError: (error: unknown) => void failed.push(error),
   };
   server = http.createServer(createInternalListener(deps as unknown as InternalDeps));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 beforeEach(() => {
-  asked = [];
+  [asked, failed] = [[], []];
 });
 afterEach(() => server.close());
 
@@ -55,6 +56,18 @@ describe("agents of nodes", () => {
       expect([path, await get(path, AGENTS)]).toEqual([path, 401]);
     }
     expect(await get("/internal/v1/status", GATEWAYS)).toBe(200);
+  });
+
+  test("and nobody without a secret makes the platform err with what is no address", async () => {
+    await open(true);
+    const asking = http.request(url, { path: "//", method: "POST" });
+    const status = await new Promise((resolve, reject) =>
+      asking
+        .on("response", (answer) => resolve(answer.resume().statusCode))
+        .on("error", reject)
+        .end(),
+    );
+    expect([status, failed]).toEqual([401, []]);
   });
 
   test("ask about so many at once, by what ids look like", async () => {

@@ -20,6 +20,7 @@ import type { LeaseManager } from "../instances/lease-manager.ts";
 import type { Reconciler } from "../instances/reconciler.ts";
 
 const BODY_CAP = 4 * 1024 * 1024;
+const BASE = "http://internal";
 const PING_MS = 5_000;
 /** A reader that falls this far behind is cut off; it comes back and gets a snapshot. */
 const STREAM_BACKLOG = 64 * 1024 * 1024;
@@ -63,7 +64,9 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
   const secretFor = (path: string): Buffer => (path === INTERNAL_PATHS.logChannels && deps.agents?.secret) || deps.secret;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? "/", "http://internal");
+    const asked = request.url ?? "/";
+    // Read before it is known who asks: what is no address is nobody's, and no error of ours.
+    const url = new URL(URL.canParse(asked, BASE) ? asked : "/", BASE);
     if (!authorised(request, secretFor(url.pathname)))
       throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
     if (request.method === "GET" && url.pathname === INTERNAL_PATHS.changes) {
