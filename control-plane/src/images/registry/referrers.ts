@@ -83,9 +83,11 @@ export function createReferrers({ client, documents, references, putDocument, pu
   };
 
   /** Everything that is attached to a digest, and the list of it. */
-  async function drop(repository: string, subject: string): Promise<void> {
+  async function drop(repository: string, subject: string, seen = new Set<string>()): Promise<void> {
+    seen.add(subject); // a list under the fallback tag is what somebody wrote: it may lead in a circle
     for (const { digest } of await list(repository, subject)) {
-      await drop(repository, digest);
+      if (seen.has(digest)) continue;
+      await drop(repository, digest, seen);
       await references.erase(repository, digest);
     }
     await references.remove(repository, fallbackTag(subject));
@@ -93,7 +95,7 @@ export function createReferrers({ client, documents, references, putDocument, pu
 
   return {
     store,
-    drop,
+    drop: (repository: string, subject: string): Promise<void> => drop(repository, subject),
     /** What the lists of these subjects hold. */
     async attachedTo(repository: string, subjects: readonly string[]): Promise<Attached[]> {
       const all: Attached[] = [];
