@@ -132,7 +132,6 @@ export async function siteValues(folder: string, postgres: TestPostgres): Promis
       service: { clusterIP: GATEWAY_ADDRESS },
       apiHosts: [GATEWAY_ADDRESS],
       replicas: 2,
-      drainDelayMs: 1000,
       allowPathRoutes: true,
     },
     logAgent: { stateDir: NODE_STATE },
