@@ -106,7 +106,9 @@ function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: Serve
   };
   const left = holder === null ? undefined : feed.joined(holder);
   const end = feed.subscribe(query.get("since") ?? undefined, write);
-  const ping = setInterval(() => write({ at: feed.position(), type: "ping" }), PING_MS);
+  const sayPosition = () => write({ at: feed.position(), type: "ping" });
+  sayPosition(); // what was missed is all told
+  const ping = setInterval(sayPosition, PING_MS);
   response.on("close", () => {
     end();
     left?.();

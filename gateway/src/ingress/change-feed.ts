@@ -1,5 +1,6 @@
 // Follows the control plane's change stream for ever: resumes where it stopped, swaps in snapshots whole, and keeps the last
 // known state for as long as the control plane is away.
+import { EventEmitter, once } from "node:events";
 import { changeSchema, type Change, type Route, type TokenRecord } from "@fnctl/control-plane/contract/internal";
 import { createAppliedReport } from "./applied-report.ts";
 import type { ControlClient } from "./control-client.ts";
@@ -20,6 +21,8 @@ export interface ChangeFeed {
   readonly connected: boolean;
   /** True once a first snapshot or resume was complete. */
   readonly primed: boolean;
+  /** Resolves when the stream stands, or after `ms`; a pause between two attempts ends early for it. */
+  reach(ms: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -44,6 +47,11 @@ export function startChangeFeed(deps: Deps): ChangeFeed {
     get primed() {
       return state.primed;
     },
+    async reach(ms) {
+      if (state.connected) return;
+      state.news.emit("wanted");
+      await once(state.news, "connected", { signal: AbortSignal.any([AbortSignal.timeout(ms), stop.signal]) }).catch(() => undefined);
+    },
     async stop() {
       stop.abort();
       await running;
@@ -65,8 +73,19 @@ async function follow(deps: Deps, state: FeedState, stop: AbortSignal): Promise<
     if (stop.aborted) return;
     deps.metrics.feedReconnects += 1;
     failures = state.at === before ? failures + 1 : 0;
-    await pause(backoffMs(failures, deps.random ?? Math.random), stop);
+    await pauseUnlessWanted(backoffMs(failures, deps.random ?? Math.random), state.news, stop);
   }
+}
+
+/** Somebody who waits for the stream shortens the pause, but attempts never follow each other at once. */
+async function pauseUnlessWanted(ms: number, news: EventEmitter, stop: AbortSignal): Promise<void> {
+  const least = Math.min(ms, GATEWAY_LIMITS.feedBackoffBaseMs);
+  const over = new AbortController();
+  const wanted = once(news, "wanted", { signal: over.signal }).catch(() => undefined);
+  await pause(least, stop);
+  if (news.listenerCount("connected") > 0) return over.abort();
+  await Promise.race([pause(ms - least, AbortSignal.any([stop, over.signal])), wanted]);
+  over.abort();
 }
 
 /** Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
@@ -108,6 +127,8 @@ async function readStream(deps: Deps, state: FeedState, stop: AbortSignal): Prom
 
 class FeedState {
   private readonly deps: Deps;
+  /** `connected`, and `wanted` by somebody who waits for it. */
+  readonly news = new EventEmitter().setMaxListeners(0);
   at: string | undefined = undefined;
   connected = false;
   primed = false;
@@ -120,6 +141,7 @@ class FeedState {
     this.connected = true;
     this.primed = true;
     this.deps.listener.connected();
+    this.news.emit("connected");
   }
 }
 
@@ -145,7 +167,7 @@ function applyChange(deps: Deps, state: FeedState, change: Change): void {
   if (state.snapshot !== undefined) return collect(deps, state, state.snapshot, change);
   applyLive(deps, change);
   state.at = change.at;
-  state.markConnected();
+  if (change.type === "ping") state.markConnected(); // the first one follows on what was missed
 }
 
 function collect(deps: Deps, state: FeedState, snapshot: NonNullable<FeedState["snapshot"]>, change: Change): void {

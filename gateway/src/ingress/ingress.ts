@@ -107,7 +107,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     new ApiRelay(apiDeps, context).run(head.headers);
   }
 
-  const invoke = createInvoke({ routes, tokens, fleet, exchange: { fleet, metrics, finished }, isTrustedProxy, refuse });
+  const invoke = createInvoke({ routes, tokens, fleet, exchange: { fleet, metrics, finished }, isTrustedProxy, refuse, feed });
   const front = createFront({ resolveHost: createHostResolver(settings), pathRoutes: settings.pathRoutes, invoke, api, refuse });
   function handle(request: IncomingMessage, response: ServerResponse): void {
     if ((request.socket as EndingSocket)[kEnding] === true) return;

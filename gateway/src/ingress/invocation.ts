@@ -10,6 +10,7 @@ import { addForwarded, addInvocation } from "./forwarding.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { sendProblem } from "./problem.ts";
 import { gatherBody } from "./request-body.ts";
+import { createStaleMiss, type StaleMissDeps } from "./stale-miss.ts";
 import { serverTiming, type RequestContext } from "./request-context.ts";
 import { pickTarget, type RouteTable } from "./route-table.ts";
 import type { TokenTable } from "./token-table.ts";
@@ -21,6 +22,7 @@ export interface InvocationDeps {
   exchange: Omit<ExchangeDeps, "reroute" | "sendProblem">;
   isTrustedProxy: (address: string | undefined) => boolean;
   refuse: (context: RequestContext, error: PlatformError) => void;
+  feed: StaleMissDeps["feed"];
 }
 
 export type Invoke = (context: RequestContext, label: string, path: string, prefix: string) => void;
@@ -34,6 +36,13 @@ export function createInvoke(deps: InvocationDeps): Invoke {
     reroute: (exchange) => start(exchange, exchange.context.route!.functionId),
   };
 
+  const clientGone = (context: RequestContext) => {
+    context.code = "CLIENT_CLOSED";
+    context.status = 499;
+    deps.exchange.finished(context);
+  };
+  const answerMiss = createStaleMiss({ feed: deps.feed, refuse: deps.refuse, clientGone });
+
   /** The route as it is now; it may have changed while a body was gathered or a request waited. */
   function start(exchange: Exchange, functionId: string): void {
     const route = deps.routes.byId(functionId);
@@ -42,13 +51,18 @@ export function createInvoke(deps: InvocationDeps): Invoke {
     exchange.run(deps.fleet.forVersion(route, pickTarget(route, random).versionId));
   }
 
-  return (context, label, path, prefix) => {
+  return (context, label, path, prefix) =>
+    answerMiss(context, () => {
+      const route = deps.routes.find(label);
+      if (route !== undefined && isPreflight(context) && answerPreflight(context, route)) return void deps.exchange.finished(context);
+      const token = route?.access === "public" ? undefined : deps.tokens.find(context.head!.authorization, context.acceptedAt);
+      const refused = refusal(route, token);
+      if (refused !== undefined || route === undefined) return refused ?? noSuchFunction();
+      admit(context, route, path, prefix);
+    });
+
+  function admit(context: RequestContext, route: Route, path: string, prefix: string): void {
     const head = context.head!;
-    const route = deps.routes.find(label);
-    if (route !== undefined && isPreflight(context) && answerPreflight(context, route)) return deps.exchange.finished(context);
-    const token = route?.access === "public" ? undefined : deps.tokens.find(head.authorization, context.acceptedAt);
-    const refused = refusal(route, token);
-    if (refused !== undefined || route === undefined) return deps.refuse(context, refused ?? noSuchFunction());
     context.route = route;
     const headers = head.headers;
     headers.push("host", head.host);
@@ -56,7 +70,7 @@ export function createInvoke(deps: InvocationDeps): Invoke {
     if (route.access === "public" && head.authorization !== undefined) headers.push("authorization", head.authorization);
     addForwarded(headers, context, deps.isTrustedProxy, prefix);
     launch(context, route, path, headers);
-  };
+  }
 
   function launch(context: RequestContext, route: Route, path: string, headers: string[]): void {
     const length = context.head!.contentLength;
@@ -74,9 +88,7 @@ export function createInvoke(deps: InvocationDeps): Invoke {
     );
     const gone = () => {
       clearTimeout(late);
-      context.code = "CLIENT_CLOSED";
-      context.status = 499;
-      deps.exchange.finished(context);
+      clientGone(context);
     };
     context.response.once("close", gone);
     gatherBody(context, (body) => {

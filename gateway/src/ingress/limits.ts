@@ -38,6 +38,9 @@ export const GATEWAY_LIMITS = {
   feedBackoffMaxMs: 5_000,
   feedBackoffBaseMs: 100,
   feedLineBytes: 1024 * KIB,
+  /** While the stream is broken: how long a request waits whose function or token is not known, milliseconds, and how many may wait. */
+  staleMissMs: 2_000,
+  staleMisses: 1_000,
   /** Calls to the control plane other than leases, milliseconds. */
   controlCallMs: 10_000,
   /** Entries of the caches keyed by what clients send. */

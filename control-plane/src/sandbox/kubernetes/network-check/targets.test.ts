@@ -51,6 +51,13 @@ describe("is not verified when", () => {
   });
 });
 
+test("a service that nobody is behind yet is refused to everybody, which is no hole; an open one is", () => {
+  const service = targets.map((target) => (target.name === "a node" ? { ...target, service: true as const } : target));
+  const seen = (inside: string) => judge(service, GOOD[0].with(2, inside), [...GOOD[1]], new Date(0));
+  expect(seen("ECONNREFUSED")).toMatchObject({ status: "True", message: "3 targets are closed to sandboxes, 1 of them proved to be there." });
+  expect(seen("open")).toMatchObject({ status: "False", message: expect.stringContaining("reach a node") });
+});
+
 test("every part of the cluster that a sandbox must not reach is tried", () => {
   const place = (host: string) => ({ host, port: 1 });
   const all = targetsOf({
@@ -83,4 +90,5 @@ test("every part of the cluster that a sandbox must not reach is tried", () => {
     expect.arrayContaining(["node:6443/tcp", "node:10250/tcp", "node:10255/tcp", "fd20:ce::254:80/tcp", "192.0.0.192:80/tcp"]),
   );
   expect(all.filter(({ allowed }) => allowed).map(({ host }) => host)).toEqual(["egress"]);
+  expect(all.filter((target) => target.service).map(({ host }) => host)).toEqual(["control", "gateway", "api", "dns"]);
 });

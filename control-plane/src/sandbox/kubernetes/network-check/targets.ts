@@ -8,6 +8,8 @@ export interface Target extends ProbeTarget {
   allowed?: true;
   /** Without an answer from the platform's own pod nothing is proved: the check fails. */
   mustBeProved?: true;
+  /** A service's address: where nobody is behind it, the node itself refuses, before any policy is asked. */
+  service?: true;
   /** Not there in most clusters; the platform's pod need not try. */
   onlyFromSandbox?: true;
 }
@@ -29,6 +31,7 @@ export interface ClusterFacts {
   nameServers: string[];
 }
 
+const service = (target: Target): Target => ({ ...target, service: true });
 const tcp = (name: string, { host, port }: Place): Target => ({ name, protocol: "tcp", host, port });
 const KUBELET_PORTS = [10_250, 10_255];
 const API_PORT = 6443;
@@ -57,15 +60,15 @@ export function targetsOf(facts: ClusterFacts): Target[] {
     { ...tcp("the egress proxy", facts.egress), allowed: true },
     { ...tcp("another tenant's sandbox", facts.otherTenant), mustBeProved: true },
     { ...tcp("another sandbox of the same tenant", facts.sameTenant), mustBeProved: true },
-    ...facts.controlPlane.map((place) => tcp("the control plane", place)),
-    ...facts.gateway.map((place) => tcp("the gateway", place)),
+    ...facts.controlPlane.map((place) => service(tcp("the control plane", place))),
+    ...facts.gateway.map((place) => service(tcp("the gateway", place))),
     ...facts.logAgents.map((place) => tcp("a log agent", place)),
     ...(facts.database === undefined ? [] : [tcp("the database", facts.database)]),
-    tcp("the Kubernetes API", facts.api),
+    service(tcp("the Kubernetes API", facts.api)),
     ...facts.nodes.flatMap((host) => [API_PORT, ...KUBELET_PORTS].map((port) => tcp("a node", { host, port }))),
     ...facts.nameServers.flatMap((host): Target[] => [
       { name: "the cluster's DNS", protocol: "udp", host, port: DNS_PORT },
-      tcp("the cluster's DNS", { host, port: DNS_PORT }),
+      service(tcp("the cluster's DNS", { host, port: DNS_PORT })),
     ]),
     ...ELSEWHERE,
     ...UDP_ELSEWHERE,
@@ -104,8 +107,10 @@ export function judge(
 
 function holeOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
   if (target.allowed === true) return [];
-  // A refusal may be the policy's own way to say no, but only where there is something that would have answered.
-  const refusedByNobody = fromSandbox === "ECONNREFUSED" && fromPlatform !== undefined && fromPlatform !== "open";
+  // A refusal may be the policy's own way to say no, but only where there is something that would have answered. A service without pods
+  // is refused by the node (kube-proxy), to everybody and before any policy: while the gateways start, this is so.
+  const refusedByNobody =
+    target.service !== true && fromSandbox === "ECONNREFUSED" && fromPlatform !== undefined && fromPlatform !== "open";
   return fromSandbox === "open" || refusedByNobody ? [`Sandboxes reach ${target.name} (${address}).`] : [];
 }
 
