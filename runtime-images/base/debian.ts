@@ -23,7 +23,6 @@ const USELESS = [
   "usr/share/menu",
   "usr/lib/x86_64-linux-gnu/gconv",
   "usr/lib/x86_64-linux-gnu/perl-base",
-  "usr/bin/perl",
   "usr/bin/openssl",
   "usr/bin/mawk",
   "usr/sbin/update-ca-certificates",

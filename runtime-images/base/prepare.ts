@@ -4,7 +4,7 @@ import { access, chmod, cp, mkdir, mkdtemp, readFile, readdir, rename, rm, stat,
 import { dirname, join } from "node:path";
 import { debianTree } from "./debian.ts";
 import { packageFolder } from "./host-packages.ts";
-import { RECIPES, bundleScript, type ProcessSpec } from "./recipes.ts";
+import { RECIPES, bundleScript, inPod, type ProcessSpec } from "./recipes.ts";
 import { normaliseTree, tarTree } from "./tree.ts";
 import { DEBIAN_PACKAGES, DEBIAN_SUITE, ESBUILD_PACKAGES, NODE_PACKAGE, NPM_CLI, type RootfsName } from "./versions.ts";
 
@@ -23,6 +23,8 @@ export interface PreparedRootfs {
   /** Deterministic, uncompressed POSIX tar of the tree. */
   tar: string;
   process: ProcessSpec;
+  /** The same process in a pod. */
+  podProcess: ProcessSpec;
 }
 
 const exists = (path: string): Promise<boolean> =>
@@ -44,6 +46,7 @@ export async function prepareRootfs(name: RootfsName, options: PrepareOptions): 
     rootfs: join(folder, "rootfs"),
     tar: join(folder, "rootfs.tar"),
     process: structuredClone(RECIPES[name].process),
+    podProcess: name === "builder" ? structuredClone(RECIPES[name].process) : inPod(RECIPES[name].process),
   };
   if (await exists(folder)) return result;
 

@@ -29,12 +29,21 @@ const ENV = {
   SSL_CERT_FILE: "/etc/ssl/certs/ca-certificates.crt",
 };
 
+/** Where `enter.pl` lies in the bases of functions. */
+const ENTER = "opt/fnctl/enter.pl";
+/** How the process is started in a pod: there nobody else mounts its folders. */
+export const inPod = (process: ProcessSpec): ProcessSpec => ({ ...process, args: ["/usr/bin/perl", `/${ENTER}`, ...process.args] });
+const placeEnter = (root: string, packageRoot: string): Promise<void> => cp(join(packageRoot, "base/enter.pl"), join(root, ENTER));
+
 export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
   node24: {
     process: { args: ["/usr/local/bin/node", "/opt/fnctl/node/bootstrap.mjs"], env: { ...ENV, NODE_ENV: "production" }, cwd: "/function" },
     script: { entry: "node/src/main.ts", target: "opt/fnctl/node/bootstrap.mjs", options: nodeBundleOptions },
     sources: [],
-    place: placeNode,
+    place: async (root, packageRoot) => {
+      await placeNode(root);
+      await placeEnter(root, packageRoot);
+    },
   },
   "python3.13": {
     process: {
@@ -45,6 +54,7 @@ export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
     sources: ["python", "base/python-requirements.txt"],
     place: async (root, packageRoot) => {
       const target = join(root, "opt/fnctl/python");
+      await placeEnter(root, packageRoot);
       await placeWheels(target, join(packageRoot, "base/python-requirements.txt"));
       await cp(join(packageRoot, "python/fnctl_bootstrap"), join(target, "fnctl_bootstrap"), {
         recursive: true,

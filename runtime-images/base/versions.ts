@@ -5,7 +5,19 @@ export type RootfsName = (typeof ROOTFS_NAMES)[number];
 
 export const DEBIAN_SUITE = "trixie";
 
-const COMMON = ["base-files", "ca-certificates", "dash", "libc6", "libc-bin", "libgcc-s1", "libstdc++6", "netbase", "tzdata", "zlib1g"];
+const COMMON = [
+  "base-files",
+  "ca-certificates",
+  "dash",
+  "libc6",
+  "libc-bin",
+  "libgcc-s1",
+  "libstdc++6",
+  "netbase",
+  "perl-base",
+  "tzdata",
+  "zlib1g",
+];
 export const DEBIAN_PACKAGES: Readonly<Record<RootfsName, readonly string[]>> = {
   node24: COMMON,
   "python3.13": [...COMMON, "python3.13"],

@@ -50,6 +50,8 @@ export const POD_ENV = {
   certificate: "FNCTL_TLS_CERT",
   /** Most bytes of code that `PUT code` may unpack to. */
   codeBytes: "FNCTL_CODE_BYTES",
+  /** gVisor functions only, for what starts the bootstrap: folders in memory and their bytes, `/tmp=67108864 ...`. */
+  mounts: "FNCTL_MOUNTS",
   /** Builders only: URL of the egress proxy with this instance's credential, `http://<instance>:<credential>@host:port`. */
   egress: "FNCTL_EGRESS_PROXY",
 } as const;

@@ -37,11 +37,12 @@ export async function pushImages(store: ImageStore, cacheDir: string, say: (line
   return { platform: await pushPlatform(store), bases: bases as Record<RootfsName, string> };
 }
 
-async function pushBase(store: ImageStore, name: RootfsName, cacheDir: string): Promise<string> {
+/** Puts one base image into the store; resolves with its digest. */
+export async function pushBase(store: ImageStore, name: RootfsName, cacheDir: string): Promise<string> {
   const rootfs = await prepareRootfs(name, { cacheDir });
   const layer = await store.putBlob("base", MEDIA.layer, createReadStream(rootfs.tar));
-  const env = Object.entries(rootfs.process.env).map(([key, value]) => `${key}=${value}`);
-  const image = baseImage({ layer, process: { ...rootfs.process, env } });
+  const env = Object.entries(rootfs.podProcess.env).map(([key, value]) => `${key}=${value}`);
+  const image = baseImage({ layer, process: { ...rootfs.podProcess, env } });
   await store.putImage("base", name, image);
   return image.manifest.descriptor.digest;
 }

@@ -4,7 +4,7 @@ import { createKubernetesDriver, type KubernetesDriver } from "@fnctl/control-pl
 import { createLinks } from "@fnctl/control-plane/sandbox/kubernetes/links";
 import { sendCode } from "@fnctl/control-plane/sandbox/kubernetes/send-code";
 import { describeDriver, type DriverHarness } from "@fnctl/control-plane/sandbox/conformance";
-import { ask } from "@fnctl/control-plane/sandbox/testing/ask";
+import { ask, init } from "@fnctl/control-plane/sandbox/testing/ask";
 import { createDriverHost } from "./driver-host.ts";
 import { chart } from "./chart.ts";
 import { kubectl } from "./kubectl.ts";
@@ -16,6 +16,23 @@ const probe = (text: string) => `
     if (request.url === "/eat") for (const kept = []; ; ) kept.push(Buffer.alloc(8 << 20, 1));
     response.end(${JSON.stringify(text)});
   };`;
+
+/** How much fits into each folder, who it is, and what it may. */
+const FOLDERS = `
+  import fs from "node:fs";
+  const fill = (folder) => {
+    const file = fs.openSync(folder + "/fill", "w");
+    let bytes = fs.readdirSync(folder, { recursive: true }).reduce((sum, name) => sum + (fs.statSync(folder + "/" + name).isFile() ? Math.ceil(fs.statSync(folder + "/" + name).size / 4096) * 4096 : 0), 0);
+    try { for (;;) bytes += fs.writeSync(file, Buffer.alloc(4096)); } catch (error) { if (error.code !== "ENOSPC") throw error; }
+    fs.rmSync(folder + "/fill");
+    return bytes;
+  };
+  export default () => Response.json({
+    sizes: Object.fromEntries(["/tmp", "/dev/shm", "/function"].map((folder) => [folder, fill(folder)])),
+    caps: fs.readFileSync("/proc/self/status", "utf8").split("\\n").filter((line) => line.startsWith("Cap")),
+    ids: [process.getuid(), process.getgid()],
+    root: fs.readFileSync("/proc/self/mountinfo", "utf8").split("\\n").map((line) => line.split(" ")).find((fields) => fields[4] === "/")[5],
+  });`;
 
 let classes: string;
 beforeAll(async () => {
@@ -62,6 +79,26 @@ async function makeHarness(): Promise<DriverHarness> {
 }
 
 describeDriver("kubernetes", undefined, makeHarness);
+
+test("a sandbox's folders take what they are given and not a byte more, and nothing in it has a capability (A5, A7)", async () => {
+  const host = await createDriverHost(inject("cluster"));
+  try {
+    const spec = host.spec();
+    const image = await host.place({ "index.mjs": FOLDERS });
+    await host.driver.start(spec);
+    const { address } = await host.driver.load(spec.id, image);
+    const instance = { id: spec.id, address: address! };
+    await init(instance, image);
+    const seen = JSON.parse((await ask(instance, "/", { timeoutMs: 60_000 })).text) as { sizes: Record<string, number>; caps: string[]; ids: number[]; root: string };
+    const mib = 1024 * 1024;
+    expect(seen.sizes).toEqual({ "/tmp": 64 * mib, "/dev/shm": 32 * mib, "/function": 16 * mib });
+    expect(seen.caps).toEqual(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map((name) => `${name}:\t0000000000000000`));
+    expect(seen.ids).toEqual([10_001, 10_001]);
+    expect(seen.root).toMatch(/^ro\b/);
+  } finally {
+    await host.close();
+  }
+});
 
 test("a pod that was sent code and not told whose it is belongs to nobody after a restart", async () => {
   const host = await createDriverHost(inject("cluster"));

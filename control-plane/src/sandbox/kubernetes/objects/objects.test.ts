@@ -86,7 +86,13 @@ test("whatever is asked for, a pod is locked in, says what it is, and its memory
       expect(box.image.endsWith(`@${spec.base}`)).toBe(true);
       expect(box.env.every((entry: object) => !("valueFrom" in entry))).toBe(true);
       expect(box.resources.requests.memory).toBe(box.resources.limits.memory);
-      const inMemory = object.spec.volumes.reduce((sum: number, volume: any) => sum + mib(volume.emptyDir.sizeLimit), 0);
+      const mounts = (box.env.find(({ name }: any) => name === "FNCTL_MOUNTS")?.value ?? "").split(" ").filter(Boolean);
+      const sizes = [
+        ...object.spec.volumes.map((volume: any) => mib(volume.emptyDir.sizeLimit)),
+        ...mounts.map((mount: string) => Number(mount.split("=")[1]) / 1024 / 1024),
+      ];
+      expect(sizes).toHaveLength(spec.kind === "builder" ? 2 : 3);
+      const inMemory = sizes.reduce((sum, size) => sum + size, 0);
       expect(inMemory).toBeLessThan(mib(box.resources.limits.memory));
       expect(JSON.stringify(object)).not.toMatch(/hostPath|secretKeyRef|"serviceAccountToken"|"privileged"/);
     }),

@@ -90,6 +90,7 @@ function container({ spec, image, key, certificate, egress }: PodInput) {
     [POD_ENV.certificate]: certificate,
     [POD_ENV.codeBytes]: String(codeMib(spec) * 1024 * 1024),
     ...(egress === undefined ? {} : { [POD_ENV.egress]: egress }),
+    ...(mountsItself(spec) ? { [POD_ENV.mounts]: folders(spec).map(({ path, mib }) => `${path}=${mib * 1024 * 1024}`).join(" ") } : {}),
     FNCTL_MEMORY_MIB: String(spec.memoryMib),
     ...NO_CLUSTER,
   };
@@ -129,8 +130,15 @@ const NO_CLUSTER = Object.fromEntries(
 
 const codeMib = (spec: SandboxSpec): number => spec.codeMib ?? CODE_MIB;
 
+/**
+ * The Sentry keeps them itself, mounted by the image's first program (runtime-images/base/enter.pl): a pod with volumes would wait 300 ms
+ * for the kubelet's next look at them. In Kata a guest's kernel may refuse a namespace to who is not root.
+ */
+const mountsItself = (spec: SandboxSpec): boolean => spec.kind === "function" && spec.isolation === "gvisor";
+const volumes = (spec: SandboxSpec) => (mountsItself(spec) ? [] : folders(spec));
+
 /** All in memory, so that a full one is ENOSPC inside and nothing on the node's disk (SECURITY A7); their sum is within the limit. */
-function volumes(spec: SandboxSpec): { name: string; path: string; mib: number }[] {
+function folders(spec: SandboxSpec): { name: string; path: string; mib: number }[] {
   if (spec.kind === "builder")
     return [
       { name: "tmp", path: "/tmp", mib: 256 },
