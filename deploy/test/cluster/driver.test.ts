@@ -89,7 +89,12 @@ test("a sandbox's folders take what they are given and not a byte more, and noth
     const { address } = await host.driver.load(spec.id, image);
     const instance = { id: spec.id, address: address! };
     await init(instance, image);
-    const seen = JSON.parse((await ask(instance, "/", { timeoutMs: 60_000 })).text) as { sizes: Record<string, number>; caps: string[]; ids: number[]; root: string };
+    const seen = JSON.parse((await ask(instance, "/", { timeoutMs: 60_000 })).text) as {
+      sizes: Record<string, number>;
+      caps: string[];
+      ids: number[];
+      root: string;
+    };
     const mib = 1024 * 1024;
     expect(seen.sizes).toEqual({ "/tmp": 64 * mib, "/dev/shm": 32 * mib, "/function": 16 * mib });
     expect(seen.caps).toEqual(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map((name) => `${name}:\t0000000000000000`));
