@@ -2,7 +2,7 @@
 import { EventEmitter, once } from "node:events";
 
 /** How long an answer waits for a gateway that has not applied a change, in ms. A gateway that let it pass is not waited for until it reports again. */
-const CATCH_UP_MS = 1_000;
+const CATCH_UP_MS = 3_000;
 
 interface Reader {
   applied: number;

@@ -28,6 +28,8 @@ export const POD_LIFE_S = 7 * 24 * 3600;
 /** Longest invocation and some time to say goodbye (SECURITY A14). `stop` asks for less. */
 const GRACE_S = LIMITS.timeoutMaxMs / 1000 + 30;
 const BUILD_LIFE_S = LIMITS.buildMs / 1000 + 20 * 60; // some of it waiting in the pool
+/** What is promised, not what may be used. Functions wait most of their time: memory is what fills a node, 100 idle ones a core. */
+const CPU_REQUEST: Record<SandboxSpec["kind"], string> = { function: "10m", builder: "50m" };
 const EPHEMERAL = "64Mi";
 const CODE_MIB = 64;
 
@@ -102,7 +104,7 @@ function container({ spec, image, key, certificate, egress }: PodInput) {
     ports: [{ name: "https", containerPort: POD_PORT, protocol: "TCP" }],
     env: Object.entries(env).map(([name, value]) => ({ name, value })),
     resources: {
-      requests: { cpu: "50m", memory, "ephemeral-storage": EPHEMERAL },
+      requests: { cpu: CPU_REQUEST[spec.kind], memory, "ephemeral-storage": EPHEMERAL },
       limits: { cpu: String(cpus(spec.memoryMib)), memory, "ephemeral-storage": EPHEMERAL },
     },
     securityContext: {
