@@ -5,8 +5,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Pool, request } from "undici";
+import { z } from "zod";
 import { TENANT, type PlatformHost } from "./platform-host.ts";
 
+/** SECURITY 4.2. */
+const TAKEOVER_MS = 20_000;
+const tenantSchema = z
+  .object({ id: z.string(), token: z.object({ secret: z.string() }) })
+  .transform(({ id, token }) => ({ id, token: token.secret }));
 const CLI = path.resolve(import.meta.dirname, "../../../cli/src/main.ts");
 
 export interface Answer {
@@ -118,9 +124,15 @@ export async function createCustomer(platform: PlatformHost): Promise<Customer> 
     call,
     async newTenant(slug, risk = "standard") {
       const headers = { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" };
-      const made = await request(`${platform.url}/v1/tenants`, { method: "POST", headers, body: JSON.stringify({ slug, risk }) });
-      const { id, token } = (await made.body.json()) as { id: string; token: { secret: string } };
-      return { id, token: token.secret };
+      const body = JSON.stringify({ slug, risk });
+      // A takeover may be under way: the answer then says when to come back.
+      for (const until = Date.now() + TAKEOVER_MS; ;) {
+        const made = await request(`${platform.url}/v1/tenants`, { method: "POST", headers, body });
+        const text = await made.body.text();
+        if (made.statusCode === 503 && Date.now() < until) await sleep(Number(made.headers["retry-after"]) * 1000);
+        else if (made.statusCode !== 201) throw new Error(`tenant ${slug}: ${made.statusCode} ${text}`);
+        else return tenantSchema.parse(JSON.parse(text));
+      }
     },
     traffic,
     close: () => rm(folder, { recursive: true, force: true }),
