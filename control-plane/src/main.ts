@@ -88,7 +88,11 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     if (late.length > 0) log.warn({ gateways: late }, "answered before these gateways served the change");
     leases.isolation.endUnconfirmed(serves);
   };
-  const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, published, onError });
+  const raised = async (tenantId: string) => {
+    tenantChanged(tenantId); // its notice may be lost with the listener's connection
+    await leases.isolation.requireJudged(tenantId);
+  };
+  const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, published, raised, onError });
   await sandboxes.host.publish();
   role = "owner";
   log.info({ epoch }, "ready");

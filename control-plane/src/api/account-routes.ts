@@ -27,6 +27,8 @@ export interface AccountDeps {
   db: TenantDatabase;
   system: SystemDatabase;
   endpoint: Endpoint;
+  /** Resolves when every instance of a raised tenant has been looked at; throws UNAVAILABLE when one could not be. */
+  raised(tenantId: string): Promise<void>;
 }
 type TokenLike = {
   id: string;
@@ -49,7 +51,7 @@ const tenantResource = (row: { id: string; slug: string; risk: "standard" | "ele
   createdAt: row.createdAt.toISOString(),
 });
 
-export function accountRoutes({ db, system, endpoint }: AccountDeps) {
+export function accountRoutes({ db, system, endpoint, raised }: AccountDeps) {
   const app = createRouter();
 
   app.openapi(
@@ -127,8 +129,9 @@ export function accountRoutes({ db, system, endpoint }: AccountDeps) {
         throw new PlatformError("CONFLICT", "A tenant's risk is only raised.", {
           hint: "Make a new tenant with standard risk for its functions.",
         });
-      const changed = risk === known.risk ? known : await system.raiseTenant(id);
-      return c.json(tenantResource(changed ?? known), 200);
+      const changed = (risk === known.risk ? known : await system.raiseTenant(id)) ?? known;
+      if (changed.risk === "elevated") await raised(id); // also when it was before: who was told UNAVAILABLE asks again
+      return c.json(tenantResource(changed), 200);
     },
   );
 

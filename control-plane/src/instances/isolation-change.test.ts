@@ -1,5 +1,6 @@
 // A tenant is raised to elevated risk while its gVisor instances serve (SECURITY A2): over the memory driver, which has no Kata.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { PlatformError } from "../contract/errors.ts";
 import { createInstancesHost, type InstancesHost } from "./testing/instances-host.ts";
 
 let host: InstancesHost;
@@ -90,5 +91,78 @@ describe("an instance that is isolated less than its tenant must be", () => {
     await next.leases.release({ holder: "gw-1", leases: [{ leaseId, reason: "recalled" }] }, () => true);
     await expect.poll(running, soon).toEqual([]);
     await next.pool.close(true);
+  });
+});
+
+describe("an instance whose version the database does not tell when its tenant is raised", () => {
+  const gone = new Error("the database does not answer");
+  const unavailable = expect.objectContaining({ code: "UNAVAILABLE" });
+  async function silent() {
+    const { info, ask } = await host.version();
+    const lease = await plane.leases.acquire(ask("gw-1"));
+    host.raise(info);
+    host.silence(Promise.reject(gone));
+    await plane.leases.isolation.look();
+    return { info, ask, lease, tenantId: info.image.tenantId };
+  }
+
+  test("keeps the raise from being confirmed until it was looked at", async () => {
+    const { lease, tenantId } = await silent();
+    await expect(plane.leases.isolation.requireJudged(tenantId)).rejects.toEqual(unavailable);
+    expect(plane.emitted).toEqual([]);
+    host.silence();
+    await plane.leases.isolation.requireJudged(tenantId);
+    expect(plane.emitted).toEqual([{ type: "recall", leaseId: lease.leaseId }]);
+  });
+
+  test("is recalled by the next look that can tell", async () => {
+    const { lease, tenantId } = await silent();
+    host.silence();
+    await plane.reconciler.turn();
+    expect(plane.emitted).toEqual([{ type: "recall", leaseId: lease.leaseId }]);
+    await plane.leases.isolation.requireJudged(tenantId);
+  });
+
+  test("goes on serving who holds it, and keeps nobody else's raise from being confirmed", async () => {
+    const { lease } = await silent();
+    const { leaseId, instance, functionId, versionId, slots, epoch } = lease;
+    const renewal = { holder: "gw-1", leases: [{ leaseId, instance, functionId, versionId, slots, epoch, inUse: 1 }] };
+    expect(plane.leases.renew(renewal).lost).toEqual([]);
+    await plane.leases.isolation.requireJudged("another");
+    expect(await running()).toEqual([instance]);
+  });
+
+  test("is not handed out when it was still starting, and is once it is known to be fit", async () => {
+    const { ask } = await host.version();
+    const starting = plane.leases.acquire(ask("gw-1"));
+    await new Promise((resolve) => setImmediate(resolve)); // the version has been read
+    host.silence(Promise.reject(gone));
+    await expect(starting).rejects.toEqual(unavailable);
+    const kept = await running();
+    expect(kept).toHaveLength(1);
+    host.silence();
+    expect((await plane.leases.acquire(ask("gw-1"))).instance).toBe(kept[0]);
+  });
+
+  test("is not said to be fit by an answer from before the raise", async () => {
+    const { info, ask } = await host.version();
+    await plane.leases.acquire(ask("gw-1"));
+    let answer = (): void => undefined;
+    host.silence(new Promise<never>((_, reject) => (answer = () => reject(new PlatformError("NOT_FOUND", "Then there was none.")))));
+    const [managed] = plane.leases.table.all();
+    const before = plane.leases.isolation.judge(managed!);
+    host.silence(Promise.reject(gone));
+    await plane.leases.isolation.look();
+    answer();
+    await before;
+    await expect(plane.leases.isolation.requireJudged(info.image.tenantId)).rejects.toEqual(unavailable);
+  });
+
+  test("does not count when its version is no more", async () => {
+    const { info, ask } = await host.version();
+    await plane.leases.acquire(ask("gw-1"));
+    host.forget(info);
+    await plane.leases.isolation.look();
+    await plane.leases.isolation.requireJudged(info.image.tenantId);
   });
 });

@@ -84,6 +84,13 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     };
   }
 
+  /** Its tenant may have been raised since it was begun, and who asks meanwhile must not get what nobody has looked at. */
+  async function requireFit(managed: Managed): Promise<void> {
+    await isolation.judge(managed);
+    if (managed.unfit === true) throw new PlatformError("UNAVAILABLE", "The tenant's isolation was raised while the instance started.");
+    if (managed.unjudged !== undefined) throw new PlatformError("UNAVAILABLE", "Nobody can say how the tenant must be isolated now.");
+  }
+
   /** Starts an instance of the version; it is in the table, free, when this resolves. */
   async function launch(info: VersionInfo): Promise<{ managed: Managed; timing: Lease["timing"] }> {
     const { versionId } = info.image;
@@ -96,10 +103,9 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     starting.set(versionId, (starting.get(versionId) ?? 0) + 1);
     try {
       const { instance, timing } = await options.start(info);
-      const managed = freshlyManaged(instance, info);
+      const managed = { ...freshlyManaged(instance, info), unjudged: 0 };
       table.add(managed);
-      await isolation.judge(managed);
-      if (managed.unfit === true) throw new PlatformError("UNAVAILABLE", "The tenant's isolation was raised while the instance started.");
+      await requireFit(managed);
       return { managed, timing };
     } catch (error) {
       noteFailedStart(info, error);
@@ -197,6 +203,10 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       for (;;) {
         const mine = table.ofVersion(request.versionId);
         const free = mine.find((managed) => managed.lease === undefined && managed.orphanUntil === undefined);
+        if (free?.unjudged !== undefined) {
+          await requireFit(free);
+          continue; // somebody else may have it by now
+        }
         if (free !== undefined) return grant(free, request.holder);
         const begunOfIt = starting.get(request.versionId) ?? 0;
         if (mine.length + begunOfIt < info.max) {

@@ -25,6 +25,8 @@ export interface Managed {
   orphanUntil?: number;
   /** Isolated less than its tenant must be by now: it gets no new lease, and ends when its holder gives it back. */
   unfit?: true;
+  /** Not known to be fit since this judgement, because the database did not answer it (0: never judged): it gets no new lease meanwhile. */
+  unjudged?: number;
 }
 
 export function createInstanceTable() {

@@ -23,6 +23,8 @@ export interface ListenersInput {
   buildNews: BuildNews;
   /** Resolves when gateways serve all that was committed before. */
   published(): Promise<void>;
+  /** Resolves when every instance of this tenant, which was raised before, has been looked at; throws UNAVAILABLE when one could not be. */
+  raised(tenantId: string): Promise<void>;
   onError(error: unknown, requestId?: string): void;
 }
 
@@ -42,7 +44,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     },
   };
 
-  function apiOf({ building, buildNews, published, onError }: ListenersInput) {
+  function apiOf({ building, buildNews, published, raised, onError }: ListenersInput) {
     return createApi({
       ...data,
       endpoint: { domain: settings.FNCTL_FUNCTION_DOMAIN, publicUrl: settings.FNCTL_PUBLIC_URL },
@@ -50,6 +52,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
       idempotency: createIdempotency(data.db),
       enqueueBuild: building.enqueue,
       published,
+      raised,
       buildChanged: (id, timeoutMs) => buildNews.wait(id, timeoutMs),
       onRemoved: ({ tenantId, functionId, name, versions }) => {
         sandboxes.collector.remove(tenantId, functionId).catch(onError);

@@ -33,6 +33,7 @@ export async function createInstancesHost(poolSize = 1) {
   const known = new Map<string, VersionInfo>();
   const routes = new Map<string, Route>();
   const errors: unknown[] = [];
+  let silence: Promise<never> | undefined;
 
   /** The part that ends with a control plane; the driver's world goes on. */
   function controlPlane(epoch: number, over: MemoryDriver = driver) {
@@ -44,6 +45,7 @@ export async function createInstancesHost(poolSize = 1) {
     const layers = createLayerCache(layersDir, createLayoutStore(path.join(folder, "images")));
     const versions = {
       get: (_functionId: string, versionId: string) => {
+        if (silence !== undefined) return silence;
         const info = known.get(versionId);
         return info === undefined ? Promise.reject(new PlatformError("NOT_FOUND", "There is no such version.")) : Promise.resolve(info);
       },
@@ -102,6 +104,11 @@ export async function createInstancesHost(poolSize = 1) {
     },
     /** What the version's tenant needs from now on. */
     raise: (info: VersionInfo): void => void known.set(info.image.versionId, { ...info, isolation: "kata", floor: "kata" }),
+    /** What the database does instead of answering; without it, it answers again. */
+    silence(instead?: Promise<never>): void {
+      silence = instead;
+      instead?.catch(() => undefined);
+    },
     forget: ({ image }: VersionInfo) => void known.delete(image.versionId),
     /** Makes a version what its function serves. */
     serve({ image, min, max, concurrency, idleTimeoutMs }: VersionInfo): void {
