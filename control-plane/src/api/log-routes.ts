@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
+import { LIMITS } from "../contract/limits.ts";
 import { logQuerySchema, type LogQuery } from "../contract/logs.ts";
 import { slugSchema } from "../contract/names.ts";
 import type { FunctionStore } from "../functions/function-store.ts";
@@ -24,6 +25,7 @@ export function logRoutes({ functions, logs }: { functions: FunctionStore; logs:
       tags: ["logs"],
       security: SECURITY,
       request,
+      description: `At most ${LIMITS.logReadsPerTenant} reads of a tenant at a time, those that follow included (RATE_LIMITED), and ${LIMITS.logReads} in all (CAPACITY_UNAVAILABLE).`,
       responses: { ...PROBLEMS, 200: stream("Log records, oldest first") },
     }),
     async (c) => {

@@ -42,6 +42,9 @@ export const LIMITS = {
   logBytesPerFunction: 16 * MIB,
   /** Log lines an instance may write in a second before they are counted instead of kept. */
   logLinesPerSecond: 1000,
+  /** Reads of function logs at a time, followed or not: of one tenant (RATE_LIMITED), and in all (CAPACITY_UNAVAILABLE). */
+  logReadsPerTenant: 8,
+  logReads: 128,
   /** Instances of one function. */
   maxInstances: 50,
   maxConcurrency: 1000,

@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { Pool, type buildConnector } from "undici";
 import { z } from "zod";
 import { PlatformError } from "../contract/errors.ts";
+import { LIMITS } from "../contract/limits.ts";
 import type { LogQuery } from "../contract/logs.ts";
 import type { LogReader } from "../api/log-routes.ts";
 import { KEPT_RECORDS } from "./collector/server.ts";
@@ -37,12 +38,14 @@ export interface CollectorDial {
 }
 const ownersSchema = z.array(z.object({ tenantId: z.string(), functionId: z.string() }));
 const HEADERS_MS = 10_000;
+/** Every read may hold one for as long as it likes; notes and removals must not wait for those. */
+const CONNECTIONS = LIMITS.logReads + 32;
 
 export const createCollectorClient = (socketPath: string): CollectorClient =>
   dialCollector({ origin: "http://collector", connect: { socketPath } });
 
 export function dialCollector({ origin, connect, secret }: CollectorDial): OneCollector {
-  const pool = new Pool(origin, { connect, connections: 64, allowH2: false, headersTimeout: HEADERS_MS, bodyTimeout: 0 });
+  const pool = new Pool(origin, { connect, connections: CONNECTIONS, allowH2: false, headersTimeout: HEADERS_MS, bodyTimeout: 0 });
   const headers = { "content-type": "application/json", ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }) };
   const away = (error: unknown) =>
     Promise.reject(

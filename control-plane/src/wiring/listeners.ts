@@ -8,6 +8,7 @@ import { imageReference } from "../functions/function-store.ts";
 import { listenInternal } from "../http/listen.ts";
 import { createBootstrap } from "../internal/bootstrap.ts";
 import { createInternalListener } from "../internal/listener.ts";
+import { limitReads } from "../logs/limited-reader.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 import type { Building } from "./building.ts";
 import type { Data } from "./data.ts";
@@ -58,7 +59,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
         sandboxes.collector.remove(tenantId, functionId).catch(onError);
         for (const number of versions) data.images.removeReference(tenantId, imageReference(name, number)).catch(onError);
       },
-      logs: sandboxes.collector,
+      logs: limitReads(sandboxes.collector),
       conditions: sandboxes.host.conditions,
       onError,
     });
