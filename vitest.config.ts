@@ -14,7 +14,7 @@ export default defineConfig({
           include: [
             "{gateway,control-plane,cli,migrations}/src/**/*.test.ts",
             "runtime-images/**/*.test.ts",
-            "deploy/single/**/*.test.ts",
+            "deploy/{single,cluster}/**/*.test.ts",
             "deploy/test/rules/**/*.test.ts",
           ],
           exclude: ["**/node_modules/**"],
