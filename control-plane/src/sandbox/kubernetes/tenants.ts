@@ -66,8 +66,15 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
   }
 
   const prepared = new Map<string, Promise<void>>();
-  async function prepareNow(tenantId: string, floor: Isolation): Promise<void> {
-    const input = { ...settings, platform, tenantId, floor };
+  /** A floor is never lowered (SECURITY A2): who asks for less than the namespace has, because it read the tenant earlier, gets what it has. */
+  async function floorOf(tenantId: string, asked: Isolation): Promise<Isolation> {
+    const object = namespace({ ...settings, platform, tenantId, floor: asked });
+    const found = await read(object);
+    refuseForeign(object, found);
+    return found?.metadata?.labels?.[LABELS.floor] === "kata" ? "kata" : asked;
+  }
+  async function prepareNow(tenantId: string, asked: Isolation): Promise<void> {
+    const input = { ...settings, platform, tenantId, floor: await floorOf(tenantId, asked) };
     const objects = tenantObjects(input);
     await apply(namespace(input));
     for (const object of objects) await apply(object);
@@ -75,12 +82,15 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
   }
 
   return {
-    /** Once per tenant and floor, and again after a failure. */
-    prepare(tenantId: string, floor: Isolation): Promise<void> {
+    /** Once per tenant and floor, and again after a failure. Once it was done for Kata it is for Kata. */
+    prepare(tenantId: string, asked: Isolation): Promise<void> {
+      const floor = prepared.has(`${tenantId}/kata`) ? "kata" : asked;
       const key = `${tenantId}/${floor}`;
-      const known = prepared.get(key) ?? prepareNow(tenantId, floor);
+      // One after the other: what was begun for gVisor before must not write its floor over the better one.
+      const before = floor === "kata" ? prepared.get(`${tenantId}/gvisor`) : undefined;
+      const known = prepared.get(key) ?? Promise.allSettled([before]).then(() => prepareNow(tenantId, floor));
       prepared.set(key, known);
-      known.catch(() => prepared.delete(key));
+      known.catch(() => prepared.get(key) === known && prepared.delete(key));
       return known;
     },
     async remove(tenantId: string): Promise<void> {
