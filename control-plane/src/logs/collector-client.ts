@@ -6,7 +6,7 @@ import { PlatformError } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
 import type { LogQuery } from "../contract/logs.ts";
 import type { LogReader } from "../api/log-routes.ts";
-import { KEPT_RECORDS } from "./collector/server.ts";
+import { KEEP_ALIVE, KEPT_RECORDS } from "./collector/server.ts";
 
 export interface PlatformNote {
   tenantId: string;
@@ -23,10 +23,17 @@ export interface CollectorClient extends LogReader {
   owners(): Promise<{ tenantId: string; functionId: string }[]>;
   remove(tenantId: string, functionId: string): Promise<void>;
 }
+export interface Opened {
+  body: Readable;
+  /** So many of the first records were kept before; the others are new (`follow`). */
+  kept: number;
+  /** It is never silent for long while it is there. */
+  keepsAlive: boolean;
+}
 /** One collector, wherever it is. */
 export interface OneCollector extends CollectorClient {
-  /** Also says how many of the first records were kept before; the others are new (`follow`). */
-  open(tenantId: string, functionId: string, query: LogQuery, signal: AbortSignal): Promise<{ body: Readable; kept: number }>;
+  /** The answer of one collector to a read. */
+  open(tenantId: string, functionId: string, query: LogQuery, signal: AbortSignal): Promise<Opened>;
   close(): void;
 }
 export interface CollectorDial {
@@ -51,14 +58,17 @@ export function dialCollector({ origin, connect, secret }: CollectorDial): OneCo
     Promise.reject(
       error instanceof PlatformError ? error : new PlatformError("UNAVAILABLE", "The log collector does not answer.", { cause: error }),
     );
-  async function open(tenantId: string, functionId: string, query: LogQuery, signal: AbortSignal) {
+  async function open(tenantId: string, functionId: string, query: LogQuery, signal: AbortSignal): Promise<Opened> {
     const search = new URLSearchParams(
       Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)] as [string, string]])),
     );
     const path = `/v1/logs/${tenantId}/${functionId}?${search.toString()}`;
     const answer = await pool.request({ method: "GET", path, headers, signal }).catch(away);
     answer.body.on("error", () => undefined); // the reader went away
-    if (answer.statusCode === 200) return { body: answer.body as Readable, kept: Number(answer.headers[KEPT_RECORDS] ?? 0) };
+    if (answer.statusCode === 200) {
+      const { [KEPT_RECORDS]: kept = 0, [KEEP_ALIVE]: alive } = answer.headers;
+      return { body: answer.body, kept: Number(kept), keepsAlive: alive !== undefined };
+    }
     await answer.body.dump();
     return away(undefined);
   }

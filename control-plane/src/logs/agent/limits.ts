@@ -7,6 +7,8 @@ export const AGENT = {
   /** The control plane is asked whose the unnamed instances are this often, and about so many at a time. */
   nameMs: 1_000,
   nameBatch: 500,
+  /** A reader that follows hears from its agent at least this often. */
+  keepAliveMs: 5_000,
   /** What was read is written down this often: after a kill, no more than this much is read a second time. */
   checkpointMs: 1_000,
   /** Pods that are followed at once, and files of one of them; a kubelet has 110 pods unless told otherwise, and keeps 5 files of each. */

@@ -5,7 +5,7 @@ import { buildConnector } from "undici";
 import { PlatformError } from "../../contract/errors.ts";
 import { writeLines } from "../../http/write-lines.ts";
 import { dialCollector, type CollectorClient, type OneCollector } from "../collector-client.ts";
-import { followAll } from "./follow.ts";
+import { followAll, type FollowTimes } from "./follow.ts";
 import { readAll } from "./read.ts";
 
 /** Where an agent is. */
@@ -27,11 +27,12 @@ export interface AgentsInput {
   ca: string;
   serverName: string;
   secret: string;
+  times?: FollowTimes;
   onError(error: unknown): void;
 }
 const CONNECT_MS = 5_000;
 
-export function createAgentsClient({ find, nodeOf, ca, serverName, secret, onError }: AgentsInput): CollectorClient {
+export function createAgentsClient({ find, nodeOf, ca, serverName, secret, times, onError }: AgentsInput): CollectorClient {
   const known = new Map<string, Agent>();
   const connector = buildConnector({ ca, minVersion: "TLSv1.3", rejectUnauthorized: true, timeout: CONNECT_MS });
 
@@ -54,7 +55,7 @@ export function createAgentsClient({ find, nodeOf, ca, serverName, secret, onErr
   return {
     async read(tenantId, functionId, query, signal): Promise<Readable> {
       const openOne = ({ client }: Agent, own: typeof query, end: AbortSignal) => client.open(tenantId, functionId, own, end);
-      if (query.follow === "true") return followAll({ agents, openOne, query, signal, onError });
+      if (query.follow === "true") return followAll({ agents, openOne, query, signal, times, onError });
       const records = await readAll(await agents(), openOne, query, signal);
       // Up to 16 MiB for each reader: one that takes nothing is cut off, as a node's agent does.
       const out = new PassThrough();

@@ -2,11 +2,13 @@
 // go meanwhile: one that comes is asked for what its node wrote since, one that goes is waited for.
 import { PassThrough, type Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { PlatformError } from "../../contract/errors.ts";
 import { LIMITS } from "../../contract/limits.ts";
 import type { LogQuery, LogRecord } from "../../contract/logs.ts";
 import { COLLECTOR } from "../collector/limits.ts";
 import { writeLines } from "../../http/write-lines.ts";
 import type { Agent } from "./agents-client.ts";
+import { SILENT_MS, untilSilent } from "./silence.ts";
 import { createNewest } from "./newest.ts";
 import { absence, records, type OpenOne } from "./read.ts";
 
@@ -20,11 +22,18 @@ const AWAY_MS = 30_000;
 const LATE_MS = 5 * 60_000;
 const MAX_LIMIT = 10_000;
 
+export interface FollowTimes {
+  silentMs: number;
+  awayMs: number;
+}
+const TIMES: FollowTimes = { silentMs: SILENT_MS, awayMs: AWAY_MS };
+
 export interface FollowInput {
   agents(): Promise<Agent[]>;
   openOne: OpenOne;
   query: LogQuery;
   signal: AbortSignal;
+  times?: FollowTimes | undefined;
   onError(error: unknown): void;
 }
 /** How far a node's records were passed on; numbers of one node grow, over restarts of its agent too. */
@@ -33,7 +42,7 @@ interface Progress {
   at: number;
 }
 
-export async function followAll({ agents, openOne, query, signal, onError }: FollowInput): Promise<Readable> {
+export async function followAll({ agents, openOne, query, signal, times = TIMES, onError }: FollowInput): Promise<Readable> {
   const out = new PassThrough();
   const end = new AbortController();
   const both = AbortSignal.any([signal, end.signal]);
@@ -42,6 +51,8 @@ export async function followAll({ agents, openOne, query, signal, onError }: Fol
   const followed = new Map<string, Agent>();
   /** Since when a node does not answer; null: it was said. */
   const away = new Map<string, number | null>();
+  /** Nodes that fell silent, and why: one that is gone for good may not even be looked for any more. */
+  const silent = new Map<string, unknown>();
   out.on("close", () => end.abort());
   both.addEventListener("abort", () => out.destroy(), { once: true });
 
@@ -68,22 +79,27 @@ export async function followAll({ agents, openOne, query, signal, onError }: Fol
     const from = away.get(node);
     if (from === null) return;
     const since = from ?? Date.now();
-    const say = !progress.has(node) || Date.now() - since > AWAY_MS;
+    const say = !progress.has(node) || Date.now() - since > times.awayMs;
     away.set(node, say ? null : since);
     if (!say) return;
     send(absence(node));
     onError(error);
+  }
+  function fellSilent(node: string): void {
+    silent.set(node, new PlatformError("UNAVAILABLE", `The log agent of node ${node} fell silent.`));
+    away.set(node, Date.now() - times.silentMs); // it may have been away since then
   }
   /** Resolves when the agent's answer ends. `onKept` gets what was kept before, one by one, and a last call when it is all in. */
   async function follow(agent: Agent, own: LogQuery, onKept: (record: LogRecord | undefined) => void): Promise<void> {
     const { node } = agent.place;
     followed.set(node, agent);
     try {
-      const { body, kept } = await openOne(agent, own, both);
+      const { body, kept, keepsAlive } = await openOne(agent, own, both);
       away.delete(node);
+      silent.delete(node);
       let left = kept;
       if (left === 0) onKept(undefined);
-      for await (const record of records(body)) {
+      for await (const record of records(keepsAlive ? untilSilent(body, times.silentMs, () => fellSilent(node)) : body)) {
         if (left <= 0) passOn(node, record);
         else onKept(record);
         if (--left === 0) onKept(undefined);
@@ -130,6 +146,7 @@ export async function followAll({ agents, openOne, query, signal, onError }: Fol
     while (!both.aborted) {
       await sleep(LOOK_MS, undefined, { signal: both }).catch(() => undefined);
       if (both.aborted) return;
+      for (const [node, error] of silent) complain(node, error);
       const now = await agents().catch((error: unknown) => (onError(error), []));
       for (const agent of now) if (followed.get(agent.place.node) === undefined) resume(agent);
     }

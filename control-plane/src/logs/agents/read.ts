@@ -1,9 +1,9 @@
 // One read of all nodes: the last records of a function by time, whichever nodes it ran on.
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Readable } from "node:stream";
 import { LIMITS } from "../../contract/limits.ts";
 import { logRecordSchema, type LogQuery, type LogRecord } from "../../contract/logs.ts";
 import { splitLines } from "../../http/lines.ts";
+import type { Opened } from "../collector-client.ts";
 import type { Agent } from "./agents-client.ts";
 import { createNewest } from "./newest.ts";
 
@@ -12,10 +12,10 @@ const AGENT_MS = 10_000;
 /** A record as JSON: escapes multiply what a line may have. */
 const RECORD_BYTES = LIMITS.logLineBytes * 8;
 
-export type OpenOne = (agent: Agent, query: LogQuery, signal: AbortSignal) => Promise<{ body: Readable; kept: number }>;
+export type OpenOne = (agent: Agent, query: LogQuery, signal: AbortSignal) => Promise<Opened>;
 
 /** What agents send is parsed like everything that crosses a border; a line that is no record is passed over. */
-export async function* records(body: Readable): AsyncGenerator<LogRecord> {
+export async function* records(body: AsyncIterable<unknown>): AsyncGenerator<LogRecord> {
   for await (const line of splitLines(body, RECORD_BYTES)) {
     const record = logRecordSchema.safeParse(parse(line));
     if (record.success) yield record.data;

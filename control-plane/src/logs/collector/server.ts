@@ -20,11 +20,14 @@ const noteSchema = z.strictObject({
 });
 /** Header: so many of the first records were kept before; what comes after them is new. */
 export const KEPT_RECORDS = "x-fnctl-kept-records";
+/** Header: an empty line comes at least this often, milliseconds. Who knows nothing of it passes over lines that are no records. */
+export const KEEP_ALIVE = "x-fnctl-keep-alive-ms";
 const NOTE_CAP = 64 * 1024;
 const OWNERS_PATH = "/v1/logs";
 const PATH = /^\/v1\/logs\/([0-9a-f-]{36})\/([0-9a-f-]{36})$/;
 
-export function createCollectorListener(segments: Segments): RequestListener {
+/** `keepAliveMs`: for readers that must notice when this one is gone without a word. Without it a follower gets records alone. */
+export function createCollectorListener(segments: Segments, keepAliveMs?: number): RequestListener {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://collector");
     if (request.method === "POST" && url.pathname === "/v1/notes") {
@@ -43,7 +46,7 @@ export function createCollectorListener(segments: Segments): RequestListener {
     if (request.method === "DELETE") {
       await segments.remove(owner);
       response.writeHead(204).end();
-    } else await sendLogs(segments, owner, url.searchParams, response);
+    } else await sendLogs({ segments, owner, search: url.searchParams, keepAliveMs }, response);
   }
   return (request, response) => {
     answer(request, response).catch((error: unknown) => {
@@ -54,7 +57,14 @@ export function createCollectorListener(segments: Segments): RequestListener {
   };
 }
 
-async function sendLogs(segments: Segments, owner: Owner, search: URLSearchParams, response: ServerResponse): Promise<void> {
+interface Asked {
+  segments: Segments;
+  owner: Owner;
+  search: URLSearchParams;
+  keepAliveMs: number | undefined;
+}
+
+async function sendLogs({ segments, owner, search, keepAliveMs }: Asked, response: ServerResponse): Promise<void> {
   const { limit, since, requestId, version, follow } = logQuerySchema.parse(Object.fromEntries(search));
   const keep = (record: LogRecord) =>
     (since === undefined || record.at >= since) &&
@@ -73,12 +83,22 @@ async function sendLogs(segments: Segments, owner: Owner, search: URLSearchParam
   const end = follow === "true" ? segments.follow(owner, (record) => keep(record) && live(record)) : () => undefined;
   response.on("close", end);
   const records = await segments.read(owner, limit, since, keep);
-  response.writeHead(200, { "content-type": "application/x-ndjson", [KEPT_RECORDS]: records.length });
+  const keepsAlive = keepAliveMs !== undefined && follow === "true";
+  const alive = keepsAlive ? { [KEEP_ALIVE]: keepAliveMs } : {};
+  response.writeHead(200, { "content-type": "application/x-ndjson", [KEPT_RECORDS]: records.length, ...alive });
   response.flushHeaders();
+  if (keepsAlive) keepAlive(response, keepAliveMs);
   await writeLines(response, records); // as fast as it is read: a function's whole log is more than may wait for a reader
   if (response.destroyed) return;
   const last = records.at(-1)?.seq ?? 0;
   if (follow !== "true") return void response.end();
   for (const record of late) if (record.seq > last) send(record);
   live = send;
+}
+
+function keepAlive(response: ServerResponse, everyMs: number): void {
+  // What waits for the reader says the same when it arrives: nothing is added to it.
+  const timer = setInterval(() => response.writableNeedDrain || response.write("\n"), everyMs).unref();
+  response.on("close", () => clearInterval(timer));
+  if (response.destroyed) clearInterval(timer);
 }
