@@ -83,6 +83,43 @@ describe("a version's owner", () => {
     expect(await told()).toEqual([["vmsplice"], ["bpf", "vmsplice"]]);
   });
 
+  /** What is asked of the log, in order. */
+  function counted(refuse = false) {
+    const asked: number[] = [];
+    const failures: unknown[] = [];
+    const read: Segments["read"] = (...args) => {
+      asked.push((args[0] as LogChannel).version);
+      return refuse ? Promise.reject(new Error("not now")) : segments.read(...args);
+    };
+    const part = { read, append: segments.append };
+    return { asked, failures, mend: () => void (refuse = false), reports: createCallReports(part, (error) => void failures.push(error)) };
+  }
+
+  test("is told later when the log could not be read at first", async () => {
+    const { failures, mend, reports: own } = counted(true);
+    own.tell(channel, ["vmsplice"]);
+    expect(await told()).toEqual([]);
+    expect(failures).toHaveLength(1);
+    mend();
+    own.tell(channel, ["vmsplice"]);
+    expect(await told()).toEqual([["vmsplice"]]);
+  });
+
+  test("is not told twice where more versions are told than are remembered: the log is asked again", async () => {
+    const { asked, reports: own } = counted();
+    const tell = (version: number) => own.tell({ ...channel, version }, ["vmsplice"]);
+    const records = async () => (await segments.read(channel, 5_000, undefined, () => true)).length;
+    for (let version = 1; version <= UNIMPLEMENTED.versions; version++) tell(version);
+    expect(asked).toHaveLength(UNIMPLEMENTED.versions);
+    await expect.poll(records, { timeout: 20_000, interval: 50 }).toBe(UNIMPLEMENTED.versions);
+    tell(1); // remembered, and the newest again
+    expect(asked).toHaveLength(UNIMPLEMENTED.versions);
+    for (const version of [UNIMPLEMENTED.versions + 1, 1, 2]) tell(version);
+    expect(asked.slice(UNIMPLEMENTED.versions)).toEqual([UNIMPLEMENTED.versions + 1, 2]);
+    await told();
+    expect(await records()).toBe(UNIMPLEMENTED.versions + 1);
+  });
+
   test("is told nothing when there was nothing, no file, or the sandbox was nobody's", async () => {
     open().close();
     await writeFile(file, line("rseq"));

@@ -19,11 +19,18 @@ export function createCallReports(segments: Pick<Segments, "append" | "read">, o
     const records = await segments.read(channel, TOLD_RECORDS, undefined, isReport);
     return new Set(records.flatMap(({ message }) => namesIn(message)));
   }
-  async function tell(channel: LogChannel, names: readonly string[]): Promise<void> {
+  /** Those that were asked for last stay; what could not be read is asked for again, not remembered. */
+  function toldOf(channel: LogChannel): Promise<Set<string>> {
     const key = `${channel.functionId}/${channel.version}`;
     const known = versions.get(key) ?? toldBefore(channel);
+    versions.delete(key);
     versions.set(key, known);
-    const told = await known;
+    if (versions.size > UNIMPLEMENTED.versions) versions.delete(versions.keys().next().value ?? "");
+    known.catch(() => versions.get(key) === known && versions.delete(key));
+    return known;
+  }
+  async function tell(channel: LogChannel, names: readonly string[]): Promise<void> {
+    const told = await toldOf(channel);
     if (told.size >= UNIMPLEMENTED.names || names.every((name) => told.has(name))) return;
     for (const name of names) told.add(name);
     const { version, instance } = channel;

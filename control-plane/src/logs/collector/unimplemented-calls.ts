@@ -11,6 +11,8 @@ export const UNIMPLEMENTED = {
   emptyAboveBytes: 256 * 1024,
   /** A version that has made new ones is given this long to make more of them before they are told. */
   quietMs: 2_000,
+  /** Versions of which is remembered what was told; of others the log is asked again. */
+  versions: 1_000,
 } as const;
 
 const REPORT = /\{"log":"compat\.go:\d{1,5}\] Unsupported syscall ([a-z][a-z0-9_]{0,31})\(/g;
