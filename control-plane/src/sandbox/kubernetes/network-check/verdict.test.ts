@@ -62,7 +62,7 @@ test("a proof holds while later looks prove nothing, but not for ever", async ()
   await pass(TRIES.count * TRIES.pauseMs);
   expect((await told).status).toBe("Unknown"); // who asks for a check is told what it saw
   expect(await allowed(one)).toBe(true);
-  await pass(HOLDS_MS + 2 * (AGAIN_MS.Unknown + TRIES.count * TRIES.pauseMs));
+  await pass(HOLDS_MS + 2 * (AGAIN_MS.UnknownMost + TRIES.count * TRIES.pauseMs));
   expect(one.current().status).toBe("Unknown");
   expect(await allowed(one)).toBe(false);
   one.close();
@@ -75,5 +75,70 @@ test("a hole ends a proof at the next look, and mending it is found out by itsel
   expect(await allowed(one)).toBe(false);
   await pass(AGAIN_MS.False);
   expect(await allowed(one)).toBe(true);
+  one.close();
+});
+
+/** How long a look takes that proves nothing, with its tries. */
+const PROVING_MS = (TRIES.count - 1) * TRIES.pauseMs;
+
+test("looks that prove nothing come less and less often, up to a most, until one proves something", async () => {
+  const one = verdict("Unknown");
+  void one.run();
+  await pass(PROVING_MS);
+  for (const pauseMs of [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]) {
+    looks = 0;
+    await pass(pauseMs - 1);
+    expect(looks).toBe(0);
+    await pass(1 + PROVING_MS);
+    expect(looks).toBe(TRIES.count);
+  }
+  answers = ["False", "Unknown"];
+  await pass(AGAIN_MS.UnknownMost);
+  expect(one.current().status).toBe("False");
+  await pass(AGAIN_MS.False + PROVING_MS);
+  expect(one.current().status).toBe("Unknown");
+  looks = 0;
+  await pass(AGAIN_MS.Unknown);
+  expect(looks).toBe(1); // from the beginning
+  one.close();
+});
+
+test("who asks does not wait for the next repeat, but the last look must be over for a while", async () => {
+  const one = verdict("Unknown");
+  void one.run();
+  await pass(PROVING_MS + AGAIN_MS.Unknown + PROVING_MS); // the next repeat is 10 s off
+  looks = 0;
+  answers = ["True"];
+  await pass(AGAIN_MS.Unknown - 1);
+  await expect(one.require()).rejects.toMatchObject({ code: "ISOLATION_UNAVAILABLE" });
+  expect(looks).toBe(0);
+  await pass(1);
+  await one.require();
+  expect(looks).toBe(1);
+  one.close();
+});
+
+test("who comes while a look runs is refused only after one more, however many come", async () => {
+  const one = verdict("Unknown");
+  void one.run();
+  await pass(1);
+  const asked = Array.from({ length: 10 }, () => one.require().catch((error: unknown) => error));
+  await pass(PROVING_MS);
+  expect(looks).toBe(TRIES.count);
+  answers = ["True"];
+  await pass(AGAIN_MS.Unknown);
+  expect(await Promise.all(asked)).toEqual(Array.from({ length: 10 }, () => undefined));
+  expect(looks).toBe(TRIES.count + 1);
+  one.close();
+});
+
+test("who comes while a look runs is refused when one more proves nothing either", async () => {
+  const one = verdict("Unknown");
+  void one.run();
+  await pass(1);
+  const asked = one.require().catch((error: unknown) => error);
+  await pass(PROVING_MS + AGAIN_MS.Unknown + PROVING_MS);
+  expect(await asked).toMatchObject({ code: "ISOLATION_UNAVAILABLE" });
+  expect(looks).toBe(2 * TRIES.count);
   one.close();
 });

@@ -2,8 +2,8 @@
 import type { Condition } from "../../../contract/conditions.ts";
 import { PlatformError } from "../../../contract/errors.ts";
 
-/** When it is looked at again. */
-export const AGAIN_MS = { True: 60 * 60_000, False: 30_000, Unknown: 5_000 } as const;
+/** When it is looked at again. What proves nothing is repeated after twice as long each time, up to a most: each look starts pods. */
+export const AGAIN_MS = { True: 60 * 60_000, False: 30_000, Unknown: 5_000, UnknownMost: 60_000 } as const;
 /** A look that proves nothing, because a part is just being replaced, is taken again before anybody is refused for it. */
 export const TRIES = { count: 3, pauseMs: 1_000 } as const;
 /** What was verified so long ago holds while later looks prove nothing; a hole that one of them sees ends it at once. */
@@ -18,6 +18,10 @@ export function createVerdict(look: () => Promise<Condition>, onError: (error: u
     probes: [],
   };
   let running: Promise<Condition> | undefined;
+  /** Of the last look, and how many there were. */
+  let endedAt = 0;
+  let ended = 0;
+  let pauseMs: number = AGAIN_MS.Unknown;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
@@ -39,7 +43,10 @@ export function createVerdict(look: () => Promise<Condition>, onError: (error: u
     }
     const holds = current.status === "True" && Date.now() - Date.parse(current.at) < HOLDS_MS;
     if (seen.status !== "Unknown" || !holds) current = seen;
-    if (!closed) timer = setTimeout(() => void begin(), AGAIN_MS[seen.status]).unref();
+    const nextMs = seen.status === "Unknown" ? pauseMs : AGAIN_MS[seen.status];
+    pauseMs = seen.status === "Unknown" ? Math.min(2 * pauseMs, AGAIN_MS.UnknownMost) : AGAIN_MS.Unknown;
+    [endedAt, ended] = [Date.now(), ended + 1];
+    if (!closed) timer = setTimeout(() => void begin(), nextMs).unref();
     return seen;
   }
   const begin = (): Promise<Condition> => {
@@ -47,13 +54,33 @@ export function createVerdict(look: () => Promise<Condition>, onError: (error: u
     return running;
   };
 
+  /** However many ask, looks that prove nothing are so far apart. */
+  const restMs = (): number => endedAt + AGAIN_MS.Unknown - Date.now();
+
+  async function lookFor(): Promise<void> {
+    const joined = running;
+    if (joined === undefined) {
+      if (restMs() <= 0) await begin();
+      return;
+    }
+    await joined;
+    if (current.status !== "Unknown") return;
+    // What it saw may be from before the call: who asks is refused only for a look that began after that.
+    const before = ended;
+    await new Promise((resolve) => setTimeout(resolve, restMs()));
+    if (ended === before) await begin();
+  }
+
   return {
     /** Checks now; a check that runs already is joined. Resolves with what was seen, even where an older proof still holds. */
     run: begin,
     current: (): Condition => current,
-    /** Resolves when tenants' pods may be started; waits for the check that runs, and refuses when it proved nothing. */
+    /**
+     * Resolves when tenants' pods may be started. While nothing is proved it looks, however long the next repeat is off, or waits for
+     * the look that runs and one more; refuses when that proved nothing, and at once when the last look has only just ended.
+     */
     async require(): Promise<void> {
-      if (current.status === "Unknown") await (running ?? begin());
+      if (current.status === "Unknown") await lookFor();
       if (current.status === "True") return;
       throw new PlatformError(
         "ISOLATION_UNAVAILABLE",
