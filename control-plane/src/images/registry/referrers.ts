@@ -82,12 +82,12 @@ export function createReferrers({ client, documents, references, putDocument, pu
     },
   };
 
-  /** Everything that is attached to a digest, and the list of it. */
-  async function drop(repository: string, subject: string, seen = new Set<string>()): Promise<void> {
-    seen.add(subject); // a list under the fallback tag is what somebody wrote: it may lead in a circle
+  /** `kept` grows by what was looked at. */
+  async function drop(repository: string, subject: string, kept: Set<string>): Promise<void> {
+    kept.add(subject);
     for (const { digest } of await list(repository, subject)) {
-      if (seen.has(digest)) continue;
-      await drop(repository, digest, seen);
+      if (kept.has(digest)) continue;
+      await drop(repository, digest, kept);
       await references.erase(repository, digest);
     }
     await references.remove(repository, fallbackTag(subject));
@@ -95,7 +95,11 @@ export function createReferrers({ client, documents, references, putDocument, pu
 
   return {
     store,
-    drop: (repository: string, subject: string): Promise<void> => drop(repository, subject),
+    /**
+     * Everything that is attached to a digest which lives no longer, and the list of it. A list is what somebody wrote: it may lead in a
+     * circle, or name what is still alive. What it names of `living` stays, with what is attached to that.
+     */
+    drop: (repository: string, subject: string, living: ReadonlySet<string>): Promise<void> => drop(repository, subject, new Set(living)),
     /** What the lists of these subjects hold. */
     async attachedTo(repository: string, subjects: readonly string[]): Promise<Attached[]> {
       const all: Attached[] = [];

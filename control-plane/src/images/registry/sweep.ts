@@ -39,7 +39,7 @@ export function createRegistrySweep(references: References, referrers: Referrers
     }
     const living = livingWith(roots, await referrers.attachedTo(repository, subjects));
     for (const digest of digests) {
-      if (!living.has(digest)) await referrers.drop(repository, digest);
+      if (!living.has(digest)) await referrers.drop(repository, digest, living);
       unnamedIn(repository).delete(digest);
     }
   }
