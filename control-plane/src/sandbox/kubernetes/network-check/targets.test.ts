@@ -53,8 +53,11 @@ describe("is not verified when", () => {
 
 test("a service that nobody is behind yet is refused to everybody, which is no hole; an open one is", () => {
   const service = targets.map((target) => (target.name === "a node" ? { ...target, service: true as const } : target));
-  const seen = (inside: string) => judge(service, GOOD[0].with(2, inside), [...GOOD[1]], new Date(0));
-  expect(seen("ECONNREFUSED")).toMatchObject({ status: "True", message: "3 targets are closed to sandboxes, 1 of them proved to be there." });
+  const seen = (inside: "open" | "ECONNREFUSED") => judge(service, ([...GOOD[0]] as string[]).with(2, inside), [...GOOD[1]], new Date(0));
+  expect(seen("ECONNREFUSED")).toMatchObject({
+    status: "True",
+    message: "3 targets are closed to sandboxes, 1 of them proved to be there.",
+  });
   expect(seen("open")).toMatchObject({ status: "False", message: expect.stringContaining("reach a node") });
 });
 
