@@ -1,4 +1,5 @@
 // Every rule of the admission policy for pods, broken once.
+// oxlint-disable typescript/no-explicit-any -- objects as on the wire, changed into what no type allows
 type Change = (spec: any, box: any, metadata: any) => void;
 /** One thing changed in a good pod, and the rule that must refuse it. The pod is in no namespace of `otherTenant`. */
 export const podMutations = (facts: { images: string; otherTenant: string; epoch: number }): [string, RegExp, Change][] => [

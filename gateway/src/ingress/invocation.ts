@@ -54,11 +54,15 @@ export function createInvoke(deps: InvocationDeps): Invoke {
   return (context, label, path, prefix) =>
     answerMiss(context, () => {
       const route = deps.routes.find(label);
-      if (route !== undefined && isPreflight(context) && answerPreflight(context, route)) return void deps.exchange.finished(context);
+      if (route !== undefined && isPreflight(context) && answerPreflight(context, route)) {
+        deps.exchange.finished(context);
+        return undefined;
+      }
       const token = route?.access === "public" ? undefined : deps.tokens.find(context.head!.authorization, context.acceptedAt);
       const refused = refusal(route, token);
       if (refused !== undefined || route === undefined) return refused ?? noSuchFunction();
       admit(context, route, path, prefix);
+      return undefined;
     });
 
   function admit(context: RequestContext, route: Route, path: string, prefix: string): void {

@@ -92,7 +92,13 @@ function container({ spec, image, key, certificate, egress }: PodInput) {
     [POD_ENV.certificate]: certificate,
     [POD_ENV.codeBytes]: String(codeMib(spec) * 1024 * 1024),
     ...(egress === undefined ? {} : { [POD_ENV.egress]: egress }),
-    ...(mountsItself(spec) ? { [POD_ENV.mounts]: folders(spec).map(({ path, mib }) => `${path}=${mib * 1024 * 1024}`).join(" ") } : {}),
+    ...(mountsItself(spec)
+      ? {
+          [POD_ENV.mounts]: folders(spec)
+            .map(({ path, mib }) => `${path}=${mib * 1024 * 1024}`)
+            .join(" "),
+        }
+      : {}),
     FNCTL_MEMORY_MIB: String(spec.memoryMib),
     ...NO_CLUSTER,
   };
