@@ -61,6 +61,10 @@ partition_owner.epoch integer not null default 0
 partition_owner.taken_at timestamp with time zone not null default now()
 partition_owner.holder text
 partition_owner.expires_at timestamp with time zone
+platform_condition.type text not null
+platform_condition.place text not null
+platform_condition.epoch integer not null
+platform_condition.condition jsonb not null
 tenant.id uuid not null
 tenant.slug text not null
 tenant.risk text not null default 'standard'::text
@@ -122,6 +126,9 @@ operator_token: CHECK ((length(hash) = 32))
 operator_token: PRIMARY KEY (id)
 partition_owner: CHECK ((length(holder) <= 253))
 partition_owner: PRIMARY KEY (partition)
+platform_condition: CHECK ((length(place) <= 64))
+platform_condition: CHECK ((length(type) <= 64))
+platform_condition: PRIMARY KEY (type, place)
 tenant: CHECK (((slug ~ '^[a-z](-?[a-z0-9])*$'::text) AND (length(slug) <= 40)))
 tenant: CHECK ((risk = ANY (ARRAY['standard'::text, 'elevated'::text])))
 tenant: PRIMARY KEY (id)
@@ -171,6 +178,7 @@ idempotency: DELETE, INSERT, SELECT, UPDATE to fnctl_app
 instance_failure: DELETE, INSERT, SELECT, UPDATE to fnctl_app
 operator_token: INSERT, SELECT to fnctl_system
 partition_owner: SELECT, UPDATE to fnctl_system
+platform_condition: INSERT, SELECT, UPDATE to fnctl_system
 tenant: INSERT, SELECT to fnctl_system
 tenant: SELECT to fnctl_app
 token: INSERT, SELECT to fnctl_system

@@ -104,6 +104,33 @@ export function createSystemDatabase(pool: pg.Pool) {
       );
       return rowCount === 1;
     },
+    /** What an owner found out about `place`; undefined: nothing yet. */
+    async condition(type: string, place: string): Promise<unknown> {
+      const { rows } = await pool.query<{ condition: unknown }>("SELECT condition FROM platform_condition WHERE type = $1 AND place = $2", [
+        type,
+        place,
+      ]);
+      return rows[0]?.condition;
+    },
+    /** A newer owner's word stays. */
+    async keepCondition({
+      type,
+      place,
+      epoch,
+      condition,
+    }: {
+      type: string;
+      place: string;
+      epoch: number;
+      condition: object;
+    }): Promise<void> {
+      await pool.query(
+        `INSERT INTO platform_condition (type, place, epoch, condition) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (type, place) DO UPDATE SET epoch = excluded.epoch, condition = excluded.condition
+         WHERE platform_condition.epoch <= excluded.epoch`,
+        [type, place, epoch, condition],
+      );
+    },
     async releaseOwnership(epoch: number): Promise<void> {
       await pool.query("UPDATE partition_owner SET holder = NULL, expires_at = NULL WHERE partition = 0 AND epoch = $1", [epoch]);
     },

@@ -1,6 +1,7 @@
 // A cluster: pods by the API server, sandboxes come to the egress proxy with a credential, layers are sent from the registry.
 import { readFileSync } from "node:fs";
 import { CoreV1Api } from "@kubernetes/client-node";
+import { conditionSchema, type Condition } from "../contract/conditions.ts";
 import type { ListenAddress } from "../contract/endpoint.ts";
 import { PlatformError } from "../contract/errors.ts";
 import { createEgressCredentials } from "../internal/egress-credentials.ts";
@@ -21,6 +22,7 @@ import { readClusterFacts } from "./cluster-facts.ts";
 import type { Data } from "./data.ts";
 import { buildSource, type SandboxHost } from "./sandbox-host.ts";
 
+const NETWORK = "NetworkIsolationVerified" satisfies Condition["type"];
 export type ClusterSettings = Extract<ControlPlaneSettings, { FNCTL_DRIVER: "kubernetes" }>;
 
 export async function wireKubernetesHost(
@@ -43,6 +45,7 @@ export async function wireKubernetesHost(
   const credential = createEgressCredentials(secret.toString(), await egressAddress(core, settings));
   const layers = createLayerMemory(data.images);
   const probes = await probeLayer();
+  const before = conditionSchema.safeParse(await data.system.condition(NETWORK, uid)).data; // one that is not understood proves nothing
   const pods = await createKubernetesDriver({
     config,
     platform: { uid, namespace, prefix: settings.FNCTL_TENANT_PREFIX },
@@ -91,7 +94,8 @@ export async function wireKubernetesHost(
     },
     begin(base) {
       const facts = () => readClusterFacts(config, settings);
-      network = createNetworkCheck({ driver: pods, base, epoch, facts, onError });
+      const keep = (condition: Condition) => void data.system.keepCondition({ type: NETWORK, place: uid, epoch, condition }).catch(onError);
+      network = createNetworkCheck({ driver: pods, base, epoch, facts, before, keep, onError });
       void network.run();
     },
     publish() {

@@ -66,7 +66,7 @@ describe("the catalogue", () => {
       SELECT c.relname, has_table_privilege('fnctl_app', c.oid, 'SELECT,INSERT,UPDATE,DELETE') AS open
       FROM pg_class c WHERE c.relnamespace = 'fnctl'::regnamespace AND c.relkind = 'r' AND c.relname <> 'tenant'
         AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')`);
-    expect(rows.map((row) => row.relname).toSorted()).toEqual(["migration", "operator_token", "partition_owner"]);
+    expect(rows.map((row) => row.relname).toSorted()).toEqual(["migration", "operator_token", "partition_owner", "platform_condition"]);
     expect(rows.some((row) => row.open)).toBe(false);
   });
 

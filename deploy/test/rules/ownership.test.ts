@@ -52,6 +52,19 @@ describe("the lease", () => {
   });
 });
 
+test("what an owner found out is there for the next one, in the same place only, and an old owner's word does not replace a newer one's", async () => {
+  const keep = (epoch: number, status: string) => store.keepCondition({ type: "Verified", place: "here", epoch, condition: { status } });
+  expect(await store.condition("Verified", "here")).toBeUndefined();
+  await keep(5, "True");
+  expect(await store.condition("Verified", "here")).toEqual({ status: "True" });
+  expect(await store.condition("Verified", "elsewhere")).toBeUndefined();
+  await keep(5, "Again");
+  await keep(4, "Old");
+  expect(await store.condition("Verified", "here")).toEqual({ status: "Again" });
+  await keep(6, "False");
+  expect(await store.condition("Verified", "here")).toEqual({ status: "False" });
+});
+
 describe("an owner", () => {
   const events: string[] = [];
   const ask = (holder: string, hasRivals = true, over: Partial<SystemDatabase> = {}) =>

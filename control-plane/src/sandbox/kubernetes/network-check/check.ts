@@ -29,6 +29,9 @@ export interface NetworkCheckOptions {
   epoch: number;
   /** What is where; the sandboxes' own addresses are added here. */
   facts(): Promise<Omit<ClusterFacts, "otherTenant" | "sameTenant">>;
+  /** See `VerdictOptions`. */
+  before: Condition | undefined;
+  keep(condition: Condition): void;
   onError(error: unknown): void;
 }
 
@@ -82,7 +85,7 @@ export function createNetworkCheck(options: NetworkCheckOptions) {
     }
   }
 
-  return createVerdict(look, options.onError);
+  return createVerdict({ ...options, look });
 }
 export type NetworkCheck = ReturnType<typeof createNetworkCheck>;
 

@@ -6,8 +6,12 @@ import { AGAIN_MS, HOLDS_MS, TRIES, createVerdict } from "./verdict.ts";
 type Seen = Condition["status"] | Error;
 let answers: Seen[];
 let looks: number;
+let kept: Condition[];
+let before: Condition | undefined;
 beforeEach(() => {
   vi.useFakeTimers();
+  kept = [];
+  before = undefined;
   looks = 0;
 });
 afterEach(() => void vi.useRealTimers());
@@ -21,7 +25,7 @@ function verdict(...seen: Seen[]) {
     if (next instanceof Error) throw next;
     return { type: "NetworkIsolationVerified", status: next, at: new Date().toISOString(), message: next, probes: [] };
   };
-  return createVerdict(look, () => undefined);
+  return createVerdict({ look, before, keep: (condition) => void kept.push(condition), onError: () => undefined });
 }
 /** Everything that happens within so long. */
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
@@ -141,4 +145,41 @@ test("who comes while a look runs is refused when one more proves nothing either
   expect(await asked).toMatchObject({ code: "ISOLATION_UNAVAILABLE" });
   expect(looks).toBe(2 * TRIES.count);
   one.close();
+});
+
+const found = (status: Condition["status"], ageMs: number): Condition => ({
+  type: "NetworkIsolationVerified",
+  status,
+  at: new Date(Date.now() - ageMs).toISOString(),
+  message: "by the owner before",
+  probes: [],
+});
+
+test("what the owner before proved holds for the next one while it looks, for as long as it would have held for the other", async () => {
+  for (const [status, ageMs, holds] of [
+    ["True", HOLDS_MS - 1, true],
+    ["True", HOLDS_MS, false],
+    ["True", -59_000, true],
+    ["True", -60_000, false],
+    ["False", 0, false],
+  ] as const) {
+    before = found(status, ageMs);
+    expect(await allowed(verdict("Unknown"))).toBe(holds);
+  }
+});
+
+test("a hole that is seen after a takeover ends what the owner before proved", async () => {
+  before = found("True", 0);
+  const one = verdict("False");
+  await one.run();
+  expect(await allowed(one)).toBe(false);
+});
+
+test("proofs and holes are kept for the next owner, doubts are not", async () => {
+  for (const status of ["True", "Unknown", "False"] as const) {
+    const run = verdict(status).run();
+    await pass(TRIES.count * TRIES.pauseMs);
+    await run;
+  }
+  expect(kept.map(({ status }) => status)).toEqual(["True", "False"]);
 });

@@ -9,7 +9,24 @@ export const TRIES = { count: 3, pauseMs: 1_000 } as const;
 /** What was verified so long ago holds while later looks prove nothing; a hole that one of them sees ends it at once. */
 export const HOLDS_MS = 2 * AGAIN_MS.True;
 
-export function createVerdict(look: () => Promise<Condition>, onError: (error: unknown) => void) {
+/** Clocks of two nodes may differ by this. */
+const SKEW_MS = 60_000;
+
+export interface VerdictOptions {
+  look(): Promise<Condition>;
+  /** What an owner before found out: a proof holds for a new one as it did for it. */
+  before?: Condition | undefined;
+  /** Called with each proof and each hole. */
+  keep(condition: Condition): void;
+  onError(error: unknown): void;
+}
+
+const holds = ({ status, at }: Condition): boolean => {
+  const age = Date.now() - Date.parse(at);
+  return status === "True" && age < HOLDS_MS && age > -SKEW_MS;
+};
+
+export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
   let current: Condition = {
     type: "NetworkIsolationVerified",
     status: "Unknown",
@@ -17,6 +34,7 @@ export function createVerdict(look: () => Promise<Condition>, onError: (error: u
     message: "Not checked yet.",
     probes: [],
   };
+  if (before !== undefined && holds(before)) current = before;
   let running: Promise<Condition> | undefined;
   /** Of the last look, and how many there were. */
   let endedAt = 0;
@@ -41,8 +59,8 @@ export function createVerdict(look: () => Promise<Condition>, onError: (error: u
       await new Promise((resolve) => setTimeout(resolve, TRIES.pauseMs));
       seen = await lookOnce();
     }
-    const holds = current.status === "True" && Date.now() - Date.parse(current.at) < HOLDS_MS;
-    if (seen.status !== "Unknown" || !holds) current = seen;
+    if (seen.status !== "Unknown" || !holds(current)) current = seen;
+    if (seen.status !== "Unknown") keep(seen);
     const nextMs = seen.status === "Unknown" ? pauseMs : AGAIN_MS[seen.status];
     pauseMs = seen.status === "Unknown" ? Math.min(2 * pauseMs, AGAIN_MS.UnknownMost) : AGAIN_MS.Unknown;
     [endedAt, ended] = [Date.now(), ended + 1];
@@ -66,9 +84,9 @@ export function createVerdict(look: () => Promise<Condition>, onError: (error: u
     await joined;
     if (current.status !== "Unknown") return;
     // What it saw may be from before the call: who asks is refused only for a look that began after that.
-    const before = ended;
+    const count = ended;
     await new Promise((resolve) => setTimeout(resolve, restMs()));
-    if (ended === before) await begin();
+    if (ended === count) await begin();
   }
 
   return {
