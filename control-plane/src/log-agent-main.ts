@@ -35,7 +35,9 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const kept = path.join(settings.FNCTL_AGENT_STATE_DIR, "functions");
   mkdirSync(kept, { recursive: true, mode: 0o700 });
   const segments = createSegments(kept, onError);
-  const dial = dialEndpoint(settings.FNCTL_CONTROL_SOCKET, readFileSync(settings.FNCTL_INTERNAL_CA_FILE, "utf8"));
+  const control = settings.FNCTL_CONTROL_SOCKET;
+  const ca = readFileSync(settings.FNCTL_INTERNAL_CA_FILE, "utf8");
+  const dial = dialEndpoint(control, ca);
   const agent = await startAgent({
     root: settings.FNCTL_POD_LOGS,
     prefix: settings.FNCTL_TENANT_PREFIX,
@@ -44,7 +46,9 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     ask: createChannelsClient(dial, secret.toString()),
     onError,
   });
-  const files = { certificate: settings.FNCTL_AGENT_CERT_FILE, key: settings.FNCTL_AGENT_KEY_FILE };
+  // Agents share a key and a secret: neither opens another's door. Who reads shows the control plane's own certificate.
+  const clients = control.kind === "tcp" ? { ca, name: control.host } : undefined;
+  const files = { certificate: settings.FNCTL_AGENT_CERT_FILE, key: settings.FNCTL_AGENT_KEY_FILE, ...(clients && { clients }) };
   await listenInternal(createAgentListener(segments, secret), settings.FNCTL_AGENT_LISTEN, { mode: 0o600 }, files);
   log.info("ready");
   const end = async () => {

@@ -3,6 +3,7 @@ import { chmodSync, chownSync, readFileSync, renameSync, rmSync } from "node:fs"
 import http, { type RequestListener, type Server } from "node:http";
 import https from "node:https";
 import type { Server as NetServer } from "node:net";
+import { checkServerIdentity, type TLSSocket } from "node:tls";
 import type { ListenAddress } from "../contract/endpoint.ts";
 
 export interface SocketOwner {
@@ -14,6 +15,8 @@ export interface SocketOwner {
 export interface TlsFiles {
   certificate: string;
   key: string;
+  /** Where not everybody may connect: who shows a certificate of this authority (PEM) for this name. */
+  clients?: { ca: string; name: string };
 }
 
 /** Over TCP only with TLS: what is said here carries the internal secret, or users' tokens. */
@@ -29,11 +32,22 @@ export async function listenInternal(
     return server;
   }
   if (tls === undefined) throw new Error("A listener on TCP needs FNCTL_INTERNAL_CERT_FILE and FNCTL_INTERNAL_KEY_FILE.");
-  const options = { cert: readFileSync(tls.certificate), key: readFileSync(tls.key), minVersion: "TLSv1.3" } as const;
-  const server = https.createServer(options, listener);
+  const { clients } = tls;
+  const who = clients === undefined ? {} : { requestCert: true, rejectUnauthorized: true, ca: clients.ca };
+  const options = { cert: readFileSync(tls.certificate), key: readFileSync(tls.key), minVersion: "TLSv1.3", ...who } as const;
+  const server = https.createServer(options, clients === undefined ? listener : onlyFor(clients.name, listener));
   await bound(server, () => server.listen(address.port, address.host));
   return server;
 }
+
+/** The authority may have signed for others, too. With each request: what came with the handshake is read before any event of the connection. */
+const onlyFor =
+  (name: string, listener: RequestListener): RequestListener =>
+  (request, response) => {
+    const certificate = (request.socket as TLSSocket).getPeerCertificate();
+    if (checkServerIdentity(name, certificate) === undefined) listener(request, response);
+    else request.socket.destroy();
+  };
 
 /** Binds under another name first: the socket appears at `path` only when its permissions are right. */
 export async function listenUnix(server: NetServer, path: string, owner: SocketOwner): Promise<void> {

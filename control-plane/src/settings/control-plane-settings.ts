@@ -77,6 +77,9 @@ const cluster = {
   FNCTL_AGENT_SERVICE: dnsLabel(63),
   FNCTL_AGENT_SECRET_FILE: absolutePath,
   FNCTL_AGENT_CA_FILE: absolutePath,
+  /** Of these listeners; agents know the control plane by it, too. */
+  FNCTL_INTERNAL_CERT_FILE: absolutePath,
+  FNCTL_INTERNAL_KEY_FILE: absolutePath,
   /** The Epoch object, in the platform's namespace. */
   FNCTL_EPOCH_NAME: dnsLabel(63),
   /** This pod's own address. */

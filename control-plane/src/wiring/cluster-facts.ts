@@ -15,7 +15,7 @@ export async function readClusterFacts(
   const namespace = settings.FNCTL_NAMESPACE;
   const service = async (name: string) => {
     const { spec } = await core.readNamespacedService({ name, namespace });
-    return (spec?.ports ?? []).map(({ port }) => ({ host: spec?.clusterIP ?? "", port }));
+    return (spec?.ports ?? []).map(({ port, nodePort }) => ({ host: spec?.clusterIP ?? "", port, nodePort }));
   };
   const [egress, gateway, control, nodes, resolver, logAgents] = await Promise.all([
     service(settings.FNCTL_EGRESS_SERVICE),
@@ -32,11 +32,13 @@ export async function readClusterFacts(
     gateway,
     logAgents,
     controlPlane: [...control, ...ownPorts.map((port) => ({ host: settings.FNCTL_POD_ADDRESS, port }))],
+    ownAddress: settings.FNCTL_POD_ADDRESS,
     database: { host: database.hostname, port: Number(database.port === "" ? POSTGRES_PORT : database.port) },
     api: { host: settings.KUBERNETES_SERVICE_HOST, port: settings.KUBERNETES_SERVICE_PORT },
     nodes: nodes.items.flatMap(({ status }) =>
       (status?.addresses ?? []).filter(({ type }) => type === "InternalIP").map(({ address }) => address),
     ),
+    nodePorts: gateway.flatMap(({ nodePort }) => nodePort ?? []),
     nameServers: [...resolver.matchAll(/^nameserver\s+(\S+)/gm)].map(([, address = ""]) => address),
   };
 }

@@ -81,6 +81,10 @@ export async function wireKubernetesHost(
       nodeOf: book.nodeOf,
       ca: readFileSync(settings.FNCTL_AGENT_CA_FILE, "utf8"),
       serverName: settings.FNCTL_AGENT_SERVICE,
+      identity: {
+        cert: readFileSync(settings.FNCTL_INTERNAL_CERT_FILE, "utf8"),
+        key: readFileSync(settings.FNCTL_INTERNAL_KEY_FILE, "utf8"),
+      },
       secret: agentSecret.toString(),
       onError,
     }),

@@ -8,7 +8,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { logQuerySchema, type LogRecord } from "../../contract/logs.ts";
 import { listenInternal } from "../../http/listen.ts";
-import { createInstanceCertificate } from "../../sandbox/kubernetes/certificate.ts";
+import { createAuthority, type Identity } from "../../http/testing/authority.ts";
 import { createAgentListener } from "../agent/listener.ts";
 import { createSegments, type Segments } from "../collector/segments.ts";
 import type { CollectorClient } from "../collector-client.ts";
@@ -21,18 +21,21 @@ const owner = { tenantId: randomUUID(), functionId: randomUUID() };
 const soon = { timeout: 15_000, interval: 50 };
 
 let folder: string;
-let files: { certificate: string; key: string };
+let files: { certificate: string; key: string; clients: { ca: string; name: string } };
 let ca: string;
+let agentIdentity: Identity;
+let ownIdentity: Identity;
 let places: AgentPlace[];
 let nodes: { [name: string]: { segments: Segments; server: Server } };
 let instanceNodes: Map<string, string>;
 let errors: unknown[];
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "fn-agents-"));
-  const own = await createInstanceCertificate(NAME, 3_600_000);
-  ca = own.certificate;
-  files = { certificate: path.join(folder, "crt"), key: path.join(folder, "key") };
-  await Promise.all([writeFile(files.certificate, own.certificate), writeFile(files.key, own.key)]);
+  const [agents, internal] = await Promise.all([createAuthority("agents"), createAuthority("internal")]);
+  [ca, agentIdentity, ownIdentity] = [agents.ca, await agents.issue(NAME), await internal.issue("fnctl-control-plane")];
+  const clients = { ca: internal.ca, name: "fnctl-control-plane" };
+  files = { certificate: path.join(folder, "crt"), key: path.join(folder, "key"), clients };
+  await Promise.all([writeFile(files.certificate, agentIdentity.cert), writeFile(files.key, agentIdentity.key)]);
   [places, nodes, instanceNodes, errors] = [[], {}, new Map(), []];
 });
 afterEach(async () => {
@@ -60,12 +63,13 @@ async function stop(node: string): Promise<void> {
   server.close();
   await segments.settle();
 }
-const client = (secret = SECRET, trusted = ca): CollectorClient =>
+const client = (secret = SECRET, trusted = ca, identity = ownIdentity): CollectorClient =>
   createAgentsClient({
     find: async () => [...places],
     nodeOf: async (instance) => instanceNodes.get(instance),
     ca: trusted,
     serverName: NAME,
+    identity,
     secret,
     onError: (error) => void errors.push(error),
   });
@@ -118,11 +122,12 @@ describe("a read", () => {
     expect(await messages(client())).toEqual([expect.stringContaining("node one does not answer")]);
   });
 
-  test("has nothing without the agents' secret, or from somebody else's certificate", async () => {
+  test("has nothing without the agents' secret, from somebody else's certificate, or as another agent", async () => {
     say(await start("one"), "secret", 1);
     expect(await messages(client("x".repeat(32)))).toEqual([expect.stringContaining("does not answer")]);
-    const other = await createInstanceCertificate(NAME, 3_600_000);
-    expect(await messages(client(SECRET, other.certificate))).toEqual([expect.stringContaining("does not answer")]);
+    const other = await createAuthority("agents");
+    expect(await messages(client(SECRET, other.ca))).toEqual([expect.stringContaining("does not answer")]);
+    expect(await messages(client(SECRET, ca, agentIdentity))).toEqual([expect.stringContaining("does not answer")]);
   });
 });
 

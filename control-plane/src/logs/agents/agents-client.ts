@@ -26,15 +26,17 @@ export interface AgentsInput {
   /** PEM: the only authority that agents' certificates are taken from, for this one name. */
   ca: string;
   serverName: string;
+  /** PEM: the control plane's own, by which agents know it. */
+  identity: { cert: string; key: string };
   secret: string;
   times?: FollowTimes;
   onError(error: unknown): void;
 }
 const CONNECT_MS = 5_000;
 
-export function createAgentsClient({ find, nodeOf, ca, serverName, secret, times, onError }: AgentsInput): CollectorClient {
+export function createAgentsClient({ find, nodeOf, ca, serverName, identity, secret, times, onError }: AgentsInput): CollectorClient {
   const known = new Map<string, Agent>();
-  const connector = buildConnector({ ca, minVersion: "TLSv1.3", rejectUnauthorized: true, timeout: CONNECT_MS });
+  const connector = buildConnector({ ca, ...identity, minVersion: "TLSv1.3", rejectUnauthorized: true, timeout: CONNECT_MS });
 
   function open(place: AgentPlace): Agent {
     const host = place.host.includes(":") ? `[${place.host}]` : place.host;

@@ -27,6 +27,7 @@ const times = { silentMs: 500, awayMs: 1_500 };
 let folder: string;
 let segments: Segments;
 let ca: string;
+let identity: { cert: string; key: string };
 let files: { certificate: string; key: string };
 let agent: Server;
 let wire: Wire;
@@ -38,6 +39,7 @@ beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "fn-silence-"));
   const own = await createInstanceCertificate(NAME, 3_600_000);
   ca = own.certificate;
+  identity = { cert: own.certificate, key: own.key };
   files = { certificate: path.join(folder, "crt"), key: path.join(folder, "key") };
   await Promise.all([writeFile(files.certificate, own.certificate), writeFile(files.key, own.key)]);
   segments = createSegments(path.join(folder, "logs"), () => undefined);
@@ -76,6 +78,7 @@ async function follow(awayMs = times.awayMs): Promise<string[]> {
     nodeOf: async () => undefined,
     ca,
     serverName: NAME,
+    identity,
     secret: SECRET,
     times: { ...times, awayMs },
     onError: () => undefined,

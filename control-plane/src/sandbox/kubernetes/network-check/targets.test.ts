@@ -68,11 +68,13 @@ test("every part of the cluster that a sandbox must not reach is tried", () => {
     sameTenant: place("same"),
     egress: place("egress"),
     controlPlane: [place("control")],
+    ownAddress: "own",
     gateway: [place("gateway")],
     logAgents: [place("agent")],
     database: place("database"),
     api: place("api"),
     nodes: ["node"],
+    nodePorts: [30_080],
     nameServers: ["dns"],
   });
   const tried = all.map(({ host, port, protocol }) => `${host}:${port}/${protocol}`);
@@ -87,11 +89,23 @@ test("every part of the cluster that a sandbox must not reach is tried", () => {
       "api:1/tcp",
       "dns:53/udp",
       "dns:53/tcp",
+      "other:0/icmp",
+      "same:0/icmp",
+      "own:0/icmp",
+      "node:0/icmp",
+      "1.1.1.1:0/icmp",
     ]),
   );
   expect(tried).toEqual(
-    expect.arrayContaining(["node:6443/tcp", "node:10250/tcp", "node:10255/tcp", "fd20:ce::254:80/tcp", "192.0.0.192:80/tcp"]),
+    expect.arrayContaining([
+      "node:6443/tcp",
+      "node:10250/tcp",
+      "node:10255/tcp",
+      "node:30080/tcp",
+      "fd20:ce::254:80/tcp",
+      "192.0.0.192:80/tcp",
+    ]),
   );
   expect(all.filter(({ allowed }) => allowed).map(({ host }) => host)).toEqual(["egress"]);
-  expect(all.filter((target) => target.service).map(({ host }) => host)).toEqual(["control", "gateway", "api", "dns"]);
+  expect(all.filter((target) => target.service).map(({ host }) => host)).toEqual(["control", "gateway", "api", "node", "dns"]);
 });

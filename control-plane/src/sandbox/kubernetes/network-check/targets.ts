@@ -22,17 +22,24 @@ export interface ClusterFacts {
   sameTenant: Place;
   egress: Place;
   controlPlane: Place[];
+  /** Of the control plane's own pod. */
+  ownAddress: string;
   gateway: Place[];
   logAgents: Place[];
   database: Place | undefined;
   /** Service of the API server. */
   api: Place;
   nodes: string[];
+  /** Where the gateway is reached at every node, if it is. */
+  nodePorts: number[];
   nameServers: string[];
 }
 
 const service = (target: Target): Target => ({ ...target, service: true });
 const tcp = (name: string, { host, port }: Place): Target => ({ name, protocol: "tcp", host, port });
+/** Only IPv4: what lets the one through and not the other is not known of any network. */
+const pings = (name: string, hosts: readonly string[]): Target[] =>
+  [...new Set(hosts)].filter((host) => !host.includes(":")).map((host) => ({ name: `${name}, by ICMP`, protocol: "icmp", host, port: 0 }));
 const KUBELET_PORTS = [10_250, 10_255];
 const API_PORT = 6443;
 const DNS_PORT = 53;
@@ -66,10 +73,16 @@ export function targetsOf(facts: ClusterFacts): Target[] {
     ...(facts.database === undefined ? [] : [tcp("the database", facts.database)]),
     service(tcp("the Kubernetes API", facts.api)),
     ...facts.nodes.flatMap((host) => [API_PORT, ...KUBELET_PORTS].map((port) => tcp("a node", { host, port }))),
+    ...facts.nodes.flatMap((host) => facts.nodePorts.map((port) => service(tcp("the gateway at a node", { host, port })))),
     ...facts.nameServers.flatMap((host): Target[] => [
       { name: "the cluster's DNS", protocol: "udp", host, port: DNS_PORT },
       service(tcp("the cluster's DNS", { host, port: DNS_PORT })),
     ]),
+    ...pings("another tenant's sandbox", [facts.otherTenant.host]),
+    ...pings("another sandbox of the same tenant", [facts.sameTenant.host]),
+    ...pings("the control plane", [facts.ownAddress]),
+    ...pings("a node", facts.nodes),
+    ...pings("the internet", ["1.1.1.1"]).map((target) => ({ ...target, onlyFromSandbox: true as const })),
     ...ELSEWHERE,
     ...UDP_ELSEWHERE,
   ];
@@ -86,7 +99,7 @@ export function judge(
     const seen = fromPlatform[index];
     return {
       target: target.name,
-      address: `${target.host.includes(":") ? `[${target.host}]` : target.host}:${target.port}/${target.protocol}`,
+      address: `${target.host.includes(":") ? `[${target.host}]` : target.host}${target.port === 0 ? "" : `:${target.port}`}/${target.protocol}`,
       allowed: target.allowed ?? false,
       fromSandbox: fromSandbox[index] ?? "not tried",
       ...(seen === undefined ? {} : { fromPlatform: seen }),
