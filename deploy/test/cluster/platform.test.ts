@@ -39,6 +39,8 @@ test("deploy, build and invoke: the answer comes from gVisor, from an unprivileg
 test.each([
   ["hono-api", "/"],
   ["fastapi-app", "/"],
+  ["thumbnailer", "/"], // native code
+  ["numpy-stats", "/"],
 ])("a build of %s installs its packages through the egress proxy, from a builder that reaches nothing else", async (name, where) => {
   await customer.fnctl(["deploy"], path.join(EXAMPLES, name));
   expect(await call(name, where)).toMatchObject({ status: 200 });
@@ -103,9 +105,15 @@ describe("the network around a sandbox", () => {
     const proved = new Set(probes.filter(({ allowed, fromPlatform }) => !allowed && fromPlatform === "open").map(({ target }) => target));
     // Positive controls: the platform's own pod, which no policy holds, reaches these at the same time by the same probe.
     const there = ["another tenant's sandbox", "another sandbox of the same tenant", "the control plane", "the gateway", "the database"];
-    expect([...proved]).toEqual(expect.arrayContaining([...there, "the Kubernetes API", "a node", "the cluster's DNS"]));
+    expect([...proved]).toEqual(expect.arrayContaining([...there, "the Kubernetes API", "a node", "the cluster's DNS", "a node, by ICMP"]));
     expect(probes.map(({ address }) => address)).toEqual(
-      expect.arrayContaining(["169.254.169.254:80/tcp", "[fd00:ec2::254]:80/tcp", "1.1.1.1:443/udp", "224.0.0.251:5353/udp"]),
+      expect.arrayContaining([
+        "169.254.169.254:80/tcp",
+        "[fd00:ec2::254]:80/tcp",
+        "1.1.1.1:443/udp",
+        "224.0.0.251:5353/udp",
+        "1.1.1.1/icmp",
+      ]),
     );
   });
 
@@ -116,6 +124,7 @@ describe("the network around a sandbox", () => {
     await platform.kubectl(["apply", "-f", "-"], JSON.stringify(hole));
     const found = await operator("POST", "/v1/conditions/check");
     expect(found).toMatchObject({ status: "False", message: expect.stringContaining("the Kubernetes API") });
+    expect(found.probes.find(({ target }) => target === "a node, by ICMP")?.fromSandbox).toBe("open"); // a sandbox can ping where it may
     await expect(deploy("refused", { "fnctl.yaml": "name: refused\nruntime: node24\n", "index.js": HELLO })).rejects.toThrow(
       /ISOLATION_UNAVAILABLE[^]*fnctl doctor cluster/,
     );
