@@ -75,9 +75,6 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   await feed.resync();
   await listener.start();
   await sandboxes.reconciler.adopt();
-  sandboxes.host.begin(sandboxes.bases.runtimes["node24"] ?? "");
-  sandboxes.reconciler.run();
-  await building.run();
   const timer = setInterval(resync, RESYNC_MS);
   const sweep = createSweep({ ...data, tenantIds: data.system.tenantIds, logs: sandboxes.collector, onError });
   sweep.start();
@@ -93,6 +90,10 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     await leases.isolation.requireJudged(tenantId);
   };
   const listeners = await openListeners({ settings, secret, data, sandboxes, building, feed, buildNews, published, raised, onError });
+  // Now, because the check of a cluster's network looks for these listeners, too.
+  sandboxes.host.begin(sandboxes.bases.runtimes["node24"] ?? "");
+  sandboxes.reconciler.run();
+  await building.run();
   await sandboxes.host.publish();
   role = "owner";
   log.info({ epoch }, "ready");

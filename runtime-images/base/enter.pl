@@ -3,7 +3,7 @@
 # a process of one thread and every Debian base has it. What it becomes has no capability in that namespace, nor can it get one.
 # FNCTL_MOUNTS: `PATH=BYTES ...`; absent: nothing is mounted. Numbers are those of x86_64.
 my ($UNSHARE, $MOUNT, $PRCTL) = (272, 165, 157);
-my ($NEWUSER_NEWNS, $NOSUID_NODEV, $CAPBSET_DROP) = (0x10020000, 6, 24);
+my ($NEWUSER_NEWNS, $NOSUID_NODEV, $CAPBSET_DROP, $EINVAL) = (0x10020000, 6, 24, 22);
 
 my $mounts = delete $ENV{FNCTL_MOUNTS};
 if (defined $mounts) {
@@ -18,7 +18,11 @@ if (defined $mounts) {
         my ($tmpfs, $path, $options) = ('tmpfs', $1, "size=$2,mode=" . ($1 eq '/function' ? '0755' : '1777'));
         syscall($MOUNT, $tmpfs, $path, $tmpfs, $NOSUID_NODEV, $options) == 0 or die "mount $path: $!\n";
     }
-    for (0 .. 63) { last if syscall($PRCTL, $CAPBSET_DROP, $_, 0, 0, 0) != 0 }
+    for (0 .. 63) {
+        next if syscall($PRCTL, $CAPBSET_DROP, $_, 0, 0, 0) == 0;
+        last if $_ > 0 && $! + 0 == $EINVAL; # there are no more
+        die "drop capability $_: $!\n";
+    }
 }
 exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\n";
 

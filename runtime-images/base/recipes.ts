@@ -1,6 +1,7 @@
 // What each root file system adds to its Debian packages, and how its process is started.
 import { cp, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { ENTER_PROGRAM } from "@fnctl/control-plane/contract/runtime-protocol";
 import type { BuildOptions, OutputFile } from "esbuild";
 import { placeEsbuild, placeNode, placeNpm, placeWheels } from "./host-packages.ts";
 import { run } from "./run.ts";
@@ -30,9 +31,9 @@ const ENV = {
 };
 
 /** Where `enter.pl` lies in the bases of functions. */
-const ENTER = "opt/fnctl/enter.pl";
+const ENTER = ENTER_PROGRAM.slice(1);
 /** How the process is started in a pod: there nobody else mounts its folders. */
-export const inPod = (process: ProcessSpec): ProcessSpec => ({ ...process, args: ["/usr/bin/perl", `/${ENTER}`, ...process.args] });
+export const inPod = (process: ProcessSpec): ProcessSpec => ({ ...process, args: ["/usr/bin/perl", ENTER_PROGRAM, ...process.args] });
 const placeEnter = (root: string, packageRoot: string): Promise<void> => cp(join(packageRoot, "base/enter.pl"), join(root, ENTER));
 
 export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {

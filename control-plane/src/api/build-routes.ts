@@ -11,7 +11,7 @@ import type { BuildStore } from "../builds/build-store.ts";
 import { buildResource } from "../functions/resources.ts";
 import { tenantOf } from "./context.ts";
 import { createRouter } from "./router.ts";
-import { PROBLEMS, SECURITY, json, stream } from "./responses.ts";
+import { NDJSON, PROBLEMS, SECURITY, json, stream } from "./responses.ts";
 
 export interface BuildDeps {
   blobs: BlobStore;
@@ -92,8 +92,9 @@ export function buildRoutes({ blobs, builds, buildChanged, published }: BuildDep
       const job = { tenantId: tenantOf(c, "read"), buildId: c.req.valid("param").id };
       const { after, follow } = c.req.valid("query");
       await builds.get(job); // 404 before the stream begins
+      if (c.req.method === "HEAD") return c.body(null, 200, NDJSON) as never;
       const lines = Readable.from(eventLines(job, after, follow === "true", c.req.raw.signal));
-      return c.body(Readable.toWeb(lines) as never, 200, { "content-type": "application/x-ndjson" }) as never;
+      return c.body(Readable.toWeb(lines) as never, 200, NDJSON) as never;
     },
   );
 

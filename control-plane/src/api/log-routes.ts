@@ -8,7 +8,7 @@ import { slugSchema } from "../contract/names.ts";
 import type { FunctionStore } from "../functions/function-store.ts";
 import { tenantOf } from "./context.ts";
 import { createRouter } from "./router.ts";
-import { PROBLEMS, SECURITY, stream } from "./responses.ts";
+import { NDJSON, PROBLEMS, SECURITY, stream } from "./responses.ts";
 
 export interface LogReader {
   /** ND-JSON of log records, oldest first; endless with `follow`. Ends when `signal` fires. */
@@ -31,8 +31,9 @@ export function logRoutes({ functions, logs }: { functions: FunctionStore; logs:
     async (c) => {
       const tenantId = tenantOf(c, "read");
       const { row } = await functions.get(tenantId, c.req.valid("param").name);
+      if (c.req.method === "HEAD") return c.body(null, 200, NDJSON) as never; // a stream that nobody would read, nor end
       const lines = await logs.read(tenantId, row.id, c.req.valid("query"), c.req.raw.signal);
-      return c.body(Readable.toWeb(lines) as never, 200, { "content-type": "application/x-ndjson" }) as never;
+      return c.body(Readable.toWeb(lines) as never, 200, NDJSON) as never;
     },
   );
   return app;

@@ -14,5 +14,7 @@ export const PROBLEMS = {
 
 export const json = <T extends z.ZodType>(schema: T, description: string) => ({ description, content: { "application/json": { schema } } });
 export const body = <T extends z.ZodType>(schema: T) => ({ body: { required: true, content: { "application/json": { schema } } } });
+/** Headers of such a stream. */
+export const NDJSON = { "content-type": "application/x-ndjson" };
 export const stream = (description: string) => ({ description, content: { "application/x-ndjson": { schema: z.string() } } });
 export const SECURITY = [{ token: [] }];

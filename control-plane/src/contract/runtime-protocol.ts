@@ -42,6 +42,8 @@ export const healthSchema = z.object({
  * are this instance's own in any case. The certificate is
  * self-signed for this one instance (SECURITY B8): its peer trusts exactly it, under the instance's id as server name.
  */
+/** First program of a function's base image in a pod; bases made before there was one lack it. */
+export const ENTER_PROGRAM = "/opt/fnctl/enter.pl";
 export const POD_ENV = {
   /** TCP port on all addresses; set: the pod's way of listening. */
   port: "FNCTL_TLS_PORT",

@@ -1,9 +1,11 @@
 // Who may connect to a listener that knows its clients by their certificates.
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { connect } from "node:tls";
 import { Client } from "undici";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { listenInternal } from "./listen.ts";
@@ -48,6 +50,16 @@ async function ask(identity?: Identity): Promise<string> {
 test("the one that is meant is let in, on every connection", async () => {
   const identity = await authority.issue("control-plane");
   expect([await ask(identity), await ask(identity)]).toEqual(["in", "in"]);
+});
+
+test("who is refused and sends a second request at once is refused again, and the part goes on", async () => {
+  const { port } = server.address() as AddressInfo;
+  const two = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2);
+  const socket = connect({ port, host: "127.0.0.1", ca: authority.ca, servername: "log-agent", ...(await authority.issue("log-agent")) });
+  socket.on("error", () => undefined).once("secureConnect", () => socket.write(two));
+  await once(socket, "close");
+  expect(served).toBe(0);
+  expect(await ask(await authority.issue("control-plane"))).toBe("in");
 });
 
 test.each<[string, () => Promise<Identity | undefined>]>([

@@ -3,7 +3,7 @@ import { chmodSync, chownSync, readFileSync, renameSync, rmSync } from "node:fs"
 import http, { type RequestListener, type Server } from "node:http";
 import https from "node:https";
 import type { Server as NetServer } from "node:net";
-import { checkServerIdentity, type TLSSocket } from "node:tls";
+import { checkServerIdentity, type PeerCertificate, type TLSSocket } from "node:tls";
 import type { ListenAddress } from "../contract/endpoint.ts";
 
 export interface SocketOwner {
@@ -44,8 +44,9 @@ export async function listenInternal(
 const onlyFor =
   (name: string, listener: RequestListener): RequestListener =>
   (request, response) => {
-    const certificate = (request.socket as TLSSocket).getPeerCertificate();
-    if (checkServerIdentity(name, certificate) === undefined) listener(request, response);
+    // Null for a second request behind one that was refused.
+    const certificate = (request.socket as TLSSocket).getPeerCertificate() as PeerCertificate | null;
+    if (certificate !== null && checkServerIdentity(name, certificate) === undefined) listener(request, response);
     else request.socket.destroy();
   };
 

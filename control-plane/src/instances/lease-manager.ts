@@ -88,6 +88,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
   async function requireFit(managed: Managed): Promise<void> {
     await isolation.judge(managed);
     if (managed.unfit === true) throw new PlatformError("UNAVAILABLE", "The tenant's isolation was raised while the instance started.");
+    if (managed.state !== "ready") throw new PlatformError("UNAVAILABLE", "The instance ended while it was looked at.");
     if (managed.unjudged !== undefined) throw new PlatformError("UNAVAILABLE", "Nobody can say how the tenant must be isolated now.");
   }
 

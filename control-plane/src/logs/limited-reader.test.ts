@@ -94,6 +94,18 @@ describe("through the API", () => {
     expect(await read()).toBe("429 RATE_LIMITED");
   });
 
+  test("HEAD begins no read: there is nobody to end it", async () => {
+    const { secret } = createToken();
+    tokens.set(hashToken(secret).toString("hex"), "one");
+    const { port } = server.address() as AddressInfo;
+    for (let index = 0; index <= LIMITS.logReadsPerTenant; index++) {
+      const url = `http://127.0.0.1:${port}/v1/functions/hello/logs?follow=true`;
+      const answer = await fetch(url, { method: "HEAD", headers: { authorization: `Bearer ${secret}` } });
+      expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "application/x-ndjson"]);
+    }
+    expect(bodies).toEqual([]);
+  });
+
   test("a read that comes to its end gives its place back", async () => {
     const read = tenant("one");
     for (let index = 0; index < LIMITS.logReadsPerTenant; index++) await read();

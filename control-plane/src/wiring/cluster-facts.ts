@@ -1,4 +1,5 @@
 // What is where in this cluster, for the check of its network.
+import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { CoreV1Api, type KubeConfig } from "@kubernetes/client-node";
 import { createAgentPlaces } from "../sandbox/kubernetes/agent-places.ts";
@@ -31,9 +32,13 @@ export async function readClusterFacts(
     egress: egress[0] ?? { host: "", port: 0 },
     gateway,
     logAgents,
-    controlPlane: [...control, ...ownPorts.map((port) => ({ host: settings.FNCTL_POD_ADDRESS, port }))],
-    ownAddress: settings.FNCTL_POD_ADDRESS,
-    database: { host: database.hostname, port: Number(database.port === "" ? POSTGRES_PORT : database.port) },
+    controlPlane: control,
+    own: ownPorts.map((port) => ({ host: settings.FNCTL_POD_ADDRESS, port })),
+    // An address: sandboxes have no DNS, and a name that they do not find proves nothing.
+    database: {
+      host: (await lookup(database.hostname.replace(/^\[|\]$/g, ""))).address,
+      port: Number(database.port === "" ? POSTGRES_PORT : database.port),
+    },
     api: { host: settings.KUBERNETES_SERVICE_HOST, port: settings.KUBERNETES_SERVICE_PORT },
     nodes: nodes.items.flatMap(({ status }) =>
       (status?.addresses ?? []).filter(({ type }) => type === "InternalIP").map(({ address }) => address),

@@ -4,6 +4,7 @@ import { CoreV1Api } from "@kubernetes/client-node";
 import { conditionSchema, type Condition } from "../contract/conditions.ts";
 import type { ListenAddress } from "../contract/endpoint.ts";
 import { PlatformError } from "../contract/errors.ts";
+import { ENTER_PROGRAM } from "../contract/runtime-protocol.ts";
 import { createEgressCredentials } from "../internal/egress-credentials.ts";
 import { createAgentsClient } from "../logs/agents/agents-client.ts";
 import { createChannelBook } from "../logs/channel-book.ts";
@@ -45,7 +46,8 @@ export async function wireKubernetesHost(
   const credential = createEgressCredentials(secret.toString(), await egressAddress(core, settings));
   const layers = createLayerMemory(data.images);
   const probes = await probeLayer();
-  const before = conditionSchema.safeParse(await data.system.condition(NETWORK, uid)).data; // one that is not understood proves nothing
+  const place = `${uid}/${probes.digest.slice(7, 23)}`; // what an older check proved is less than this one would
+  const before = conditionSchema.safeParse(await data.system.condition(NETWORK, place)).data; // one that is not understood proves nothing
   const pods = await createKubernetesDriver({
     config,
     platform: { uid, namespace, prefix: settings.FNCTL_TENANT_PREFIX },
@@ -56,6 +58,7 @@ export async function wireKubernetesHost(
       tenantRole: settings.FNCTL_TENANT_ROLE,
     },
     imageOf: (base) => `${settings.FNCTL_IMAGE_PREFIX}/base@${base}`,
+    enters: createBaseBook(data.images, onError),
     layer: async (tenantId, digest) => (isProbeTenant(tenantId) && digest === probes.digest ? probes.layer : layers.get(tenantId, digest)),
     egressOf: ({ id, kind, tenantId = null }) => credential(id, buildSource(tenantId, kind, allow)),
     onError,
@@ -98,7 +101,7 @@ export async function wireKubernetesHost(
     },
     begin(base) {
       const facts = () => readClusterFacts(config, settings);
-      const keep = (condition: Condition) => void data.system.keepCondition({ type: NETWORK, place: uid, epoch, condition }).catch(onError);
+      const keep = (condition: Condition) => void data.system.keepCondition({ type: NETWORK, place, epoch, condition }).catch(onError);
       network = createNetworkCheck({ driver: pods, base, epoch, facts, before, keep, onError });
       void network.run();
     },
@@ -111,6 +114,21 @@ export async function wireKubernetesHost(
       network?.close();
       await pods.close();
     },
+  };
+}
+
+/** What is known of base images; where one cannot be read, what every base can do is done. */
+function createBaseBook(images: Data["images"], onError: (error: unknown) => void): (base: string) => Promise<boolean> {
+  const known = new Map<string, Promise<boolean>>();
+  const read = async (base: string) => (await images.getImage("base", base)).config.config.Entrypoint.includes(ENTER_PROGRAM);
+  return (base) => {
+    const answer = known.get(base) ?? read(base);
+    known.set(base, answer);
+    return answer.catch((error: unknown) => {
+      known.delete(base);
+      onError(error);
+      return false;
+    });
   };
 }
 

@@ -52,6 +52,7 @@ const pod = (tenantId: string, overrides: Omit<Partial<SandboxSpec>, "tenantId">
     },
     image: `${IMAGES}/base@sha256:${"a".repeat(64)}`,
     egress: overrides.egress === true ? "http://x:y@10.0.0.1:3128" : undefined,
+    enters: overrides.memoryMib !== 2048, // with volumes, too
     ...pair,
   });
 

@@ -80,9 +80,13 @@ async function makeHarness(): Promise<DriverHarness> {
 
 describeDriver("kubernetes", undefined, makeHarness);
 
-test("a sandbox's folders take what they are given and not a byte more, and nothing in it has a capability (A5, A7)", async () => {
+test.each([
+  ["mounted by itself", true],
+  ["as volumes, for a base that cannot do so", false],
+])("a sandbox's folders take what they are given and not a byte more, %s (A5, A7)", async (_how, enters) => {
   const host = await createDriverHost(inject("cluster"));
   try {
+    host.options.enters = async () => enters;
     const spec = host.spec();
     const image = await host.place({ "index.mjs": FOLDERS });
     await host.driver.start(spec);

@@ -73,18 +73,18 @@ async function follow(deps: Deps, state: FeedState, stop: AbortSignal): Promise<
     if (stop.aborted) return;
     deps.metrics.feedReconnects += 1;
     failures = state.at === before ? failures + 1 : 0;
-    await pauseUnlessWanted(backoffMs(failures, deps.random ?? Math.random), state.news, stop);
+    const least = GATEWAY_LIMITS.feedBackoffBaseMs * 2 ** Math.min(failures, 4);
+    await pauseUnlessWanted(backoffMs(failures, deps.random ?? Math.random), least, state.news, stop);
   }
 }
 
-/** Somebody who waits for the stream shortens the pause, but attempts never follow each other at once. */
-async function pauseUnlessWanted(ms: number, news: EventEmitter, stop: AbortSignal): Promise<void> {
-  const least = Math.min(ms, GATEWAY_LIMITS.feedBackoffBaseMs);
+/** Who waits for the stream shortens the pause to `least`, which grows too: clients must not make gateways knock all the time. */
+async function pauseUnlessWanted(ms: number, least: number, news: EventEmitter, stop: AbortSignal): Promise<void> {
   const over = new AbortController();
   const wanted = once(news, "wanted", { signal: over.signal }).catch(() => undefined);
-  await pause(least, stop);
+  await pause(Math.min(ms, least), stop);
   if (news.listenerCount("connected") > 0) return over.abort();
-  await Promise.race([pause(ms - least, AbortSignal.any([stop, over.signal])), wanted]);
+  await Promise.race([pause(Math.max(0, ms - least), AbortSignal.any([stop, over.signal])), wanted]);
   over.abort();
 }
 

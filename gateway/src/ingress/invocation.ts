@@ -21,7 +21,7 @@ export interface InvocationDeps {
   fleet: Fleet;
   exchange: Omit<ExchangeDeps, "reroute" | "sendProblem">;
   isTrustedProxy: (address: string | undefined) => boolean;
-  refuse: (context: RequestContext, error: PlatformError) => void;
+  refuse: (context: RequestContext, error: unknown) => void;
   feed: StaleMissDeps["feed"];
 }
 

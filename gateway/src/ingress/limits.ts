@@ -11,6 +11,8 @@ export const GATEWAY_LIMITS = {
   connections: 20_000,
   /** Idle time of a client's kept connection, milliseconds. */
   keepAliveMs: 65_000,
+  /** Silence of a client after which TCP asks whether it is still there, milliseconds; how often then is the system's (tcp_keepalive_intvl). */
+  probeAfterMs: 30_000,
   /** Requests on one client connection before it is closed; bounds what one connection can hold on to. */
   requestsPerConnection: 100_000,
   /** How often Node looks for connections whose header or request is late, milliseconds. */

@@ -23,6 +23,9 @@ export function createPublicServer(deps: Deps): Server {
     // The body's time is bounded by the function's own deadline; this is the ceiling of all of them.
     requestTimeout: LIMITS.timeoutMaxMs + LIMITS.queueMs,
     keepAliveTimeout: GATEWAY_LIMITS.keepAliveMs,
+    // TCP's own: a client that vanished without a word must not hold a stream for ever.
+    keepAlive: true,
+    keepAliveInitialDelay: GATEWAY_LIMITS.probeAfterMs,
     connectionsCheckingInterval: GATEWAY_LIMITS.lateCheckMs,
     joinDuplicateHeaders: false,
     // Ours says why, as a problem document.

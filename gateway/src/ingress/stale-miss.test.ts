@@ -75,7 +75,7 @@ it("only so many wait; the next one is told at once", async () => {
   const context = () => ({ response: { once: () => undefined, off: () => undefined }, finished: false }) as unknown as RequestContext;
   const miss = createStaleMiss({
     feed: { connected: false, reach: () => stands },
-    refuse: (_context, error) => told.push(error.code),
+    refuse: (_context, error) => told.push((error as PlatformError).code),
     clientGone: () => undefined,
   });
   const judge = () => new PlatformError("NOT_FOUND", "unknown");

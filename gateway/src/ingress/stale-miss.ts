@@ -7,7 +7,7 @@ import type { RequestContext } from "./request-context.ts";
 
 export interface StaleMissDeps {
   feed: Pick<ChangeFeed, "connected" | "reach">;
-  refuse: (context: RequestContext, error: PlatformError) => void;
+  refuse: (context: RequestContext, error: unknown) => void;
   clientGone: (context: RequestContext) => void;
 }
 
@@ -31,8 +31,12 @@ export function createStaleMiss({ feed, refuse, clientGone }: StaleMissDeps) {
     waiting -= 1;
     context.response.off("close", gone);
     if (context.finished) return;
-    const refused = judge();
-    if (refused !== undefined) refuse(context, feed.connected || !MAY_CHANGE.has(refused.code) ? refused : unknown());
+    try {
+      const refused = judge();
+      if (refused !== undefined) refuse(context, feed.connected || !MAY_CHANGE.has(refused.code) ? refused : unknown());
+    } catch (error) {
+      refuse(context, error); // nobody else would catch it any more
+    }
   }
 
   return (context: RequestContext, judge: () => PlatformError | undefined): void => {

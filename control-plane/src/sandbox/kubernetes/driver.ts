@@ -23,6 +23,8 @@ export interface KubernetesDriverOptions {
   tenants: TenantSettings;
   /** Reference by digest of a base, as nodes pull it. */
   imageOf(base: string): string;
+  /** Whether the base has the program that mounts a function's folders (`ENTER_PROGRAM`). */
+  enters(base: string): Promise<boolean>;
   /** A version's code layer. Rejects when there is none. */
   layer(tenantId: string, digest: string): Promise<Layer>;
   /** The egress proxy's URL with a credential for this one instance. */
@@ -84,6 +86,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       image: options.imageOf(spec.base),
       ...own,
       egress: spec.egress ? await options.egressOf(spec) : undefined,
+      enters: await options.enters(spec.base),
     });
     const pod = await calling(`create pod ${podName(spec.id)}`, pods.create(object));
     watch.note(pod);

@@ -67,8 +67,12 @@ export function createNetworkCheck(options: NetworkCheckOptions) {
     });
 
   async function look(): Promise<Condition> {
-    const [one, another, stranger] = await Promise.all([start(TENANTS[0]), start(TENANTS[0]), start(TENANTS[1])]);
+    const started = await Promise.allSettled([TENANTS[0], TENANTS[0], TENANTS[1]].map(start));
+    const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     try {
+      const [one, another, stranger] = running;
+      if (one === undefined || another === undefined || stranger === undefined)
+        throw started.find((result) => result.status === "rejected")?.reason;
       const { digest } = await probeLayer();
       await driver.load(one.id, imageOf(TENANTS[0], digest));
       const targets = targetsOf({ ...(await options.facts()), sameTenant: placeOf(another), otherTenant: placeOf(stranger) });
@@ -81,7 +85,7 @@ export function createNetworkCheck(options: NetworkCheckOptions) {
         new Date(),
       );
     } finally {
-      await Promise.all([one, another, stranger].map(({ id }) => driver.stop(id).catch(options.onError)));
+      await Promise.all(running.map(({ id }) => driver.stop(id).catch(options.onError)));
     }
   }
 

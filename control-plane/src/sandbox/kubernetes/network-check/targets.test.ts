@@ -42,6 +42,8 @@ describe("is not verified when", () => {
   });
   test.each<[string, 0 | 1, number, string, RegExp]>([
     ["the one allowed way is closed: then everything might be closed for another reason", 0, 0, "silent", /cannot reach the egress proxy/],
+    ["it could not be tried", 0, 3, "error", /could not be tried \(error\)/],
+    ["a name was not found", 0, 2, "EAI_AGAIN", /could not be tried \(EAI_AGAIN\)/],
     ["the platform itself does not reach it, so nothing is proved", 1, 1, "silent", /Nothing is proved about another tenant's sandbox/],
   ])("%s; but no hole is seen", (_what, side, index, value, message) => {
     expect(change(side, index, value)).toMatchObject({ status: "Unknown", message: expect.stringMatching(message) });
@@ -68,7 +70,7 @@ test("every part of the cluster that a sandbox must not reach is tried", () => {
     sameTenant: place("same"),
     egress: place("egress"),
     controlPlane: [place("control")],
-    ownAddress: "own",
+    own: [place("own")],
     gateway: [place("gateway")],
     logAgents: [place("agent")],
     database: place("database"),
@@ -91,6 +93,7 @@ test("every part of the cluster that a sandbox must not reach is tried", () => {
       "dns:53/tcp",
       "other:0/icmp",
       "same:0/icmp",
+      "own:1/tcp",
       "own:0/icmp",
       "node:0/icmp",
       "1.1.1.1:0/icmp",
@@ -107,5 +110,5 @@ test("every part of the cluster that a sandbox must not reach is tried", () => {
     ]),
   );
   expect(all.filter(({ allowed }) => allowed).map(({ host }) => host)).toEqual(["egress"]);
-  expect(all.filter((target) => target.service).map(({ host }) => host)).toEqual(["control", "gateway", "api", "node", "dns"]);
+  expect(all.filter((target) => target.service).map(({ host }) => host)).toEqual(["control", "gateway", "node"]);
 });

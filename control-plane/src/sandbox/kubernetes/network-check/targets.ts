@@ -21,9 +21,10 @@ export interface ClusterFacts {
   otherTenant: Place;
   sameTenant: Place;
   egress: Place;
+  /** The service's. */
   controlPlane: Place[];
-  /** Of the control plane's own pod. */
-  ownAddress: string;
+  /** The control plane's own pod. */
+  own: Place[];
   gateway: Place[];
   logAgents: Place[];
   database: Place | undefined;
@@ -68,19 +69,23 @@ export function targetsOf(facts: ClusterFacts): Target[] {
     { ...tcp("another tenant's sandbox", facts.otherTenant), mustBeProved: true },
     { ...tcp("another sandbox of the same tenant", facts.sameTenant), mustBeProved: true },
     ...facts.controlPlane.map((place) => service(tcp("the control plane", place))),
+    ...facts.own.map((place) => tcp("the control plane", place)),
     ...facts.gateway.map((place) => service(tcp("the gateway", place))),
     ...facts.logAgents.map((place) => tcp("a log agent", place)),
     ...(facts.database === undefined ? [] : [tcp("the database", facts.database)]),
-    service(tcp("the Kubernetes API", facts.api)),
+    tcp("the Kubernetes API", facts.api),
     ...facts.nodes.flatMap((host) => [API_PORT, ...KUBELET_PORTS].map((port) => tcp("a node", { host, port }))),
     ...facts.nodes.flatMap((host) => facts.nodePorts.map((port) => service(tcp("the gateway at a node", { host, port })))),
     ...facts.nameServers.flatMap((host): Target[] => [
       { name: "the cluster's DNS", protocol: "udp", host, port: DNS_PORT },
-      service(tcp("the cluster's DNS", { host, port: DNS_PORT })),
+      tcp("the cluster's DNS", { host, port: DNS_PORT }),
     ]),
     ...pings("another tenant's sandbox", [facts.otherTenant.host]),
     ...pings("another sandbox of the same tenant", [facts.sameTenant.host]),
-    ...pings("the control plane", [facts.ownAddress]),
+    ...pings(
+      "the control plane",
+      facts.own.map(({ host }) => host),
+    ),
     ...pings("a node", facts.nodes),
     ...pings("the internet", ["1.1.1.1"]).map((target) => ({ ...target, onlyFromSandbox: true as const })),
     ...ELSEWHERE,
@@ -118,6 +123,23 @@ export function judge(
   };
 }
 
+/** What an attempt that was kept in looks like from inside. Anything else is no answer: it might as well have got through. */
+const CLOSED: ReadonlySet<string> = new Set([
+  "silent",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  // No such address family, no such socket, no right to one: nothing leaves by it.
+  "EADDRNOTAVAIL",
+  "EAFNOSUPPORT",
+  "EPROTONOSUPPORT",
+  "ESOCKTNOSUPPORT",
+  "EACCES",
+  "EPERM",
+]);
+
 function holeOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
   if (target.allowed === true) return [];
   // A refusal may be the policy's own way to say no, but only where there is something that would have answered. A service without pods
@@ -130,6 +152,8 @@ function holeOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeRes
 /** What keeps the rest from proving anything: everything might be closed for another reason, such as a part that is being replaced. */
 function doubtOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
   if (target.allowed === true && fromSandbox !== "open") return [`Sandboxes cannot reach ${target.name} (${address}: ${fromSandbox}).`];
+  if (target.allowed !== true && fromSandbox !== "open" && !CLOSED.has(fromSandbox))
+    return [`Nothing is proved about ${target.name} (${address}): it could not be tried (${fromSandbox}).`];
   if (target.mustBeProved === true && fromPlatform !== "open")
     return [`Nothing is proved about ${target.name} (${address}): the platform itself does not reach it (${String(fromPlatform)}).`];
   return [];

@@ -1,7 +1,7 @@
 // When tenants' pods may be started, by what looks at the network have shown.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Condition } from "../../../contract/conditions.ts";
-import { AGAIN_MS, HOLDS_MS, TRIES, createVerdict } from "./verdict.ts";
+import { AGAIN_MS, HOLDS_MS, LOOK_MS, TRIES, createVerdict } from "./verdict.ts";
 
 type Seen = Condition["status"] | Error;
 let answers: Seen[];
@@ -173,6 +173,32 @@ test("a hole that is seen after a takeover ends what the owner before proved", a
   const one = verdict("False");
   await one.run();
   expect(await allowed(one)).toBe(false);
+});
+
+test("a proof that nobody has renewed for too long is none: who asks waits for a look", async () => {
+  const one = verdict("True");
+  expect(await allowed(one)).toBe(true);
+  one.close(); // no look by itself any more
+  await pass(HOLDS_MS);
+  answers = ["Unknown"];
+  expect(await allowed(one)).toBe(false);
+});
+
+test("a look that hangs proves nothing, and does not keep who asks for ever", async () => {
+  const hanging = createVerdict({
+    look: () => new Promise(() => undefined),
+    keep: () => undefined,
+    onError: () => undefined,
+  });
+  let answer = "";
+  hanging.require().then(
+    () => (answer = "allowed"),
+    () => (answer = "refused"),
+  );
+  await pass(TRIES.count * (LOOK_MS + TRIES.pauseMs) - TRIES.pauseMs - 1);
+  expect(answer).toBe("");
+  await pass(1);
+  expect(answer).toBe("refused");
 });
 
 test("proofs and holes are kept for the next owner, doubts are not", async () => {

@@ -9,6 +9,14 @@ export const TRIES = { count: 3, pauseMs: 1_000 } as const;
 /** What was verified so long ago holds while later looks prove nothing; a hole that one of them sees ends it at once. */
 export const HOLDS_MS = 2 * AGAIN_MS.True;
 
+/** Longest look: with the probes' starts it takes five seconds. One that hangs proves nothing. */
+export const LOOK_MS = 90_000;
+const failAfter = (ms: number, signal: AbortSignal): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`it took longer than ${ms} ms`)), ms);
+    signal.addEventListener("abort", () => clearTimeout(timer));
+  });
+
 /** Clocks of two nodes may differ by this. */
 const SKEW_MS = 60_000;
 
@@ -44,12 +52,15 @@ export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
   let closed = false;
 
   async function lookOnce(): Promise<Condition> {
+    const late = new AbortController();
     try {
-      return await look();
+      return await Promise.race([look(), failAfter(LOOK_MS, late.signal)]);
     } catch (error) {
       onError(error);
       const why = error instanceof Error ? error.message : String(error);
       return { ...current, status: "Unknown", at: new Date().toISOString(), message: `The check could not be made: ${why}`, probes: [] };
+    } finally {
+      late.abort();
     }
   }
   async function run(): Promise<Condition> {
@@ -72,6 +83,8 @@ export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
     return running;
   };
 
+  /** Neither proved nor a hole; a proof that nobody has renewed for too long is none. */
+  const isOpen = (): boolean => current.status !== "False" && !holds(current);
   /** However many ask, looks that prove nothing are so far apart. */
   const restMs = (): number => endedAt + AGAIN_MS.Unknown - Date.now();
 
@@ -82,7 +95,7 @@ export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
       return;
     }
     await joined;
-    if (current.status !== "Unknown") return;
+    if (!isOpen()) return;
     // What it saw may be from before the call: who asks is refused only for a look that began after that.
     const count = ended;
     await new Promise((resolve) => setTimeout(resolve, restMs()));
@@ -98,8 +111,8 @@ export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
      * the look that runs and one more; refuses when that proved nothing, and at once when the last look has only just ended.
      */
     async require(): Promise<void> {
-      if (current.status === "Unknown") await lookFor();
-      if (current.status === "True") return;
+      if (isOpen()) await lookFor();
+      if (holds(current)) return;
       throw new PlatformError(
         "ISOLATION_UNAVAILABLE",
         `It is not verified that the cluster's network keeps tenants apart: ${current.message}`,

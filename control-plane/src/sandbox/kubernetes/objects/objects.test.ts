@@ -31,7 +31,7 @@ const SPEC = {
   tenantId: TENANT,
   codeMib: 16,
 } as const;
-const pod = (spec: SandboxSpec & { tenantId: string }): WireObject =>
+const pod = (spec: SandboxSpec & { tenantId: string }, enters = true): WireObject =>
   instancePod({
     platform,
     spec,
@@ -39,6 +39,7 @@ const pod = (spec: SandboxSpec & { tenantId: string }): WireObject =>
     key: "the key",
     certificate: "the certificate",
     egress: spec.egress ? "http://name:credential@10.0.0.1:3128" : undefined,
+    enters,
   });
 
 async function golden(name: string, value: unknown): Promise<void> {
@@ -54,6 +55,7 @@ describe("golden files", () => {
     ["namespace-elevated", () => namespace({ ...tenant, floor: "kata" })],
     ["tenant", () => tenantObjects(tenant)],
     ["function-gvisor", () => pod(SPEC)],
+    ["function-old-base", () => pod(SPEC, false)],
     ["function-kata", () => pod({ ...SPEC, isolation: "kata", memoryMib: 2048, codeMib: 576, egress: true })],
     ["builder", () => pod({ ...SPEC, kind: "builder", memoryMib: 2048, egress: true })],
   ])("%s", async (name, make) => golden(name, make()));
@@ -74,9 +76,9 @@ const mib = (quantity: string): number => Number(/^(\d+)Mi$/.exec(quantity)?.[1]
 
 test("whatever is asked for, a pod is locked in, says what it is, and its memory holds what is kept in memory", () => {
   fc.assert(
-    fc.property(anySpec, (spec) => {
+    fc.property(anySpec, fc.boolean(), (spec, enters) => {
       fc.pre(spec.kind === "function" || spec.memoryMib > 1024); // builders have one size
-      const object = pod(spec) as any;
+      const object = pod(spec, enters) as any;
       const [box] = object.spec.containers;
       expect(object.metadata.namespace).toBe(`fnctl-${spec.tenantId}`);
       expect(object.metadata.labels["fnctl.dev/tenant"]).toBe(spec.tenantId);

@@ -17,6 +17,8 @@ export interface PodInput {
   certificate: string;
   /** URL of the egress proxy with this instance's credential. */
   egress: string | undefined;
+  /** The base has the program that mounts a function's folders. */
+  enters: boolean;
 }
 
 /** Names of the cluster's RuntimeClasses (SECURITY A2). */
@@ -56,7 +58,7 @@ export function instancePod(input: PodInput): WireObject {
     spec: {
       ...podSettings(spec),
       containers: [container(input)],
-      volumes: volumes(spec).map(({ name, mib }) => ({ name, emptyDir: { medium: "Memory", sizeLimit: `${mib}Mi` } })),
+      volumes: volumes(input).map(({ name, mib }) => ({ name, emptyDir: { medium: "Memory", sizeLimit: `${mib}Mi` } })),
     },
   };
 }
@@ -85,14 +87,15 @@ function podSettings(spec: SandboxSpec) {
   };
 }
 
-function container({ spec, image, key, certificate, egress }: PodInput) {
+function container(input: PodInput) {
+  const { spec, image, key, certificate, egress } = input;
   const env = {
     [POD_ENV.port]: String(POD_PORT),
     [POD_ENV.key]: key,
     [POD_ENV.certificate]: certificate,
     [POD_ENV.codeBytes]: String(codeMib(spec) * 1024 * 1024),
     ...(egress === undefined ? {} : { [POD_ENV.egress]: egress }),
-    ...(mountsItself(spec)
+    ...(mountsItself(input)
       ? {
           [POD_ENV.mounts]: folders(spec)
             .map(({ path, mib }) => `${path}=${mib * 1024 * 1024}`)
@@ -118,7 +121,7 @@ function container({ spec, image, key, certificate, egress }: PodInput) {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ["ALL"] },
     },
-    volumeMounts: volumes(spec).map(({ name, path }) => ({ name, mountPath: path })),
+    volumeMounts: volumes(input).map(({ name, path }) => ({ name, mountPath: path })),
   };
 }
 
@@ -142,8 +145,8 @@ const codeMib = (spec: SandboxSpec): number => spec.codeMib ?? CODE_MIB;
  * The Sentry keeps them itself, mounted by the image's first program (runtime-images/base/enter.pl): a pod with volumes would wait 300 ms
  * for the kubelet's next look at them. In Kata a guest's kernel may refuse a namespace to who is not root.
  */
-const mountsItself = (spec: SandboxSpec): boolean => spec.kind === "function" && spec.isolation === "gvisor";
-const volumes = (spec: SandboxSpec) => (mountsItself(spec) ? [] : folders(spec));
+const mountsItself = ({ spec, enters }: PodInput): boolean => enters && spec.kind === "function" && spec.isolation === "gvisor";
+const volumes = (input: PodInput) => (mountsItself(input) ? [] : folders(input.spec));
 
 /** All in memory, so that a full one is ENOSPC inside and nothing on the node's disk (SECURITY A7); their sum is within the limit. */
 function folders(spec: SandboxSpec): { name: string; path: string; mib: number }[] {
