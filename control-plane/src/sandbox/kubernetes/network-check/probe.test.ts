@@ -40,5 +40,7 @@ test("ICMP: answered, silent, no way, not allowed", () => {
   const open = "sysctl -qw net.ipv4.ping_group_range='0 2147483647'";
   const deaf = `${open} && ip addr add 10.9.9.1/24 dev lo && ip link add veth8 type veth peer name veth9 && ip link set veth8 up && ip link set veth9 up && ip route add 10.8.8.8/32 dev veth8`;
   expect(ping(deaf, "127.0.0.1", "10.9.9.1", "10.8.8.8", "10.7.7.7")).toEqual(["open", "open", "silent", "ENETUNREACH"]);
+  expect(ping(deaf, "10.8.8.8", "127.0.0.1", "10.8.8.8")).toEqual(["silent", "open", "silent"]);
+  expect(ping(deaf, "10.8.8.8")).toEqual(["silent"]);
   expect(ping("sysctl -qw net.ipv4.ping_group_range='1 0'", "127.0.0.1")).toEqual(["EACCES"]);
 });

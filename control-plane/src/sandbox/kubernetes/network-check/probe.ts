@@ -66,7 +66,7 @@ export async function probe(targets: readonly ProbeTarget[], timeoutMs: number):
         $seen[$_] = defined recv($sockets[$_], $bytes, 512, 0) ? 'open' : $! + 0;
       }
     }
-    print(join(' ', map { defined $_ ? $_ : 'silent' } @seen));`;
+    print(join(' ', map { defined $seen[$_] ? $seen[$_] : 'silent' } 0 .. $#hosts));`;
   const codeOf = (number: number) => Object.entries(os.constants.errno).find(([, value]) => value === number)?.[0] ?? "error";
   // One process for all: a hundred forks in a row would keep this one from seeing what has long answered.
   const ping = (hosts: readonly string[]) =>
