@@ -73,7 +73,7 @@ async function follow(deps: Deps, state: FeedState, stop: AbortSignal): Promise<
     if (stop.aborted) return;
     deps.metrics.feedReconnects += 1;
     failures = state.at === before ? failures + 1 : 0;
-    const least = GATEWAY_LIMITS.feedBackoffBaseMs * 2 ** Math.min(failures, 4);
+    const least = GATEWAY_LIMITS.feedBackoffBaseMs * 2 ** Math.min(failures, 2);
     await pauseUnlessWanted(backoffMs(failures, deps.random ?? Math.random), least, state.news, stop);
   }
 }
