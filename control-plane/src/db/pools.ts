@@ -15,5 +15,7 @@ export function createPool(connection: string, onError: (error: Error) => void, 
     options: "-c search_path=fnctl",
   });
   pool.on("error", onError); // an idle connection that broke; the next query makes a new one
+  // One that breaks while somebody holds it: without a listener the error would end the process. The query that is on it, or the next, says it.
+  pool.on("connect", (client) => void client.on("error", () => undefined));
   return pool;
 }

@@ -1,31 +1,87 @@
-// SQLSTATE is known in this file only (PostgreSQL manual, appendix A).
+// SQLSTATE is known in this file only (PostgreSQL manual, appendix A), and so are the words of the driver's errors that have none.
+import { DrizzleQueryError } from "drizzle-orm/errors";
+import pg from "pg";
 import { PlatformError } from "../contract/errors.ts";
 
-const RETRYABLE = /^(40001|40P01|57P01|57P02|57P03|08...)$/;
-const NETWORK = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOENT"]);
+/** The database undid the transaction and asks for another try. */
+const UNDONE = /^(40001|40P01)$/;
+/** The connection is gone, or the server says that it will be: shutdown (57P), connection exceptions (08), a transaction left idle (25P03). */
+const CUT = /^(57P0[123]|08...|25P03)$/;
+/** Out of resources (53), cancelled (57014), a lock that was not had in time (55P03). */
+const BUSY = /^(53...|57014|55P03)$/;
+const NETWORK = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOENT", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND", "EAI_AGAIN"]);
+/** What `pg` and `pg-pool` say without a code when a connection breaks or cannot be had. */
+const BROKEN =
+  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Client has encountered a connection error|Client was closed)/;
+/** What a caller sent cannot be stored, although every check let it pass: a character (22021, 22P05), a number (22003), a time (22008). */
+const UNSTORABLE: Record<string, string> = {
+  "22021": "A text holds a character that cannot be stored.",
+  "22P05": "A text holds a character that cannot be stored.",
+  "22003": "A number is too large or too small.",
+  "22008": "A time is too early or too late.",
+};
 
-/** drizzle wraps the driver's error; the code is on the innermost one. */
-function codeOf(error: unknown): string | undefined {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+type Kind = "undone" | "cut" | "busy" | undefined;
+interface Facts {
+  code: string | undefined;
+  kind: Kind;
+}
+
+function factsOf(error: unknown): Facts {
+  for (let at: unknown = error; at instanceof Error && !(at instanceof PlatformError); at = at.cause) {
     const { code } = at as Error & { code?: unknown };
-    if (typeof code === "string" && !(at instanceof PlatformError)) return code;
+    if (typeof code === "string") return { code, kind: kindOf(code) };
+    if (BROKEN.test(at.message)) return { code: undefined, kind: "cut" };
   }
-  return undefined;
+  return { code: undefined, kind: undefined };
 }
 
-export function isRetryable(error: unknown): boolean {
-  return RETRYABLE.test(codeOf(error) ?? "");
+function kindOf(code: string): Kind {
+  if (UNDONE.test(code)) return "undone";
+  if (CUT.test(code) || NETWORK.has(code)) return "cut";
+  return BUSY.test(code) ? "busy" : undefined;
 }
-export const isUniqueViolation = (error: unknown): boolean => codeOf(error) === "23505";
-export const isForeignKeyViolation = (error: unknown): boolean => codeOf(error) === "23503";
 
-/** What a caller is told: nothing of the database's inside. */
+/**
+ * Whether trying again is safe: what the database undid always, a lost connection only when nothing can have been committed by it
+ * (`committing`: COMMIT was sent, and nobody knows whether it arrived).
+ */
+export function isRetryable(error: unknown, committing: boolean): boolean {
+  const { kind } = factsOf(error);
+  return kind === "undone" || (kind === "cut" && !committing);
+}
+/** The connection cannot be used again. */
+export const isCut = (error: unknown): boolean => factsOf(error).kind === "cut";
+
+/** What leaves this folder: nothing of the database's inside for callers, and no value of a query for anybody's log. */
 export function mapDatabaseError(error: unknown): unknown {
   if (error instanceof PlatformError) return error;
-  const code = codeOf(error);
-  if (code !== undefined && (isRetryable(error) || NETWORK.has(code) || code.startsWith("53") || code === "57014")) {
-    return new PlatformError("UNAVAILABLE", "The database does not answer in time.", { hint: "Try again in a moment.", cause: error });
-  }
-  if (isUniqueViolation(error)) return new PlatformError("CONFLICT", "Something with this name exists already.", { cause: error });
-  return error;
+  const { code, kind } = factsOf(error);
+  const cause = withoutValues(error);
+  if (kind !== undefined)
+    return new PlatformError("UNAVAILABLE", "The database does not answer in time.", { hint: "Try again in a moment.", cause });
+  if (code === "23505") return new PlatformError("CONFLICT", "Something with this name exists already.", { cause });
+  const unstorable = UNSTORABLE[code ?? ""];
+  return unstorable === undefined ? cause : new PlatformError("BAD_REQUEST", unstorable, { cause });
 }
+
+/**
+ * drizzle puts a query's parameters into its message, and Postgres values into its own: a tenant's settings would stand in a log. What is
+ * left says where to look: the statement with its placeholders, and the names that Postgres gives.
+ */
+function withoutValues(error: unknown): unknown {
+  if (!(error instanceof DrizzleQueryError) && !(error instanceof pg.DatabaseError)) return error;
+  const inner = error instanceof DrizzleQueryError ? error.cause : error;
+  const query = error instanceof DrizzleQueryError ? error.query : undefined;
+  const { code, table, column, constraint } = inner instanceof pg.DatabaseError ? inner : {};
+  const what = inner instanceof pg.DatabaseError ? `SQLSTATE ${code ?? "unknown"}` : (inner?.message ?? "unknown");
+  const clean = new Error(`The database refused a statement: ${what}`);
+  clean.stack = `${clean.name}: ${clean.message}\n${framesOf(error)}`;
+  return Object.assign(clean, { code, table, column, constraint, query });
+}
+
+const framesOf = ({ stack = "" }: Error): string =>
+  stack
+    .split("\n")
+    .filter((line) => /^ {4}at /.test(line))
+    .join("\n");

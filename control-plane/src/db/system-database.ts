@@ -6,6 +6,8 @@ import type pg from "pg";
 import type { Scope } from "../contract/resources.ts";
 import { notify } from "../functions/notify.ts";
 import * as schema from "./schema.ts";
+import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
+import { ATTEMPTS } from "./tenant-database.ts";
 
 const { tenant, token, operatorToken, fn, version, alias, build } = schema;
 
@@ -21,6 +23,44 @@ export interface TokenOwner {
 }
 
 export function createSystemDatabase(pool: pg.Pool) {
+  return guarded(statements(pool));
+}
+export type SystemDatabase = ReturnType<typeof createSystemDatabase>;
+
+type Statements = Record<string, (...values: never[]) => PromiseLike<unknown>>;
+type Guarded<T extends Statements> = { [K in keyof T]: (...values: Parameters<T[K]>) => Promise<Awaited<ReturnType<T[K]>>> };
+
+/**
+ * Each statement stands alone: what the database undid, or what was lost with its connection before it could have any effect, is tried
+ * again; callers get coded errors only. A read may be tried again in any case.
+ */
+function guarded<T extends Statements>(all: T): Guarded<T> {
+  const wrap =
+    (name: string, statement: (...values: never[]) => PromiseLike<unknown>) =>
+    async (...values: never[]): Promise<unknown> => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await statement(...values);
+        } catch (error) {
+          if (attempt === ATTEMPTS || !isRetryable(error, WRITES.has(name))) throw mapDatabaseError(error);
+        }
+      }
+    };
+  return Object.fromEntries(Object.entries(all).map(([name, statement]) => [name, wrap(name, statement)])) as unknown as Guarded<T>;
+}
+/** What may have been done although its answer was lost, or must be known to have failed at once. */
+const WRITES = new Set([
+  "createTenant",
+  "createToken",
+  "createOperatorToken",
+  "raiseTenant",
+  "takeOwnership",
+  "renewOwnership",
+  "releaseOwnership",
+  "keepCondition",
+]);
+
+function statements(pool: pg.Pool) {
   const db = drizzle(pool, { schema });
   const unexpired = (expires: typeof token.expiresAt | typeof operatorToken.expiresAt) => or(isNull(expires), gt(expires, sql`now()`));
 
@@ -136,4 +176,3 @@ export function createSystemDatabase(pool: pg.Pool) {
     },
   };
 }
-export type SystemDatabase = ReturnType<typeof createSystemDatabase>;

@@ -3,23 +3,27 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import * as schema from "./schema.ts";
-import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
+import { isCut, isRetryable, mapDatabaseError } from "./sqlstate.ts";
 
 export type TenantTransaction = NodePgDatabase<typeof schema>;
 export interface TenantDatabase {
-  /** Runs `work` in one transaction as `tenantId`; retried when the database asked for it, so `work` has no other effects. */
+  /**
+   * Runs `work` in one transaction as `tenantId`; tried again when the database undid it or the connection was lost before its COMMIT,
+   * so `work` has no other effects. A connection lost at COMMIT is UNAVAILABLE: nobody knows whether the change was made.
+   */
   asTenant<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T>;
 }
-const ATTEMPTS = 3;
+export const ATTEMPTS = 3;
 
 export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
-  async function once<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
+  async function once<T>(tenantId: string, progress: { committing: boolean }, work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
     const client = await pool.connect();
     let failed: Error | undefined;
     try {
       await client.query("BEGIN");
       await client.query("SELECT set_config('app.tenant', $1, true)", [tenantId]);
       const value = await work(drizzle(client, { schema }));
+      progress.committing = true;
       await client.query("COMMIT");
       return value;
     } catch (error) {
@@ -27,16 +31,17 @@ export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
       await client.query("ROLLBACK").catch(() => undefined);
       throw error;
     } finally {
-      client.release(failed !== undefined && isRetryable(failed) ? failed : undefined);
+      client.release(failed !== undefined && isCut(failed) ? failed : undefined);
     }
   }
   return {
     async asTenant(tenantId, work) {
       for (let attempt = 1; ; attempt++) {
+        const progress = { committing: false };
         try {
-          return await once(tenantId, work);
+          return await once(tenantId, progress, work);
         } catch (error) {
-          if (attempt === ATTEMPTS || !isRetryable(error)) throw mapDatabaseError(error);
+          if (attempt === ATTEMPTS || !isRetryable(error, progress.committing)) throw mapDatabaseError(error);
         }
       }
     },

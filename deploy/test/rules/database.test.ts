@@ -1,10 +1,13 @@
 // SECURITY F on a real Postgres: roles, row-level security on every tenant table, migrations that many run at once.
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { inspect } from "node:util";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { createPool } from "@fnctl/control-plane/db/pools";
 import * as schema from "@fnctl/control-plane/db/schema";
+import { createSystemDatabase } from "@fnctl/control-plane/db/system-database";
 import { createTenantDatabase } from "@fnctl/control-plane/db/tenant-database";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
 import { sql } from "drizzle-orm";
@@ -139,6 +142,99 @@ describe("tenant transactions", () => {
     await expect(db.asTenant(A, (tx) => tx.execute(sql`SET LOCAL statement_timeout = 50; SELECT pg_sleep(5)`))).rejects.toThrow();
     expect((await own.query("SELECT * FROM function")).rowCount).toBe(0);
     expect((await own.query<{ t: string }>("SELECT current_setting('app.tenant', true) AS t")).rows[0]?.t ?? "").toBe("");
+    await own.end();
+  });
+});
+
+describe("a connection that is lost", () => {
+  const onError = () => undefined;
+  const kill = (client: { rows: { pid: number }[] }) => admin.query("SELECT pg_terminate_backend($1)", [client.rows[0]?.pid]);
+  const ownPid = sql`SELECT pg_backend_pid() AS pid`;
+  const pool = () => createPool(postgres.url("app"), onError, 2);
+
+  test("inside a transaction costs nobody anything: the work is done again on another one", async () => {
+    const own = pool();
+    const db = createTenantDatabase(own);
+    let runs = 0;
+    const rows = await db.asTenant(A, async (tx) => {
+      const me = await tx.execute<{ pid: number }>(ownPid);
+      if (++runs < 3) await kill(me);
+      await new Promise((resolve) => setTimeout(resolve, 50)); // the connection ends while no query is on it
+      return tx.select().from(schema.fn);
+    });
+    expect([runs, rows.length]).toEqual([3, 1]);
+    await own.end();
+  });
+
+  test("again and again, or by a process that ends, is UNAVAILABLE with a hint, and the next request is served", async () => {
+    const own = pool();
+    const db = createTenantDatabase(own);
+    const cut = db.asTenant(A, async (tx) => kill(await tx.execute<{ pid: number }>(ownPid)).then(() => tx.execute(sql`SELECT 1`)));
+    await expect(cut).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
+    expect(await db.asTenant(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1);
+    await own.end();
+  });
+
+  test("while it commits is not tried again: nobody knows whether it was done", async () => {
+    const own = pool();
+    const db = createTenantDatabase(own);
+    let runs = 0;
+    await admin.query(
+      "CREATE OR REPLACE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END'",
+    );
+    await admin.query(
+      "CREATE CONSTRAINT TRIGGER slow_commit AFTER UPDATE ON function DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow_commit()",
+    );
+    const change = db.asTenant(A, async (tx) => {
+      runs++;
+      const me = await tx.execute<{ pid: number }>(ownPid);
+      await tx.update(schema.fn).set({ runtime: "node24" });
+      setTimeout(() => void kill(me), 100);
+    });
+    await expect(change).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await admin.query("DROP TRIGGER slow_commit ON function");
+    expect(runs).toBe(1);
+    await own.end();
+  });
+
+  test("of the system role's too: reads are done again, and a database that is away is UNAVAILABLE", async () => {
+    const own = createPool(postgres.url("system"), onError, 2);
+    const system = createSystemDatabase(own);
+    expect(await system.tenantBySlug("a-tenant")).toMatchObject({ id: A });
+    await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'fnctl_system'");
+    expect(await system.tenantBySlug("a-tenant")).toMatchObject({ id: A });
+    const nowhere = createSystemDatabase(createPool("postgresql://nobody@%2Fnonexistent:5432/none", onError, 1));
+    await expect(nowhere.tokenByHash(Buffer.alloc(32))).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
+    await own.end();
+  });
+});
+
+describe("what is said of a statement that fails", () => {
+  const CANARY = "canary-5f0c1d";
+  const said = (error: unknown): string => inspect(error, { depth: 10, showHidden: true });
+
+  test("holds none of its values, and a text that cannot be stored is the caller's mistake", async () => {
+    const own = createPool(postgres.url("app"), () => undefined, 1);
+    const db = createTenantDatabase(own);
+    const value = { id: A, tenantId: A, name: "x", runtime: "node24" } as const;
+    const failing = [
+      () => db.asTenant(A, (tx) => tx.insert(schema.fn).values({ ...value, name: `${CANARY}\u0000` })),
+      () => db.asTenant(A, (tx) => tx.insert(schema.fn).values({ ...value, id: crypto.randomUUID(), name: `UPPER ${CANARY}` })),
+      () => db.asTenant(A, (tx) => tx.execute(sql`SELECT ${CANARY}::int`)),
+      () => db.asTenant(A, (tx) => tx.insert(schema.fn).values({ ...value, name: CANARY })), // its id exists
+    ];
+    const errors = await Promise.all(
+      failing.map((run) =>
+        run().then(
+          () => undefined,
+          (error: unknown) => error,
+        ),
+      ),
+    );
+    expect(errors.map((error) => error instanceof PlatformError && error.code)).toEqual(["BAD_REQUEST", false, false, "CONFLICT"]);
+    for (const error of errors) expect(said(error)).not.toContain(CANARY);
+    expect(said(errors[1])).toContain("23514"); // where to look is said
+    expect(said(errors[1])).toContain("database.test.ts");
     await own.end();
   });
 });
