@@ -3,6 +3,7 @@ alias.tenant_id uuid not null
 alias.function_id uuid not null
 alias.name text not null
 alias.version_id uuid not null
+alias.decided integer not null default 0
 blob.tenant_id uuid not null
 blob.digest text not null
 blob.size bigint not null
@@ -24,6 +25,8 @@ build.started_at timestamp with time zone
 build.ended_at timestamp with time zone
 build.request_id text
 build.takeovers integer not null default 0
+build.taken_at timestamp with time zone
+build.retry_at timestamp with time zone
 build_event.tenant_id uuid not null
 build_event.build_id uuid not null
 build_event.seq integer not null
@@ -106,7 +109,7 @@ blob_chunk: CHECK ((length(data) <= 1048576))
 blob_chunk: FOREIGN KEY (tenant_id, digest) REFERENCES blob(tenant_id, digest) ON DELETE CASCADE
 blob_chunk: PRIMARY KEY (tenant_id, digest, index)
 build: CHECK ((length(request_id) <= 64))
-build: CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text])))
+build: CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'superseded'::text])))
 build: FOREIGN KEY (tenant_id, version_id) REFERENCES version(tenant_id, id) ON DELETE CASCADE
 build: PRIMARY KEY (tenant_id, id)
 build: UNIQUE (tenant_id, version_id)
@@ -137,7 +140,7 @@ token: CHECK ((length(hash) = 32))
 token: FOREIGN KEY (tenant_id) REFERENCES tenant(id)
 token: PRIMARY KEY (tenant_id, id)
 version: CHECK (((state = 'ready'::text) = (image_digest IS NOT NULL)))
-version: CHECK ((state = ANY (ARRAY['building'::text, 'ready'::text, 'failed'::text])))
+version: CHECK ((state = ANY (ARRAY['building'::text, 'ready'::text, 'failed'::text, 'superseded'::text])))
 version: FOREIGN KEY (tenant_id, function_id) REFERENCES function(tenant_id, id) ON DELETE CASCADE
 version: PRIMARY KEY (tenant_id, id)
 version: UNIQUE (tenant_id, function_id, number)
@@ -149,6 +152,7 @@ blob: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) chec
 blob_chunk: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 build: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 build: system_read for SELECT to {fnctl_system} using (true) check ()
+build: system_take for UPDATE to {fnctl_system} using ((state = ANY (ARRAY['queued'::text, 'running'::text]))) check ((state = ANY (ARRAY['queued'::text, 'running'::text])))
 build_event: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 function: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 function: system_read for SELECT to {fnctl_system} using (true) check ()

@@ -76,7 +76,7 @@ async function followBuild({ api, reporter, signal }: DeployOptions, name: strin
     else if (event.type === "phase") {
       reporter.done(event.phase, event.ms ?? 0);
       phase = undefined;
-    } else if (event.state === "failed") {
+    } else if (event.state !== "succeeded") {
       if (phase !== undefined) reporter.failed(phase);
       throw buildError(event.problem, phase, name);
     }

@@ -28,6 +28,7 @@ const BY_CODE: Record<string, number> = {
   BUILD_FAILED: EXIT.buildFailed,
   INVALID_ARCHIVE: EXIT.buildFailed,
   PAYLOAD_TOO_LARGE: EXIT.buildFailed,
+  SUPERSEDED: EXIT.rolloutFailed,
   INIT_FAILED: EXIT.rolloutFailed,
   ISOLATION_UNAVAILABLE: EXIT.rolloutFailed,
   CAPACITY_UNAVAILABLE: EXIT.rolloutFailed,

@@ -17,6 +17,7 @@ const NEXT: Record<string, string> = {
   BAD_ANSWER: "fnctl doctor",
   WAIT_TIMEOUT: "fnctl versions",
   CONFLICT: "fnctl versions",
+  SUPERSEDED: "fnctl versions",
   PRECONDITION_FAILED: "fnctl versions",
   INTERRUPTED: "the same command again",
   RATE_LIMITED: "wait a moment, then the same command again",

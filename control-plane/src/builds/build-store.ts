@@ -1,10 +1,10 @@
 // The build row is the truth (SECURITY F10): whoever works on a build holds its epoch, and a write with another epoch touches nothing.
-import { and, asc, eq, gt, inArray, max, sql } from "drizzle-orm";
-import { PlatformError, type Problem } from "../contract/errors.ts";
+import { and, asc, eq, gt, max, sql } from "drizzle-orm";
+import { PlatformError, toProblem, type Problem } from "../contract/errors.ts";
 import type { BuildEvent } from "../contract/resources.ts";
 import { build, buildEvent, fn, tenant, version } from "../db/schema.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
-import { pointLive } from "../functions/function-store.ts";
+import { promote } from "../functions/live.ts";
 import { notify } from "../functions/notify.ts";
 
 export interface BuildJob {
@@ -20,42 +20,41 @@ export interface PublishedImage {
   entry: { file: string; name?: string | undefined };
 }
 
+/** How a build ends. */
+export interface BuildEnd {
+  version: { functionId: string; id: string; number: number };
+  problem?: Problem;
+  /** Of its last event. */
+  seq: number;
+}
+
 export function createBuildStore(db: TenantDatabase) {
   const own = (job: BuildJob, epoch: number) =>
     and(eq(build.tenantId, job.tenantId), eq(build.id, job.buildId), eq(build.epoch, epoch), eq(build.state, "running"));
 
   return {
-    /** Takes the build; undefined when it is at its end or gone. Every earlier holder is fenced off. */
-    async claim(job: BuildJob) {
+    /** All that working on a taken build needs; undefined when it is at its end or gone. */
+    async taken(job: BuildJob) {
       return db.asTenant(job.tenantId, async (tx) => {
-        const [row] = await tx
-          .update(build)
-          .set({
-            state: "running",
-            epoch: sql`${build.epoch} + 1`,
-            takeovers: sql`${build.takeovers} + (${build.state} = 'running')::int`,
-            startedAt: sql`coalesce(${build.startedAt}, now())`,
-          })
-          .where(and(eq(build.tenantId, job.tenantId), eq(build.id, job.buildId), inArray(build.state, ["queued", "running"])))
-          .returning();
-        if (row === undefined) return undefined;
         const [found] = await tx
-          .select({ version, fn, tenant })
-          .from(version)
+          .select({ build, version, fn, tenant })
+          .from(build)
+          .innerJoin(version, and(eq(version.tenantId, build.tenantId), eq(version.id, build.versionId)))
           .innerJoin(fn, and(eq(fn.tenantId, version.tenantId), eq(fn.id, version.functionId)))
           .innerJoin(tenant, eq(tenant.id, version.tenantId))
-          .where(and(eq(version.tenantId, job.tenantId), eq(version.id, row.versionId)));
+          .where(and(eq(build.tenantId, job.tenantId), eq(build.id, job.buildId), eq(build.state, "running")));
         const [last] = await tx
           .select({ seq: max(buildEvent.seq) })
           .from(buildEvent)
           .where(and(eq(buildEvent.tenantId, job.tenantId), eq(buildEvent.buildId, job.buildId)));
-        return found === undefined ? undefined : { build: row, ...found, nextSeq: (last?.seq ?? -1) + 1 };
+        return found === undefined ? undefined : { ...found, nextSeq: (last?.seq ?? -1) + 1 };
       });
     },
 
-    /** Gives a claimed build back, to be taken again later: a part of the platform that it needs is away. */
-    async release(job: BuildJob, epoch: number): Promise<void> {
-      await db.asTenant(job.tenantId, (tx) => tx.update(build).set({ state: "queued" }).where(own(job, epoch)));
+    /** Gives a taken build back, to be taken again after `pauseMs`: a part of the platform that it needs is away. */
+    async release(job: BuildJob, epoch: number, pauseMs: number): Promise<void> {
+      const retryAt = sql`now() + ${pauseMs} * interval '1 millisecond'`;
+      await db.asTenant(job.tenantId, (tx) => tx.update(build).set({ state: "queued", retryAt }).where(own(job, epoch)));
     },
 
     /** Adds to the event stream, while the build is this worker's: two writers would number their events alike. */
@@ -85,30 +84,28 @@ export function createBuildStore(db: TenantDatabase) {
       });
     },
 
-    /** The end of a build, exactly once; on success `live` moves if that was asked for. */
-    async finish(
-      job: BuildJob,
-      epoch: number,
-      result: { problem?: Problem; promote?: { functionId: string; versionId: string } },
-      event: BuildEvent,
-    ): Promise<boolean> {
+    /**
+     * The end of a build, exactly once, with its last event. Without a problem `live` moves if that was asked for, and nothing newer has
+     * been decided meanwhile. undefined: this worker was replaced, or the build is gone.
+     */
+    async finish(job: BuildJob, epoch: number, end: BuildEnd): Promise<"succeeded" | "failed" | "superseded" | undefined> {
       return db.asTenant(job.tenantId, async (tx) => {
-        const [row] = await tx
+        const [row] = await tx.select().from(build).where(own(job, epoch)).for("update");
+        if (row === undefined) return undefined;
+        const theirs = and(eq(version.tenantId, job.tenantId), eq(version.id, row.versionId));
+        if (end.problem !== undefined) await tx.update(version).set({ state: "failed", imageDigest: null }).where(theirs);
+        const newer = end.problem === undefined && row.promote ? await promote(tx, job.tenantId, end.version) : undefined;
+        const problem = newer === undefined ? end.problem : toProblem(newer, row.requestId ?? job.buildId);
+        const state = newer === undefined ? (problem === undefined ? "succeeded" : "failed") : "superseded";
+        await tx
           .update(build)
-          .set({ state: result.problem === undefined ? "succeeded" : "failed", problem: result.problem ?? null, endedAt: sql`now()` })
-          .where(own(job, epoch))
-          .returning();
-        if (row === undefined) return false;
-        if (result.problem !== undefined) {
-          await tx
-            .update(version)
-            .set({ state: "failed", imageDigest: null })
-            .where(and(eq(version.tenantId, job.tenantId), eq(version.id, row.versionId)));
-        } else if (result.promote !== undefined && row.promote)
-          await pointLive(tx, job.tenantId, result.promote.functionId, result.promote.versionId);
-        await tx.insert(buildEvent).values({ ...job, seq: event.seq, event });
+          .set({ state, problem: problem ?? null, endedAt: sql`now()` })
+          .where(own(job, epoch));
+        const { seq } = end;
+        const event: BuildEvent = { seq, at: new Date().toISOString(), type: "end", state, ...(problem === undefined ? {} : { problem }) };
+        await tx.insert(buildEvent).values({ ...job, seq, event });
         await notify(tx, { kind: "build", id: job.buildId });
-        return true;
+        return state;
       });
     },
 

@@ -37,7 +37,8 @@ export function createEventLog({ store, job, epoch, firstSeq, onError }: EventLo
     timer ??= setTimeout(() => void flush(), FLUSH_MS);
   }
   return {
-    stamp,
+    /** The number of an event that somebody else writes. */
+    reserve: () => seq++,
     flush,
     /** Log lines above the cap are not kept; one line says so. */
     log(stream: "stdout" | "stderr" | "platform", text: string): void {

@@ -1,27 +1,21 @@
-// The build queue: pg-boss wakes a worker; the row decides. A build that the queue lost is put back from its row.
+// pg-boss wakes whoever takes builds; which one is taken is decided by the rows (SECURITY F10). A message that is lost, late or told twice
+// changes nothing.
 import { PgBoss } from "pg-boss";
-import { z } from "zod";
 
 export const BUILD_QUEUE = "build";
-/** pg-boss's defaults break the deploy goal and the recovery goal: polling every 2 s, no heartbeat, a look every minute. */
 export const BUILD_QUEUE_OPTIONS = {
   notify: true,
-  heartbeatSeconds: 10,
-  retryLimit: 5,
-  retryDelay: 0,
-  expireInSeconds: 900,
-  deleteAfterSeconds: 3600,
+  retryLimit: 0,
+  expireInSeconds: 60,
+  deleteAfterSeconds: 60,
   policy: "exclusive",
 } as const;
-/** Builds at a time on one machine. */
-export const PARALLEL_BUILDS = 2;
-
-const jobSchema = z.strictObject({ tenantId: z.uuid(), buildId: z.uuid() });
-export type QueuedBuild = z.infer<typeof jobSchema>;
+/** Messages that are taken at once: each says no more than "look". */
+const BATCH = 100;
 
 export interface BuildQueueOptions {
   connection: string;
-  work(job: QueuedBuild, signal: AbortSignal): Promise<void>;
+  onWake(): void;
   onError(error: unknown): void;
 }
 
@@ -32,38 +26,15 @@ export async function createBuildQueue(options: BuildQueueOptions) {
     createSchema: false,
     schedule: false,
     useListenNotify: true,
-    superviseIntervalSeconds: 5,
-    monitorIntervalSeconds: 5,
     max: 4,
   });
   boss.on("error", options.onError);
   await boss.start();
   return {
-    /** At most one waiting or active job per build (policy `exclusive`): a second enqueue changes nothing. */
-    async enqueue(job: QueuedBuild): Promise<void> {
-      await boss.send(BUILD_QUEUE, job, { singletonKey: job.buildId });
-    },
-    /**
-     * For the only owner, at its start: whoever held these builds is gone, so nobody waits for the heartbeats to be missed. Should the
-     * old worker live after all, the row's epoch keeps it from ending the build.
-     */
-    async takeOver(builds: readonly QueuedBuild[]): Promise<void> {
-      for (const job of builds) {
-        const held = await boss.findJobs(BUILD_QUEUE, { key: job.buildId });
-        const ids = held.filter(({ state }) => state === "active" || state === "retry").map(({ id }) => id);
-        if (ids.length > 0) await boss.deleteJob(BUILD_QUEUE, ids);
-        await boss.send(BUILD_QUEUE, job, { singletonKey: job.buildId });
-      }
-    },
-    async run(): Promise<void> {
-      await boss.work(
-        BUILD_QUEUE,
-        { localConcurrency: PARALLEL_BUILDS, pollingIntervalSeconds: 2, heartbeatRefreshSeconds: 3 },
-        async (jobs: { data: unknown; signal: AbortSignal }[]) => {
-          for (const job of jobs) await options.work(jobSchema.parse(job.data), job.signal);
-        },
-      );
-    },
+    /** Once for each build, however often it is told. */
+    tell: async ({ buildId }: { buildId: string }): Promise<void> => void (await boss.send(BUILD_QUEUE, {}, { singletonKey: buildId })),
+    run: async (): Promise<void> =>
+      void (await boss.work(BUILD_QUEUE, { batchSize: BATCH, pollingIntervalSeconds: 2 }, async () => options.onWake())),
     async close(): Promise<void> {
       await boss.stop({ graceful: true, timeout: 5_000 });
     },

@@ -7,6 +7,7 @@ import type { LayerCache } from "../images/layer-cache.ts";
 import type { ImageStore } from "../images/layout-store.ts";
 import { versionImage } from "../images/oci.ts";
 import type { LeaseManager } from "../instances/lease-manager.ts";
+import type { Managed } from "../instances/managed.ts";
 import type { VersionInfoCache } from "../instances/version-info.ts";
 import type { WarmPool } from "../instances/warm-pool.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
@@ -46,7 +47,9 @@ export interface WorkerOptions {
 export const MOST_TAKEOVERS = 5;
 /** A build waits this long for a part of the platform to come back. */
 export const MOST_WAIT_MS = 60 * 60_000;
-type Claimed = NonNullable<Awaited<ReturnType<BuildStore["claim"]>>>;
+/** Longer from time to time: what is away may stay away. */
+export const retryPause = (epoch: number): number => Math.min(1_000 * 2 ** epoch, 60_000);
+type Claimed = NonNullable<Awaited<ReturnType<BuildStore["taken"]>>>;
 
 export function createBuildWorker(options: WorkerOptions) {
   const { builds, blobs, images, layers, pool, driver, leases, versions, bases } = options;
@@ -111,13 +114,12 @@ export function createBuildWorker(options: WorkerOptions) {
   }
 
   /** Starts the version once before it goes live: what cannot be loaded never replaces what works. */
-  async function trial(claimed: Claimed): Promise<void> {
-    const info = await versions.get(claimed.fn.id, claimed.version.id);
-    const { managed } = await leases.launch(info);
-    if (!claimed.build.promote) await leases.stop(managed);
+  async function trial(claimed: Claimed): Promise<Managed> {
+    return (await leases.launch(await versions.get(claimed.fn.id, claimed.version.id))).managed;
   }
 
-  async function steps(claimed: Claimed, job: BuildJob, log: EventLog): Promise<void> {
+  /** Resolves with the version's first instance. */
+  async function steps(claimed: Claimed, job: BuildJob, log: EventLog, release: () => void): Promise<Managed> {
     if (claimed.build.takeovers > MOST_TAKEOVERS)
       throw new PlatformError("BUILD_FAILED", `The build was begun ${claimed.build.takeovers + 1} times and never came to an end.`, {
         hint: "Deploy again; if it happens again, tell the platform's operator the request id.",
@@ -127,7 +129,8 @@ export function createBuildWorker(options: WorkerOptions) {
       const built = await log.phase("build", () => runBuilder(claimed, log));
       await log.phase("publish", () => publish(claimed, job, built));
     }
-    await log.phase("rollout", () => trial(claimed));
+    release(); // what an import does, or does not do, is the function's affair: no other build waits for it
+    return log.phase("rollout", () => trial(claimed));
   }
 
   /** Something that the build needs is away, and it may still wait for it. */
@@ -139,28 +142,28 @@ export function createBuildWorker(options: WorkerOptions) {
     if (!(error instanceof PlatformError) || error.fault === "system") options.onError(error, requestId);
     const problem = toProblem(error, requestId);
     await log.flush();
-    await builds.finish(job, claimed.build.epoch, { problem }, log.stamp({ type: "end", state: "failed", problem }));
+    await builds.finish(job, claimed.build.epoch, { problem, version: claimed.version, seq: log.reserve() });
   }
 
   return {
-    /** Brings the build to its end. Returns normally when it has one; rejects only when it should be tried again. */
-    async run(job: BuildJob): Promise<void> {
-      const claimed = await builds.claim(job);
+    /** Brings a build that was taken to its end, or puts it back for later. `release`: the builder's place is free again. */
+    async run(job: BuildJob, release: () => void): Promise<void> {
+      const claimed = await builds.taken(job);
       if (claimed === undefined) return;
       const { epoch } = claimed.build;
       const log = createEventLog({ store: builds, job, epoch, firstSeq: claimed.nextSeq, onError: options.onError });
       try {
-        await steps(claimed, job, log);
+        const first = await steps(claimed, job, log, release);
         await log.flush();
-        const promote = { functionId: claimed.fn.id, versionId: claimed.version.id };
-        await builds.finish(job, epoch, { promote }, log.stamp({ type: "end", state: "succeeded" }));
+        const state = await builds.finish(job, epoch, { version: claimed.version, seq: log.reserve() });
+        if (state !== "succeeded" || !claimed.build.promote) await leases.stop(first);
       } catch (error) {
         if (!mayWait(claimed, error)) return fail(claimed, job, log, error);
         options.onError(error, claimed.build.requestId ?? job.buildId);
         await log.flush();
-        await builds.release(job, epoch);
-        throw error;
+        await builds.release(job, epoch, retryPause(epoch));
       }
     },
   };
 }
+export type BuildWorker = ReturnType<typeof createBuildWorker>;

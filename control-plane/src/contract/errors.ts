@@ -21,6 +21,7 @@ export const ERROR_CODES = {
   REQUEST_TIMEOUT: user(408, "The request did not arrive in time"),
   CONFLICT: user(409, "The resource is in another state"),
   LENGTH_REQUIRED: user(411, "The length of the body must be given"),
+  SUPERSEDED: user(409, "Something newer took its place"),
   PRECONDITION_FAILED: user(412, "The resource changed since it was read"),
   PAYLOAD_TOO_LARGE: user(413, "The body is larger than allowed"),
   DIGEST_MISMATCH: user(422, "The bytes do not have the digest they were sent under"),

@@ -42,7 +42,7 @@ export const whoamiSchema = z
   .meta({ id: "Whoami" });
 
 export const PHASES = ["validate", "upload", "build", "publish", "rollout", "ready"] as const;
-export const buildStateSchema = z.enum(["queued", "running", "succeeded", "failed"]);
+export const buildStateSchema = z.enum(["queued", "running", "succeeded", "failed", "superseded"]);
 /** One line of a build's event stream (`application/x-ndjson`). `seq` grows by one; a reader resumes with `?since=`. */
 export const buildEventSchema = z
   .discriminatedUnion("type", [
@@ -55,7 +55,14 @@ export const buildEventSchema = z
       ms: z.number().optional(),
     }),
     z.object({ seq: z.int(), at: time, type: z.literal("log"), stream: z.enum(["stdout", "stderr", "platform"]), text: z.string() }),
-    z.object({ seq: z.int(), at: time, type: z.literal("end"), state: z.enum(["succeeded", "failed"]), problem: problemSchema.optional() }),
+    z.object({
+      seq: z.int(),
+      at: time,
+      type: z.literal("end"),
+      /** `superseded`: something newer took its place; the problem says what. The version may be ready all the same. */
+      state: z.enum(["succeeded", "failed", "superseded"]),
+      problem: problemSchema.optional(),
+    }),
   ])
   .meta({ id: "BuildEvent" });
 export type BuildEvent = z.infer<typeof buildEventSchema>;
@@ -75,7 +82,8 @@ export const versionSchema = z
   .object({
     id: uuidSchema,
     number: z.int().positive(),
-    state: z.enum(["building", "ready", "failed"]),
+    /** `superseded`: a newer version, which is to be live, was deployed before its build began. */
+    state: z.enum(["building", "ready", "failed", "superseded"]),
     config: functionConfigSchema,
     sourceDigest: digestSchema,
     imageDigest: digestSchema.nullable(),

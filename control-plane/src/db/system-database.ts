@@ -1,6 +1,6 @@
 // The system role: the few reads and writes that stand above tenants, each with a policy of its own (SECURITY F10). The composition
 // root hands this to the token look-up, the change feed, the reconciler and the operator's API, and to nobody else.
-import { and, eq, gt, inArray, isNotNull, isNull, or, sql } from "drizzle-orm";
+import { and, eq, gt, isNotNull, isNull, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { Scope } from "../contract/resources.ts";
@@ -9,7 +9,7 @@ import * as schema from "./schema.ts";
 import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
 import { ATTEMPTS } from "./tenant-database.ts";
 
-const { tenant, token, operatorToken, fn, version, alias, build } = schema;
+const { tenant, token, operatorToken, fn, version, alias } = schema;
 
 export interface TokenOwner {
   tokenId: string;
@@ -54,11 +54,34 @@ const WRITES = new Set([
   "createToken",
   "createOperatorToken",
   "raiseTenant",
+  "takeNextBuild",
   "takeOwnership",
   "renewOwnership",
   "releaseOwnership",
   "keepCondition",
 ]);
+
+/** A tenant's queue is in the order of acceptance. What another transaction is ending is passed over. */
+const TAKE_NEXT_BUILD = `
+  WITH waiting AS (
+    SELECT DISTINCT tenant_id FROM build WHERE state = 'queued' AND coalesce(retry_at, '-infinity') <= now() AND NOT tenant_id = ANY ($2)
+  ), ranked AS (
+    SELECT tenant_id,
+      (SELECT count(*) FROM build r WHERE r.tenant_id = w.tenant_id AND r.state = 'running') AS running,
+      (SELECT max(taken_at) FROM build t WHERE t.tenant_id = w.tenant_id) AS served
+    FROM waiting w
+  ), next AS (
+    SELECT q.tenant_id, q.id FROM ranked
+    CROSS JOIN LATERAL (
+      SELECT tenant_id, id, created_at FROM build b
+      WHERE b.tenant_id = ranked.tenant_id AND state = 'queued' AND coalesce(retry_at, '-infinity') <= now()
+      ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) q
+    WHERE running < $1 ORDER BY running, served NULLS FIRST, q.created_at LIMIT 1
+  )
+  UPDATE build SET state = 'running', epoch = epoch + 1, started_at = coalesce(started_at, now()), taken_at = clock_timestamp(), retry_at = NULL
+  FROM next WHERE build.tenant_id = next.tenant_id AND build.id = next.id AND build.state = 'queued'
+  RETURNING build.tenant_id AS "tenantId", build.id AS "buildId"`;
 
 function statements(pool: pg.Pool) {
   const db = drizzle(pool, { schema });
@@ -123,12 +146,21 @@ function statements(pool: pg.Pool) {
           .innerJoin(tenant, eq(tenant.id, version.tenantId))
           .where(and(eq(version.id, versionId), isNotNull(version.imageDigest)))
       )[0],
-    /** Builds that are not at an end, whatever the queue says of them. */
-    openBuilds: () =>
-      db
-        .select({ id: build.id, tenantId: build.tenantId, state: build.state, createdAt: build.createdAt })
-        .from(build)
-        .where(inArray(build.state, ["queued", "running"])),
+    /**
+     * Takes the build that is served next, for its only worker: of the tenant with the fewest running ones, then of the one that was
+     * served longest ago, its oldest. Tenants in `barred` and those with `most` running ones wait. undefined: there is none to take.
+     */
+    async takeNextBuild(most: number, barred: readonly string[]): Promise<{ tenantId: string; buildId: string } | undefined> {
+      const { rows } = await pool.query<{ tenantId: string; buildId: string }>(TAKE_NEXT_BUILD, [most, barred]);
+      return rows[0];
+    },
+    /** Builds that were taken and that nobody has in hand any more are queued again. */
+    async requeueBuilds(inHand: readonly string[]): Promise<void> {
+      await pool.query(
+        "UPDATE build SET state = 'queued', takeovers = takeovers + 1, retry_at = NULL WHERE state = 'running' AND NOT id = ANY ($1)",
+        [inHand],
+      );
+    },
     async takeOwnership(holder: string, ttlMs: number): Promise<number | undefined> {
       const { rows } = await pool.query<{ epoch: number }>(
         `UPDATE partition_owner SET epoch = epoch + 1, holder = $1, taken_at = now(), expires_at = now() + $2 * interval '1 millisecond'

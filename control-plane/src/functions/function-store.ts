@@ -1,15 +1,15 @@
 // Functions, versions and the live alias: the queries of the management API, always as one tenant.
-import { and, asc, count, desc, eq, gt, inArray, lt, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, lt, sql } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
-import type { FunctionConfig } from "../contract/config.ts";
-import { alias, blob, build, fn, instanceFailure, version } from "../db/schema.ts";
+import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
+import { alias, build, fn, instanceFailure, version } from "../db/schema.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
-import { newId } from "../ids/uuid7.ts";
+import { holdCaps, refuseMoreMinimum } from "./caps.ts";
+import { holdFunction, pointLive } from "./live.ts";
+import { acceptVersion, type NewVersion } from "./new-version.ts";
 import { notify } from "./notify.ts";
 import type { BuildRow, FunctionFacts, FunctionRow, VersionRow } from "./resources.ts";
 
-/** Most functions of one tenant; an own number until quotas exist. */
-export const FUNCTIONS_PER_TENANT = 1000;
 const missing = (what: string) => new PlatformError("NOT_FOUND", `There is no ${what}.`);
 
 const newestState = sql<VersionRow["state"] | null>`(SELECT v.state FROM ${version} v
@@ -18,15 +18,7 @@ const newestState = sql<VersionRow["state"] | null>`(SELECT v.state FROM ${versi
 /** What a version's image is called in its tenant's repository. */
 export const imageReference = (functionName: string, number: number): string => `${functionName}-v${number}`;
 
-export interface NewVersion {
-  sourceDigest: string;
-  config: FunctionConfig;
-  promote: boolean;
-  /** Of the deploy; the build's problem will carry it. */
-  requestId?: string;
-}
-
-export function createFunctionStore(db: TenantDatabase) {
+export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAULT_CAPS) {
   const selectWithLive = (tx: TenantTransaction, tenantId: string) =>
     tx
       .select({ row: fn, live: version, newest: newestState })
@@ -42,21 +34,6 @@ export function createFunctionStore(db: TenantDatabase) {
       .from(fn)
       .where(and(eq(fn.tenantId, tenantId), eq(fn.name, name)));
     if (row === undefined) throw missing(`function ${name}`);
-    return row;
-  }
-
-  async function ensure(tx: TenantTransaction, tenantId: string, name: string, config: FunctionConfig): Promise<FunctionRow> {
-    const [known] = await tx
-      .select()
-      .from(fn)
-      .where(and(eq(fn.tenantId, tenantId), eq(fn.name, name)))
-      .for("update");
-    if (known !== undefined) return known;
-    const [total] = await tx.select({ n: count() }).from(fn);
-    if ((total?.n ?? 0) >= FUNCTIONS_PER_TENANT)
-      throw new PlatformError("QUOTA_EXCEEDED", `A tenant has at most ${FUNCTIONS_PER_TENANT} functions.`);
-    const [row] = await tx.insert(fn).values({ id: newId(), tenantId, name, runtime: config.runtime }).returning();
-    if (row === undefined) throw new Error("insert returned no row");
     return row;
   }
 
@@ -90,44 +67,8 @@ export function createFunctionStore(db: TenantDatabase) {
     },
 
     /** The function if it is new, a version, and a queued build, in one transaction. */
-    async createVersion(tenantId: string, name: string, input: NewVersion) {
-      return db.asTenant(tenantId, async (tx) => {
-        // Written, not only read: a sweep that runs at the same time then sees that it is used.
-        const [source] = await tx
-          .update(blob)
-          .set({ seenAt: sql`now()` })
-          .where(and(eq(blob.tenantId, tenantId), eq(blob.digest, input.sourceDigest)))
-          .returning({ digest: blob.digest });
-        if (source === undefined)
-          throw new PlatformError("NOT_FOUND", "The source archive was not uploaded.", { hint: "PUT it to /v1/blobs/{digest} first." });
-        const owner = await ensure(tx, tenantId, name, input.config);
-        if (owner.runtime !== input.config.runtime) {
-          await tx
-            .update(fn)
-            .set({ runtime: input.config.runtime })
-            .where(and(eq(fn.tenantId, tenantId), eq(fn.id, owner.id)));
-        }
-        await tx
-          .update(fn)
-          .set({ nextVersion: owner.nextVersion + 1, revision: sql`${fn.revision} + 1` })
-          .where(and(eq(fn.tenantId, tenantId), eq(fn.id, owner.id)));
-        const row = {
-          id: newId(),
-          tenantId,
-          functionId: owner.id,
-          number: owner.nextVersion,
-          config: input.config,
-          sourceDigest: input.sourceDigest,
-        };
-        const [made] = await tx.insert(version).values(row).returning();
-        const [queued] = await tx
-          .insert(build)
-          .values({ id: newId(), tenantId, versionId: row.id, promote: input.promote, requestId: input.requestId })
-          .returning();
-        if (made === undefined || queued === undefined) throw new Error("insert returned no row");
-        return { owner, version: made, build: queued };
-      });
-    },
+    createVersion: (tenantId: string, name: string, input: NewVersion) =>
+      db.asTenant(tenantId, (tx) => acceptVersion(tx, { tenantId, name }, input, caps)),
 
     async versions(
       tenantId: string,
@@ -158,7 +99,9 @@ export function createFunctionStore(db: TenantDatabase) {
     /** Points `live` at a version. `ifMatch` is the function's ETag as the caller read it. */
     async setLive(tenantId: string, name: string, number: number, ifMatch?: string): Promise<void> {
       await db.asTenant(tenantId, async (tx) => {
-        const owner = await find(tx, tenantId, name);
+        const known = await find(tx, tenantId, name);
+        await holdCaps(tx, tenantId);
+        const owner = (await holdFunction(tx, tenantId, known.id)) ?? known;
         if (ifMatch !== undefined && ifMatch !== `"${owner.revision}"`)
           throw new PlatformError("PRECONDITION_FAILED", "The function was changed by someone else.", { hint: "Read it again." });
         const [target] = await tx
@@ -170,7 +113,8 @@ export function createFunctionStore(db: TenantDatabase) {
           throw new PlatformError("CONFLICT", `Version ${number} is ${target.state}.`, {
             hint: "Choose a version that is ready: fnctl versions.",
           });
-        await pointLive(tx, tenantId, owner.id, target.id);
+        await refuseMoreMinimum(tx, tenantId, { functionId: owner.id, config: target.config }, caps);
+        await pointLive(tx, { tenantId, functionId: owner.id, versionId: target.id, decided: owner.nextVersion - 1 });
       });
     },
 
@@ -226,16 +170,3 @@ const present = ({
   live: live ?? undefined,
   newest: newest ?? undefined,
 });
-
-/** Inside a transaction of the tenant: moves `live` and tells the feed. */
-export async function pointLive(tx: TenantTransaction, tenantId: string, functionId: string, versionId: string): Promise<void> {
-  await tx
-    .insert(alias)
-    .values({ tenantId, functionId, name: "live", versionId })
-    .onConflictDoUpdate({ target: [alias.tenantId, alias.functionId, alias.name], set: { versionId } });
-  await tx
-    .update(fn)
-    .set({ revision: sql`${fn.revision} + 1` })
-    .where(and(eq(fn.tenantId, tenantId), eq(fn.id, functionId)));
-  await notify(tx, { kind: "function", id: functionId });
-}

@@ -20,7 +20,7 @@ export interface FunctionFacts {
   live: VersionRow | undefined;
   newest: VersionRow["state"] | undefined;
 }
-const WITHOUT_LIVE = { building: "building", failed: "build-failed", ready: "not-live" } as const;
+const WITHOUT_LIVE = { building: "building", failed: "build-failed", ready: "not-live", superseded: "not-live" } as const;
 
 export function functionResource({ row, live, newest }: FunctionFacts, tenantSlug: string, endpoint: Endpoint): FunctionResource {
   const base = new URL(endpoint.publicUrl);

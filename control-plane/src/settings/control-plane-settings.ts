@@ -1,6 +1,7 @@
 // Settings of the control plane process.
 import { z } from "zod";
 import { listenAddressSchema } from "../contract/endpoint.ts";
+import { tenantCapsSchema } from "../contract/tenant-caps.ts";
 import { absolutePath, wholeNumber } from "./environment.ts";
 
 const connection = z.string().min(1, "a Postgres connection string");
@@ -36,6 +37,10 @@ const common = {
       hosts: z.array(z.object({ host: z.string(), ports: z.array(z.int()) })),
     }),
   ),
+  /** Builders at a time; absent: as many as there are cores and fit into free memory, in a cluster 8. */
+  FNCTL_BUILD_SLOTS: wholeNumber.optional(),
+  /** What a tenant may have where it is not the default, JSON (`contract/tenant-caps.ts`). */
+  FNCTL_TENANT_CAPS: json(tenantCapsSchema.partial()).optional(),
   FNCTL_CA_BUNDLE_FILE: absolutePath.optional(),
   FNCTL_DATA_GID: wholeNumber.optional(),
   /** Who it is among control planes: one that comes back under its name takes its own lease again at once. */

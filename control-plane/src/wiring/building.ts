@@ -1,13 +1,16 @@
 // Everything that builds: worker, queue, and the loop that puts lost builds back.
 import { readFile } from "node:fs/promises";
+import { availableParallelism, freemem } from "node:os";
+import { createBuildPump } from "../builds/pump.ts";
 import { createBuildQueue } from "../builds/queue.ts";
-import { createBuildWorker, type RegistrySettings } from "../builds/worker.ts";
+import { createSlots } from "../builds/slots.ts";
+import { BUILDER_MEMORY_MIB, createBuildWorker, type RegistrySettings } from "../builds/worker.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 import type { Data } from "./data.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 
-/** A build whose job the queue lost is put back from its row within this time. */
-const REQUEUE_MS = 10_000;
+/** Builder pods at a time, when nobody says otherwise. */
+const CLUSTER_BUILD_SLOTS = 8;
 
 export async function wireBuilding(settings: ControlPlaneSettings, data: Data, sandboxes: Sandboxes, onError: (error: unknown) => void) {
   const { pool, driver, host, leases, versions, bases } = sandboxes;
@@ -26,24 +29,34 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
     perTenant: host.perTenant,
     onError,
   });
-  const queue = await createBuildQueue({ connection: settings.FNCTL_DB_JOBS, work: (job) => worker.run(job), onError });
-  const open = async () => (await data.system.openBuilds()).map(({ id, tenantId }) => ({ tenantId, buildId: id }));
-  const requeue = async () => {
-    for (const job of await open()) await queue.enqueue(job);
-  };
-  let timer: NodeJS.Timeout | undefined;
+  const slots = createSlots({ places: () => buildPlaces(settings) });
+  const pump = createBuildPump({
+    slots,
+    take: (barred) => data.system.takeNextBuild(data.caps.runningBuilds, barred),
+    requeue: (inHand) => data.system.requeueBuilds(inHand),
+    work: (job, release) => worker.run(job, release),
+    onError,
+  });
+  const queue = await createBuildQueue({ connection: settings.FNCTL_DB_JOBS, onWake: pump.wake, onError });
   return {
-    enqueue: (job: { tenantId: string; buildId: string }) => void queue.enqueue(job).catch(onError),
+    /** Told after its row is committed; a message that fails is made up for by the pump's next look. */
+    enqueue: (job: { buildId: string }) => void queue.tell(job).catch(onError),
     async run(): Promise<void> {
-      await queue.takeOver(await open());
       await queue.run();
-      timer = setInterval(() => void requeue().catch(onError), REQUEUE_MS);
+      await pump.run();
     },
     async close(): Promise<void> {
-      clearInterval(timer);
       await queue.close();
+      await pump.close();
     },
   };
+}
+
+/** Builders at a time: as many as there are cores and as fit into the memory that is free. In a cluster the operator says. */
+function buildPlaces(settings: ControlPlaneSettings): number {
+  if (settings.FNCTL_BUILD_SLOTS !== undefined) return settings.FNCTL_BUILD_SLOTS;
+  if (settings.FNCTL_DRIVER === "kubernetes") return CLUSTER_BUILD_SLOTS;
+  return Math.min(availableParallelism(), Math.floor(freemem() / (BUILDER_MEMORY_MIB * 1024 * 1024)));
 }
 export type Building = Awaited<ReturnType<typeof wireBuilding>>;
 

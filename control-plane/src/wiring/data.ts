@@ -1,8 +1,10 @@
 // Everything that keeps data: database pools, stores, image layouts.
 import { mkdir, readFile } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { z } from "zod";
 import { createBlobStore } from "../blobs/blob-store.ts";
 import { createBuildStore } from "../builds/build-store.ts";
+import { DEFAULT_CAPS, tenantCapsSchema, type TenantCaps } from "../contract/tenant-caps.ts";
 import { createPool } from "../db/pools.ts";
 import { createSystemDatabase } from "../db/system-database.ts";
 import { createTenantDatabase } from "../db/tenant-database.ts";
@@ -21,12 +23,14 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     system: createPool(settings.FNCTL_DB_SYSTEM, onError, SYSTEM_CONNECTIONS),
   };
   const db = createTenantDatabase(pools.app);
+  const caps = tenantCaps(settings);
   for (const folder of [settings.FNCTL_SPOOL_DIR, settings.FNCTL_LAYERS_DIR]) await mkdir(folder, { recursive: true });
   const images = await openImages(settings);
   return {
     db,
+    caps,
     system: createSystemDatabase(pools.system),
-    functions: createFunctionStore(db),
+    functions: createFunctionStore(db, caps),
     builds: createBuildStore(db),
     blobs: createBlobStore(db, settings.FNCTL_SPOOL_DIR),
     images,
@@ -37,6 +41,13 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
   };
 }
 export type Data = Awaited<ReturnType<typeof wireData>>;
+
+/** On one machine a tenant may have no more memory than three quarters of it, unless the operator says so. */
+function tenantCaps({ FNCTL_TENANT_CAPS: given = {}, FNCTL_DRIVER: driver }: ControlPlaneSettings): TenantCaps {
+  const machineMib = Math.floor((totalmem() / 1024 ** 2) * 0.75);
+  const memoryMib = driver === "runsc" ? Math.min(DEFAULT_CAPS.memoryMib, machineMib) : DEFAULT_CAPS.memoryMib;
+  return tenantCapsSchema.parse({ ...DEFAULT_CAPS, memoryMib, ...given });
+}
 
 const credentialsSchema = z.object({ username: z.string(), password: z.string() });
 

@@ -91,6 +91,7 @@ export function createParts({ settings, folders, users, node, runsc, registries,
           hosts: registries.hosts,
         }),
         FNCTL_DATA_GID: String(users.dataGid),
+        ...settings.passedOn,
         ...(caBundle === undefined ? {} : { FNCTL_CA_BUNDLE_FILE: caBundle }),
       }),
     gateway: service("gateway", "gateway", {

@@ -21,6 +21,8 @@ const schema = z.object({
     .regex(/^[a-z](?:-?[a-z0-9])*$/)
     .default("demo"),
   FNCTL_POOL_SIZE: z.string().regex(/^\d+$/).default("2"),
+  FNCTL_BUILD_SLOTS: z.string().regex(/^\d+$/).optional(),
+  FNCTL_TENANT_CAPS: z.string().optional(),
   FNCTL_CONFIG: z.string().optional(),
   XDG_CONFIG_HOME: z.string().optional(),
   DATABASE_URL: z.string().startsWith("postgres").optional(),
@@ -53,6 +55,8 @@ export function readSettings(environment: Record<string, string | undefined>) {
     publicUrl: env.FNCTL_PUBLIC_URL ?? `http://localhost:${env.FNCTL_LISTEN.split(":").at(-1)}`,
     tenant: env.FNCTL_TENANT,
     poolSize: env.FNCTL_POOL_SIZE,
+    /** The control plane checks these. */
+    passedOn: only({ FNCTL_BUILD_SLOTS: env.FNCTL_BUILD_SLOTS, FNCTL_TENANT_CAPS: env.FNCTL_TENANT_CAPS }),
     cliConfig: config,
     contextName: stateDir === "/var/lib/fnctl" ? "local" : `local-${mark}`,
     databaseUrl: env.DATABASE_URL,
@@ -60,3 +64,6 @@ export function readSettings(environment: Record<string, string | undefined>) {
     upstreamProxy: env.HTTPS_PROXY,
   };
 }
+
+const only = (settings: Record<string, string | undefined>): Record<string, string> =>
+  Object.fromEntries(Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));

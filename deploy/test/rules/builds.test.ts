@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { BuildJob } from "@fnctl/control-plane/builds/build-store";
+import type { BuildPump } from "@fnctl/control-plane/builds/pump";
 import { createBuildQueue, type BuildQueue } from "@fnctl/control-plane/builds/queue";
 import { MOST_TAKEOVERS, MOST_WAIT_MS } from "@fnctl/control-plane/builds/worker";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
@@ -29,6 +30,8 @@ afterEach(async () => {
   platform.builders.behave = HELLO;
   platform.errors.length = 0;
   await Promise.all(queues.splice(0).map((made) => made.close()));
+  await Promise.all(pumps.splice(0).map((made) => made.close()));
+  await admin("DELETE FROM fnctl.build WHERE state IN ('queued', 'running')", []);
 });
 afterAll(async () => {
   await platform.close();
@@ -40,10 +43,17 @@ const row = (job: BuildJob) => platform.builds.get(job);
 const version = async (functionName: string) => (await platform.functions.versions(tenant, functionName, undefined, 1))[0]!.version;
 const events = (job: BuildJob) => platform.builds.events(job, -1, 1000);
 const ends = async (job: BuildJob) => (await events(job)).filter((event) => event.type === "end");
-async function queue(work: (job: BuildJob) => Promise<void>): Promise<BuildQueue> {
-  const made = await createBuildQueue({ connection: postgres.url("jobs"), work, onError: (error) => void platform.errors.push(error) });
-  queues.push(made);
-  return made;
+const pumps: BuildPump[] = [];
+/** As the owner of a platform: from now on builds are taken; `tell` wakes it. */
+async function takingBuilds(worker = platform.worker(), places?: number) {
+  const pump = platform.pump(worker, places);
+  const onError = (error: unknown) => void platform.errors.push(error);
+  const queue = await createBuildQueue({ connection: postgres.url("jobs"), onWake: pump.wake, onError });
+  pumps.push(pump);
+  queues.push(queue);
+  await queue.run();
+  await pump.run();
+  return queue;
 }
 async function admin(text: string, values: unknown[]): Promise<void> {
   const client = new pg.Client({ connectionString: postgres.admin });
@@ -60,11 +70,9 @@ function gate() {
 
 describe("a build", () => {
   test("goes from its row through the queue to a version that serves, with numbered events and one end", async () => {
-    const worker = platform.worker();
-    const own = await queue((job) => worker.run(job));
-    await own.run();
+    const own = await takingBuilds();
     const deployed = await platform.deploy(tenant, name());
-    await Promise.all(Array.from({ length: 5 }, () => own.enqueue(deployed.job))); // told five times, done once
+    await Promise.all(Array.from({ length: 5 }, () => own.tell(deployed.job))); // told five times, done once
     await expect.poll(async () => (await row(deployed.job)).state, { timeout: 20_000 }).toBe("succeeded");
     expect(await row(deployed.job)).toMatchObject({ epoch: 1, takeovers: 0, problem: null });
     const { live, row: owner } = await platform.functions.get(tenant, deployed.owner.name);
@@ -86,11 +94,11 @@ describe("a build", () => {
   ])("%s fails once, with the reason and the request id of the deploy, and leaves what served before", async (_what, behave, problem) => {
     const functionName = name();
     const first = await platform.deploy(tenant, functionName);
-    await platform.worker().run(first.job);
+    await platform.run(first.job);
     platform.builders.behave = behave;
     const { job } = await platform.deploy(tenant, functionName, "request-0123456789");
-    await platform.worker().run(job);
-    await platform.worker().run(job); // the queue may tell it again
+    await platform.run(job);
+    await platform.run(job); // the queue may tell it again
     expect(await row(job)).toMatchObject({ state: "failed", epoch: 1, problem: { ...problem, requestId: "request-0123456789" } });
     expect(await ends(job)).toMatchObject([{ state: "failed", problem: { ...problem, requestId: "request-0123456789" } }]);
     expect(await version(functionName)).toMatchObject({ number: 2, state: "failed", imageDigest: null });
@@ -102,7 +110,7 @@ describe("a build", () => {
     const { opened, open } = gate();
     platform.builders.behave = async () => (await opened, { module: "export default () => 1;" });
     const { job } = await platform.deploy(tenant, functionName);
-    const running = platform.worker().run(job);
+    const running = platform.run(job);
     await expect.poll(() => row(job).then(({ state }) => state)).toBe("running");
     await platform.functions.remove(tenant, functionName);
     open();
@@ -117,32 +125,42 @@ describe("a build that needs a part of the platform which is away", () => {
 
   test("waits for it: it is given back, told again, and succeeds once the part is there", async () => {
     const { job } = await platform.deploy(tenant, name());
-    await expect(platform.worker(away).run(job)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await platform.run(job, platform.worker(away));
     expect(await row(job)).toMatchObject({ state: "queued", takeovers: 0, problem: null });
+    expect(platform.errors).toMatchObject([{ code: "UNAVAILABLE" }]);
     expect(await ends(job)).toEqual([]);
-    await platform.worker().run(job);
+    expect(await platform.system.takeNextBuild(4, [])).toBeUndefined(); // not at once
+    await admin("UPDATE fnctl.build SET retry_at = now() WHERE id = $1", [job.buildId]);
+    await platform.run(job);
     expect(await row(job)).toMatchObject({ state: "succeeded", takeovers: 0, epoch: 2 });
   });
 
   test("but not for ever: it fails with that reason", async () => {
     const { job } = await platform.deploy(tenant, name());
     await admin("UPDATE fnctl.build SET created_at = now() - $2 * interval '1 millisecond' WHERE id = $1", [job.buildId, MOST_WAIT_MS]);
-    await platform.worker(away).run(job);
+    await platform.run(job, platform.worker(away));
     expect(await row(job)).toMatchObject({ state: "failed", problem: { code: "UNAVAILABLE", requestId: "request-of-the-deploy" } });
     expect(await ends(job)).toHaveLength(1);
   });
 });
 
-test("a build that the queue never heard of, or lost, is put back from its row", async () => {
+test("a build that the queue never heard of, or lost, is found from its row", async () => {
   const { job } = await platform.deploy(tenant, name()); // the control plane died between the commit and the queue
-  const worker = platform.worker();
-  const next = await queue((taken) => worker.run(taken));
-  const open = (await platform.system.openBuilds()).map(({ id, tenantId }) => ({ tenantId, buildId: id }));
-  expect(open).toContainEqual(job);
-  await next.takeOver(open);
-  await next.run();
+  await takingBuilds();
   await expect.poll(async () => (await row(job)).state, { timeout: 20_000 }).toBe("succeeded");
-  expect((await platform.system.openBuilds()).map(({ id }) => id)).not.toContain(job.buildId);
+});
+
+test("one message is enough for all builds that wait", async () => {
+  const own = await takingBuilds();
+  const tenants = await Promise.all([platform.tenant(), platform.tenant(), platform.tenant()]);
+  const deployed = await Promise.all(Array.from({ length: 12 }, (_, at) => platform.deploy(tenants[at % 3]!, name())));
+  await own.tell(deployed[0]!.job);
+  await expect
+    .poll(async () => (await Promise.all(deployed.map(({ job }) => row(job)))).map(({ state }) => state), {
+      timeout: 30_000,
+      interval: 100,
+    })
+    .toEqual(Array.from({ length: 12 }, () => "succeeded"));
 });
 
 describe("two workers on one build", () => {
@@ -156,9 +174,10 @@ describe("two workers on one build", () => {
     };
     const firstIsOdd = (platform.builders.count() + 1) % 2;
     const { job } = await platform.deploy(tenant, functionName);
-    const old = platform.worker().run(job);
+    const old = platform.run(job);
     await expect.poll(() => platform.builders.count() % 2).toBe(firstIsOdd);
-    const next = platform.worker().run(job); // as after a restart: the old one is only paused
+    await platform.system.requeueBuilds([]);
+    const next = platform.run(job); // as after a restart: the old one is only paused
     await expect.poll(async () => (await row(job)).epoch).toBe(2);
     quick.open();
     await next;
@@ -175,9 +194,20 @@ describe("two workers on one build", () => {
 
   test("many at once: one end, one digest, no lost event number", async () => {
     const functionName = name();
-    platform.builders.behave = async (number) => ({ module: `export default (request, response) => response.end("${number}");` });
+    const { opened, open } = gate();
+    platform.builders.behave = async (number) => {
+      await opened;
+      return { module: `export default (request, response) => response.end("${number}");` };
+    };
     const { job } = await platform.deploy(tenant, functionName);
-    await Promise.allSettled(Array.from({ length: 5 }, () => platform.worker().run(job)));
+    const runs: Promise<void>[] = [];
+    for (let at = 0; at < 5; at++) {
+      await platform.system.requeueBuilds([]);
+      runs.push(platform.run(job));
+      await expect.poll(async () => (await row(job)).epoch).toBe(at + 1);
+    }
+    open();
+    await Promise.allSettled(runs);
     expect(await row(job)).toMatchObject({ state: "succeeded" });
     expect(await ends(job)).toHaveLength(1);
     const { imageDigest, layerDiffId } = await version(functionName);
@@ -187,18 +217,19 @@ describe("two workers on one build", () => {
 });
 
 describe("a worker that dies", () => {
-  /** A process that takes the job and is killed with it in hand. */
+  /** A process that takes the build and is killed with it in hand. */
   async function killWithJob(job: BuildJob): Promise<void> {
-    const module = pathToFileURL(path.resolve(import.meta.dirname, "../../../control-plane/src/builds/queue.ts")).href;
-    const script = `import { createBuildQueue } from ${JSON.stringify(module)};
-      const queue = await createBuildQueue({ connection: process.env.JOBS, work: () => (console.log("taken"), new Promise(() => {})), onError: console.error });
-      await queue.run();`;
-    const child = spawn(process.execPath, ["--input-type=module", "-e", script], { env: { ...process.env, JOBS: postgres.url("jobs") } });
+    const module = (file: string) =>
+      JSON.stringify(pathToFileURL(path.resolve(import.meta.dirname, "../../../control-plane/src", file)).href);
+    const script = `import { createPool } from ${module("db/pools.ts")}; import { createSystemDatabase } from ${module("db/system-database.ts")};
+      console.log(JSON.stringify(await createSystemDatabase(createPool(process.env.SYSTEM, console.error)).takeNextBuild(4, [])));
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      env: { ...process.env, SYSTEM: postgres.url("system") },
+    });
     const ended = new Promise((resolve) => child.on("exit", resolve));
-    const sender = await queue(async () => undefined);
-    await sender.enqueue(job);
-    await new Promise((resolve) => child.stdout.once("data", resolve));
-    await platform.builds.claim(job);
+    const said = await new Promise<Buffer>((resolve) => child.stdout.once("data", resolve));
+    expect(JSON.parse(said.toString())).toEqual(job);
     child.kill("SIGKILL");
     await ended;
   }
@@ -206,32 +237,21 @@ describe("a worker that dies", () => {
   test("is replaced at once by the next control plane", async () => {
     const { job } = await platform.deploy(tenant, name());
     await killWithJob(job);
-    const worker = platform.worker();
-    const next = await queue((taken) => worker.run(taken));
-    const begun = Date.now();
-    await next.takeOver([job]);
-    await next.run();
+    expect(await row(job)).toMatchObject({ state: "running", epoch: 1 });
+    await takingBuilds();
     await expect.poll(async () => (await row(job)).state, { timeout: 20_000, interval: 50 }).toBe("succeeded");
-    expect(Date.now() - begun).toBeLessThan(10_000); // without it: the heartbeat's 10 s, the monitor's 5 s, and more
-    expect(await ends(job)).toHaveLength(1);
-  });
-
-  test("is replaced by another one that runs, once its heartbeats are missed", async () => {
-    const { job } = await platform.deploy(tenant, name());
-    await killWithJob(job);
-    const worker = platform.worker();
-    await (await queue((taken) => worker.run(taken))).run();
-    await expect.poll(async () => (await row(job)).state, { timeout: 50_000, interval: 250 }).toBe("succeeded");
+    expect(await row(job)).toMatchObject({ epoch: 2, takeovers: 1 });
     expect(await ends(job)).toHaveLength(1);
   });
 
   test("after it recorded the image does not make the version become another one", async () => {
     const functionName = name();
     const { job, version: made } = await platform.deploy(tenant, functionName);
-    await platform.worker().run(job);
+    await platform.run(job);
     const image = await version(functionName);
     const again = await platform.deploy(tenant, functionName);
-    const claimed = await platform.builds.claim(again.job);
+    await platform.system.takeNextBuild(4, []);
+    const taken = await platform.builds.taken(again.job);
     const { imageDigest, imageBytes, layerDiffId, baseDigest, entry } = image;
     const published = {
       imageDigest: imageDigest!,
@@ -241,9 +261,10 @@ describe("a worker that dies", () => {
       baseDigest: baseDigest!,
       entry: entry!,
     };
-    expect(await platform.builds.publish(again.job, claimed!.build.epoch, again.version.id, published)).toBe(true);
+    expect(await platform.builds.publish(again.job, taken!.build.epoch, again.version.id, published)).toBe(true);
     const builds = platform.builders.count();
-    await platform.worker().run(again.job);
+    await platform.system.requeueBuilds([]);
+    await platform.run(again.job);
     expect(platform.builders.count()).toBe(builds); // taken up where it was left
     expect(await row(again.job)).toMatchObject({ state: "succeeded", epoch: 2 });
     expect(await version(functionName)).toMatchObject({ id: again.version.id, imageDigest });
@@ -252,9 +273,12 @@ describe("a worker that dies", () => {
 
   test("again and again with the same build: the build ends, with a reason", async () => {
     const { job } = await platform.deploy(tenant, name());
-    for (let life = 0; life <= MOST_TAKEOVERS; life++) await platform.builds.claim(job);
+    for (let life = 0; life <= MOST_TAKEOVERS; life++) {
+      await platform.system.takeNextBuild(4, []);
+      await platform.system.requeueBuilds([]);
+    }
     const builds = platform.builders.count();
-    await platform.worker().run(job);
+    await platform.run(job);
     expect(platform.builders.count()).toBe(builds);
     expect(await row(job)).toMatchObject({ state: "failed", problem: { code: "BUILD_FAILED", requestId: "request-of-the-deploy" } });
     expect(await ends(job)).toHaveLength(1);

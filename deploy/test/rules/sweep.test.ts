@@ -44,7 +44,7 @@ async function sweep(before = graceOver()): Promise<void> {
 const name = () => `f-${randomBytes(4).toString("hex")}`;
 async function deployed(functionName = name()) {
   const made = await platform.deploy(tenant, functionName);
-  await platform.worker().run(made.job);
+  await platform.run(made.job);
   return made;
 }
 async function failed(functionName = name()) {
@@ -181,7 +181,7 @@ describe("a deploy in flight", () => {
     const again = await platform.deploy(tenant, owner.name);
     await sweep(); // being built: used, whatever its age
     expect(await platform.blobs.has(tenant, sourceDigest)).toBe(true);
-    await platform.worker().run(again.job);
+    await platform.run(again.job);
     expect(await platform.builds.get(again.job)).toMatchObject({ state: "succeeded" });
   });
 
@@ -219,7 +219,7 @@ test("a function whose first deploy failed is listed with that state, and is gon
   const building = await platform.deploy(tenant, functionName);
   expect(await states()).toEqual(["building"]);
   platform.builders.behave = async () => ({ failed: "no" });
-  await platform.worker().run(building.job);
+  await platform.run(building.job);
   expect(await states()).toEqual(["build-failed"]);
   platform.builders.behave = async () => ({ module: "export default (request, response) => response.end('ok');" });
   await deployed(functionName);

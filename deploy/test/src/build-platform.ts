@@ -7,10 +7,13 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { createBlobStore } from "@fnctl/control-plane/blobs/blob-store";
-import { createBuildStore } from "@fnctl/control-plane/builds/build-store";
-import { createBuildWorker } from "@fnctl/control-plane/builds/worker";
+import { createBuildStore, type BuildJob } from "@fnctl/control-plane/builds/build-store";
+import { createBuildPump } from "@fnctl/control-plane/builds/pump";
+import { createSlots } from "@fnctl/control-plane/builds/slots";
+import { createBuildWorker, type BuildWorker } from "@fnctl/control-plane/builds/worker";
 import { functionConfigSchema } from "@fnctl/control-plane/contract/config";
 import { BUILDER_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
+import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
 import { createPool } from "@fnctl/control-plane/db/pools";
 import { createSystemDatabase } from "@fnctl/control-plane/db/system-database";
 import { createTenantDatabase } from "@fnctl/control-plane/db/tenant-database";
@@ -30,11 +33,17 @@ import type { TestPostgres } from "./test-postgres.ts";
 
 /** What a builder does with one build: the module that it made, or the message of its failure. */
 export type Builder = (number: number) => Promise<{ module: string } | { failed: string }>;
+export interface DeployOptions {
+  promote?: boolean;
+  min?: number;
+  max?: number;
+  memoryMib?: number;
+}
 /** A pool that starts each sandbox when it is asked for. */
 const NOT_WARM = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };
 const HELLO = "export default (request, response) => response.end('hello');";
 
-export async function createBuildPlatform(postgres: TestPostgres) {
+export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCaps = DEFAULT_CAPS) {
   const folder = await mkdtemp(path.join(tmpdir(), "fn-bp-"));
   const at = (name: string) => path.join(folder, name);
   await mkdir(at("spool"));
@@ -44,7 +53,7 @@ export async function createBuildPlatform(postgres: TestPostgres) {
   const images = createLayoutStore(at("images"));
   const layers = createLayerCache(at("layers"), images);
   const data = {
-    functions: createFunctionStore(db),
+    functions: createFunctionStore(db, caps),
     builds: createBuildStore(db),
     blobs: createBlobStore(db, at("spool")),
     images,
@@ -67,6 +76,7 @@ export async function createBuildPlatform(postgres: TestPostgres) {
     stop: (id) => (builders.has(id) ? builders.stop(id) : memory.stop(id)),
   };
 
+  const taken = new Set<string>();
   return {
     ...data,
     db,
@@ -110,17 +120,37 @@ export async function createBuildPlatform(postgres: TestPostgres) {
         onError,
       });
     },
+    /** Takes builds as the only owner of a platform does. */
+    pump(worker: BuildWorker, places = 2) {
+      return createBuildPump({
+        slots: createSlots({ places: () => places }),
+        take: (barred) => system.takeNextBuild(caps.runningBuilds, barred),
+        requeue: (inHand) => system.requeueBuilds(inHand),
+        work: (job, release) => worker.run(job, release),
+        onError: (error) => void this.errors.push(error),
+      });
+    },
+    /** Takes the build, and others before it where they come first, and brings it to its end. */
+    async run(job: BuildJob, worker?: BuildWorker): Promise<void> {
+      while (!taken.delete(job.buildId)) {
+        const next = await system.takeNextBuild(1_000, []);
+        if (next === undefined) break;
+        taken.add(next.buildId);
+      }
+      await (worker ?? this.worker()).run(job, () => undefined);
+    },
     async tenant(): Promise<string> {
       const slug = `t-${randomBytes(6).toString("hex")}`;
       const [row] = await system.createTenant({ id: crypto.randomUUID(), slug });
       return row!.id;
     },
     /** What `fnctl deploy` does before the build: source, version, queued build. */
-    async deploy(tenantId: string, name: string, requestId = "request-of-the-deploy", source = name) {
+    async deploy(tenantId: string, name: string, requestId = "request-of-the-deploy", source = name, more: DeployOptions = {}) {
       const sourceDigest = `sha256:${createHash("sha256").update(source).digest("hex")}`;
       await data.blobs.put(tenantId, sourceDigest, Readable.from([Buffer.from(source)]));
-      const config = functionConfigSchema.parse({ runtime: "node24" });
-      const made = await data.functions.createVersion(tenantId, name, { sourceDigest, config, promote: true, requestId });
+      const { promote = true, ...settings } = more;
+      const config = functionConfigSchema.parse({ runtime: "node24", ...settings });
+      const made = await data.functions.createVersion(tenantId, name, { sourceDigest, config, promote, requestId });
       return { ...made, sourceDigest, job: { tenantId, buildId: made.build.id } };
     },
     async close(): Promise<void> {

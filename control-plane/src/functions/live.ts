@@ -1,0 +1,60 @@
+// What `live` points at. It moves forward in the order in which versions were accepted, or by somebody's explicit act; whatever was
+// accepted before the last decision, and is finished later, does not undo it.
+import { and, eq, sql } from "drizzle-orm";
+import { PlatformError } from "../contract/errors.ts";
+import { alias, fn } from "../db/schema.ts";
+import type { TenantTransaction } from "../db/tenant-database.ts";
+import { notify } from "./notify.ts";
+import type { FunctionRow } from "./resources.ts";
+
+interface Decision {
+  tenantId: string;
+  functionId: string;
+  versionId: string;
+  /** The newest version that had been accepted when this was decided. */
+  decided: number;
+}
+
+/** Inside a transaction of the tenant that holds the function's row: moves `live` and tells the feed. */
+export async function pointLive(tx: TenantTransaction, { tenantId, functionId, versionId, decided }: Decision): Promise<void> {
+  await tx
+    .insert(alias)
+    .values({ tenantId, functionId, name: "live", versionId, decided })
+    .onConflictDoUpdate({ target: [alias.tenantId, alias.functionId, alias.name], set: { versionId, decided } });
+  await tx
+    .update(fn)
+    .set({ revision: sql`${fn.revision} + 1` })
+    .where(and(eq(fn.tenantId, tenantId), eq(fn.id, functionId)));
+  await notify(tx, { kind: "function", id: functionId });
+}
+
+/** The function's row, held until the transaction ends: decisions about one function are made one after the other. */
+export async function holdFunction(tx: TenantTransaction, tenantId: string, functionId: string): Promise<FunctionRow | undefined> {
+  const [row] = await tx
+    .select()
+    .from(fn)
+    .where(and(eq(fn.tenantId, tenantId), eq(fn.id, functionId)))
+    .for("update");
+  return row;
+}
+
+/** For a version whose build is done: makes it live, or says why it is not; undefined: it is. */
+export async function promote(
+  tx: TenantTransaction,
+  tenantId: string,
+  version: { functionId: string; id: string; number: number },
+): Promise<PlatformError | undefined> {
+  const { functionId, id: versionId, number } = version;
+  if ((await holdFunction(tx, tenantId, functionId)) === undefined) return undefined; // it is gone, and the version with it
+  const [known] = await tx
+    .select({ decided: alias.decided })
+    .from(alias)
+    .where(and(eq(alias.tenantId, tenantId), eq(alias.functionId, functionId), eq(alias.name, "live")));
+  if (known !== undefined && known.decided >= number) {
+    return new PlatformError("SUPERSEDED", `Version ${number} is ready, but what is live was decided after it was deployed.`, {
+      hint: `To serve it all the same: fnctl rollback NAME ${number}`,
+    });
+  }
+  await pointLive(tx, { tenantId, functionId, versionId, decided: number });
+  return undefined;
+}
