@@ -1,6 +1,7 @@
 // What every handler of the management API can count on.
 import type { Context } from "hono";
 import { PlatformError } from "../contract/errors.ts";
+import { allows } from "../contract/rights.ts";
 import type { Scope } from "../contract/resources.ts";
 import type { TokenOwner } from "../db/system-database.ts";
 
@@ -9,15 +10,6 @@ export interface ApiEnv {
 }
 export type ApiContext = Context<ApiEnv>;
 
-/** What each scope includes. `operator` stands apart: it holds no tenant's rights. */
-const IMPLIED: Record<Scope, readonly Scope[]> = {
-  operator: ["operator"],
-  admin: ["admin", "deploy", "read", "invoke"],
-  deploy: ["deploy", "read", "invoke"],
-  read: ["read"],
-  invoke: ["invoke"],
-};
-
 /** The tenant of the caller, if the token allows `scope`; FORBIDDEN otherwise. */
 export function tenantOf(c: ApiContext, scope: Scope): string {
   const owner = c.get("owner");
@@ -25,8 +17,7 @@ export function tenantOf(c: ApiContext, scope: Scope): string {
     throw new PlatformError("FORBIDDEN", "An operator's token does not act for a tenant.", {
       hint: "Sign in with a token of the tenant: fnctl login.",
     });
-  if (!owner.scopes.some((held) => IMPLIED[held].includes(scope)))
-    throw new PlatformError("FORBIDDEN", `This token lacks the scope ${scope}.`);
+  if (!allows(owner.scopes, scope)) throw new PlatformError("FORBIDDEN", `This token lacks the scope ${scope}.`);
   return owner.tenantId;
 }
 

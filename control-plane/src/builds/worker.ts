@@ -66,7 +66,7 @@ export function createBuildWorker(options: WorkerOptions) {
       egress: true,
       ...(options.perTenant ? { tenantId: tenant.id, floor: isolation } : {}),
     } as const;
-    const { instance } = await pool.take(key);
+    const { instance } = await pool.take(key, { owner: tenant.id, urgent: true });
     const client = createBuilderClient(instance);
     try {
       await options.labelEgress(instance.id, tenant.id, `build:${fn.name}:${version.number}`);
@@ -115,7 +115,7 @@ export function createBuildWorker(options: WorkerOptions) {
 
   /** Starts the version once before it goes live: what cannot be loaded never replaces what works. */
   async function trial(claimed: Claimed): Promise<Managed> {
-    return (await leases.launch(await versions.get(claimed.fn.id, claimed.version.id))).managed;
+    return (await leases.launch(await versions.get(claimed.fn.id, claimed.version.id), "trial")).managed;
   }
 
   /** Resolves with the version's first instance. */

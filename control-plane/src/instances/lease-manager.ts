@@ -4,11 +4,14 @@ import { PlatformError } from "../contract/errors.ts";
 import type { Lease, leaseRequestSchema, releaseRequestSchema, renewRequestSchema } from "../contract/internal.ts";
 import { newId } from "../ids/uuid7.ts";
 import type { z } from "zod";
-import { createInstanceTable, type Managed } from "./managed.ts";
+import { createDeaths } from "./deaths.ts";
+import { createLauncher, type InstanceFailure } from "./launch.ts";
+import { createInstanceTable, freshlyManaged, type Managed } from "./managed.ts";
 import { createIsolationChange } from "./isolation-change.ts";
 import { createRecentEnds } from "./recent-ends.ts";
 import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./reap.ts";
 import type { Starter } from "./starter.ts";
+import { createTenantUse, type InstanceCaps } from "./tenant-use.ts";
 import type { VersionInfo, VersionInfoCache } from "./version-info.ts";
 import type { Instance } from "../sandbox/driver.ts";
 
@@ -17,20 +20,16 @@ export const MAX_INSTANCES = { machine: 2_000, cluster: 50_000 } as const;
 /** A gateway sees a connection end before the sandbox's process is gone, on a busy machine hundreds of milliseconds: so long the driver is asked again. */
 const END_NOTICE_MS = 1_000;
 const END_POLL_MS = 10;
-/** After a load that failed, the same answer for this long: a broken function must not drain the pool. */
-export const FAILED_INIT_MS = 2_000;
+/** While an instance ends that another function's request waits for. */
+const ROOM_POLL_MS = 50;
 
-export interface InstanceFailure {
-  tenantId: string;
-  functionId: string;
-  version: number;
-  instance: string;
-  reason: string;
-  detail: string;
-}
 export interface LeaseManagerOptions {
   epoch: number;
   maxInstances: number;
+  /** What one tenant's instances may use. */
+  caps: InstanceCaps;
+  /** Instances of the version that are kept although nobody asks. */
+  minOf(functionId: string, versionId: string): number;
   versions: VersionInfoCache;
   start: Starter;
   stopInstance(id: string): Promise<void>;
@@ -43,10 +42,8 @@ export interface LeaseManagerOptions {
 
 export function createLeaseManager(options: LeaseManagerOptions) {
   const table = createInstanceTable();
-  const starting = new Map<string, number>();
-  /** All of them. */
-  let begun = 0;
-  const failed = new Map<string, { error: unknown; until: number }>();
+  const use = createTenantUse(table, options.caps);
+  const deaths = createDeaths();
   const recentEnds = createRecentEnds();
   const waiters = new Set<() => void>();
   const wake = () => {
@@ -92,49 +89,6 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     if (managed.unjudged !== undefined) throw new PlatformError("UNAVAILABLE", "Nobody can say how the tenant must be isolated now.");
   }
 
-  /** Starts an instance of the version; it is in the table, free, when this resolves. */
-  async function launch(info: VersionInfo): Promise<{ managed: Managed; timing: Lease["timing"] }> {
-    const { versionId } = info.image;
-    const known = failed.get(versionId);
-    if (known !== undefined && known.until > Date.now()) throw known.error;
-    failed.delete(versionId);
-    if (table.size() + begun >= options.maxInstances)
-      throw new PlatformError("CAPACITY_UNAVAILABLE", "This platform runs as many instances as it may.");
-    begun++;
-    starting.set(versionId, (starting.get(versionId) ?? 0) + 1);
-    try {
-      const { instance, timing } = await options.start(info);
-      const managed = { ...freshlyManaged(instance, info), unjudged: 0 };
-      table.add(managed);
-      await requireFit(managed);
-      return { managed, timing };
-    } catch (error) {
-      noteFailedStart(info, error);
-      throw error;
-    } finally {
-      begun--;
-      const left = (starting.get(versionId) ?? 1) - 1;
-      if (left === 0) starting.delete(versionId);
-      else starting.set(versionId, left);
-      wake();
-    }
-  }
-
-  function noteFailedStart(info: VersionInfo, error: unknown): void {
-    if (!(error instanceof PlatformError) || error.code !== "INIT_FAILED") return;
-    const { tenantId, functionId, versionId, version } = info.image;
-    failed.set(versionId, { error, until: Date.now() + FAILED_INIT_MS });
-    const stack = error.facts?.["stack"];
-    options.onFailure({
-      tenantId,
-      functionId,
-      version,
-      instance: "",
-      reason: "init-failed",
-      detail: typeof stack === "string" ? `${error.message}\n${stack}` : error.message,
-    });
-  }
-
   async function stop(managed: Managed): Promise<void> {
     if (managed.state === "stopping") return;
     managed.state = "stopping";
@@ -161,6 +115,27 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     onError: options.onError,
   });
 
+  const { launch, startingOf } = createLauncher({ ...options, table, use, deaths, requireFit, onSettled: wake });
+
+  function noteEnd(managed: Managed, why: { reason: string; detail: string }): void {
+    deaths.ended(managed.versionId, Date.now() - managed.since);
+    options.onFailure({ ...managed, instance: managed.instance.id, ...why });
+  }
+
+  /** For a tenant that has all it may: an instance that nobody uses goes, the one longest unused first. False: all are in use or kept. */
+  function makeRoom(tenantId: string): boolean {
+    const spare = table
+      .ofTenant(tenantId)
+      .filter((one) => one.state === "ready" && one.orphanUntil === undefined && one.inUse === 0)
+      .filter((one) => table.ofVersion(one.versionId).length > options.minOf(one.functionId, one.versionId))
+      .toSorted((a, b) => a.freeSince - b.freeSince);
+    const free = spare.find((one) => one.lease === undefined);
+    const held = spare[0]?.lease;
+    if (free !== undefined) void stop(free);
+    else if (held !== undefined) options.emit({ type: "recall", leaseId: held.leaseId });
+    return spare.length > 0 || table.ofTenant(tenantId).some(({ state }) => state === "stopping");
+  }
+
   /**
    * Why instances ended, as the driver says it; each is noted for its owner and removed. One that the driver no longer has is gone too.
    * Resolves with all that the driver has.
@@ -175,7 +150,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       const ended = found === undefined ? { reason: "exited", detail: "The sandbox is gone." } : found.ended;
       if (managed.state !== "ready" || ended === undefined) continue;
       recentEnds.note(managed.lease, ended);
-      options.onFailure({ ...managed, instance: id, ...ended });
+      noteEnd(managed, ended);
       announceEnd(managed, ended.reason);
     }
     return instances;
@@ -195,7 +170,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     launch,
     stop,
     reapEnded,
-    startingOf: (versionId: string) => starting.get(versionId) ?? 0,
+    startingOf,
 
     /** A lease on an instance of the version; starts one if `max` allows, recalls one that another gateway holds if not. */
     async acquire(request: z.infer<typeof leaseRequestSchema>): Promise<Lease> {
@@ -209,9 +184,15 @@ export function createLeaseManager(options: LeaseManagerOptions) {
           continue; // somebody else may have it by now
         }
         if (free !== undefined) return grant(free, request.holder);
-        const begunOfIt = starting.get(request.versionId) ?? 0;
+        const begunOfIt = startingOf(request.versionId);
         if (mine.length + begunOfIt < info.max) {
-          const { managed, timing } = await launch(info);
+          const refusal = use.refusal(info);
+          if (refusal !== undefined) {
+            if (!makeRoom(info.image.tenantId) || Date.now() >= end) throw refusal;
+            await changed(Math.min(ROOM_POLL_MS, end - Date.now()));
+            continue;
+          }
+          const { managed, timing } = await launch(info, "request");
           if (managed.lease === undefined) return grant(managed, request.holder, timing);
           continue;
         }
@@ -263,7 +244,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
       for (const { reason, detail, managed } of held) {
         if (managed.state !== "ready") continue; // found ended here or by another look: noted, and on its way out
         const healthy = reason === "idle" || reason === "recalled" || reason === "drain";
-        if (!healthy) options.onFailure({ ...managed, instance: managed.instance.id, reason, detail: detail ?? "" });
+        if (!healthy) noteEnd(managed, { reason, detail: detail ?? "" });
         table.lease(managed, undefined);
         if (!healthy || managed.unfit === true || (reason === "idle" && !keep(managed))) void stop(managed);
       }
@@ -278,9 +259,3 @@ export function createLeaseManager(options: LeaseManagerOptions) {
   };
 }
 export type LeaseManager = ReturnType<typeof createLeaseManager>;
-
-function freshlyManaged(instance: Instance, { image, concurrency, idleTimeoutMs }: VersionInfo): Managed {
-  const { tenantId, functionId, versionId, version } = image;
-  const now = { inUse: 0, state: "ready", freeSince: Date.now() } as const;
-  return { instance, tenantId, functionId, versionId, version, slots: concurrency, idleTimeoutMs, ...now };
-}

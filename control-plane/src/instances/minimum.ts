@@ -44,7 +44,7 @@ export function createMinimum({ leases, versions, onError }: MinimumOptions) {
       running++;
       void versions
         .get(route.functionId, versionOf(route))
-        .then((info) => leases.launch(info))
+        .then((info) => leases.launch(info, "minimum"))
         .catch(onError)
         .finally(() => {
           running--;

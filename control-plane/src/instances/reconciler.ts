@@ -4,6 +4,7 @@ import type { Route } from "../contract/internal.ts";
 import type { LeaseManager } from "./lease-manager.ts";
 import { createMinimum } from "./minimum.ts";
 import { decideReap } from "./reap.ts";
+import { createServed } from "./served.ts";
 import { createStrays } from "./strays.ts";
 import type { VersionInfoCache } from "./version-info.ts";
 import type { WarmPool } from "./warm-pool.ts";
@@ -20,10 +21,7 @@ export interface ReconcilerOptions {
 }
 
 export function createReconciler({ leases, driver, pool, versions, routes, onError }: ReconcilerOptions) {
-  const isLive = (functionId: string, versionId: string) =>
-    routes.get(functionId)?.targets.some((target) => target.versionId === versionId) ?? false;
-  const minOf = (functionId: string, versionId: string) => (isLive(functionId, versionId) ? (routes.get(functionId)?.min ?? 0) : 0);
-
+  const { isLive, minOf } = createServed(routes);
   const minimum = createMinimum({ leases, versions, onError });
   const strays = createStrays();
 

@@ -5,6 +5,8 @@ import { PlatformError } from "../contract/errors.ts";
 import type { Client } from "undici";
 import { initConnection, initInstance } from "./instance-client.ts";
 import type { VersionInfo } from "./version-info.ts";
+import type { LaunchReason } from "./launch.ts";
+import type { PoolKey } from "./pool-key.ts";
 import type { WarmPool } from "./warm-pool.ts";
 
 /** So many sandboxes of the pool may turn out to be dead before a start fails. */
@@ -39,15 +41,17 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, 
   const beginLoad = options.beginLoad ?? loadNow;
 
   /** A sandbox with the code in it. One that died while it waited in the pool costs another try, not the request. */
-  async function loaded(info: VersionInfo, tries: number): Promise<Loaded> {
-    const { instance: generic, ...start } = await pool.take({
+  async function loaded(info: VersionInfo, reason: LaunchReason, tries: number): Promise<Loaded> {
+    const { tenantId } = info.image;
+    const key: PoolKey = {
       kind: "function",
       base: info.base,
       isolation: info.isolation,
       memoryMib: info.memoryMib,
       egress: false,
-      ...(perTenant ? { tenantId: info.image.tenantId, codeMib: codeMibFor(info.layerBytes), floor: info.floor } : {}),
-    });
+      ...(perTenant ? { tenantId, codeMib: codeMibFor(info.layerBytes), floor: info.floor } : {}),
+    };
+    const { instance: generic, ...start } = await pool.take(key, { owner: tenantId, urgent: reason !== "minimum" });
     const begun = performance.now();
     try {
       return { ...(await beginLoad(generic.id, info.image)), loadMs: performance.now() - begun, ...start };
@@ -57,14 +61,14 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, 
       if (!died) throw error;
       // Neither code is the caller's business: no code of theirs has run, and what is not found is ours.
       if (tries <= 1) throw new PlatformError("SANDBOX_FAILED", "The sandboxes that were ready have ended.", { cause: error });
-      return loaded(info, tries - 1);
+      return loaded(info, reason, tries - 1);
     }
   }
 
-  return async function start(info: VersionInfo): Promise<Started> {
+  return async function start(info: VersionInfo, reason: LaunchReason): Promise<Started> {
     // The layer first: a sandbox must not wait, nor be lost, while a layer is unpacked or turns out not to be there.
     await ensureLayer(info.image.tenantId, info.image.layer);
-    const { instance, settled, ...timing } = await loaded(info, POOL_TRIES);
+    const { instance, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
     const begun = performance.now();
     try {
       await Promise.all([initInstance(takeLink?.(instance.id) ?? initConnection(instance), info.init), settled]);

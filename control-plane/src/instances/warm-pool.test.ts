@@ -3,13 +3,16 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { newInstanceId } from "../ids/uuid7.ts";
 import { createInstancesHost, type InstancesHost } from "./testing/instances-host.ts";
 import { keyName } from "./pool-key.ts";
+import { createStartTurns } from "./start-turns.ts";
 import { createWarmPool } from "./warm-pool.ts";
 
 const SIZE = 2;
+const MANY = { parallel: 64, perTenant: 64 };
+const NOW = { owner: "a-tenant", urgent: true };
 let host: InstancesHost;
 let plane: ReturnType<InstancesHost["controlPlane"]>;
 beforeEach(async () => {
-  host = await createInstancesHost(SIZE);
+  host = await createInstancesHost({ poolSize: SIZE });
   plane = host.controlPlane(1);
 });
 afterEach(async () => {
@@ -24,7 +27,7 @@ describe("the warm pool", () => {
     plane.pool.adopt([]);
     await plane.pool.whenFull(5_000);
     expect(waiting()).toBe(SIZE);
-    const taken = await Promise.all([plane.pool.take(host.key), plane.pool.take(host.key)]);
+    const taken = await Promise.all([plane.pool.take(host.key, NOW), plane.pool.take(host.key, NOW)]);
     expect(new Set(taken.map(({ instance }) => instance.id)).size).toBe(2);
     expect(taken.map(({ startMs }) => startMs)).toEqual([undefined, undefined]); // both were ready
     await expect.poll(waiting, soon).toBe(SIZE);
@@ -32,8 +35,16 @@ describe("the warm pool", () => {
     expect(now).toHaveLength(SIZE + 2);
   });
 
+  test("keeps what it holds for those who wait: what is only kept running starts its own", async () => {
+    plane.pool.adopt([]);
+    await plane.pool.whenFull(5_000);
+    const { startMs } = await plane.pool.take(host.key, { owner: "a-tenant", urgent: false });
+    expect(startMs).toBeGreaterThan(0);
+    expect(waiting()).toBe(SIZE);
+  });
+
   test("starts one on demand when it is empty, and says what that cost", async () => {
-    const { instance, startMs } = await plane.pool.take(host.key);
+    const { instance, startMs } = await plane.pool.take(host.key, NOW);
     expect(instance.state).toBe("idle");
     expect(startMs).toBeGreaterThan(0);
   });
@@ -45,14 +56,14 @@ describe("the warm pool", () => {
   ])("never gives a sandbox of another %s", async (_what, other) => {
     plane.pool.adopt([]);
     await plane.pool.whenFull(5_000);
-    const { instance, startMs } = await plane.pool.take({ ...host.key, ...other });
+    const { instance, startMs } = await plane.pool.take({ ...host.key, ...other }, NOW);
     expect(instance).toMatchObject(other);
     expect(startMs).toBeGreaterThan(0);
     expect(waiting()).toBe(SIZE);
   });
 
   test("refuses a base that is not there instead of giving another", async () => {
-    await expect(plane.pool.take({ ...host.key, base: `sha256:${"0".repeat(64)}` })).rejects.toMatchObject({ code: "SANDBOX_FAILED" });
+    await expect(plane.pool.take({ ...host.key, base: `sha256:${"0".repeat(64)}` }, NOW)).rejects.toMatchObject({ code: "SANDBOX_FAILED" });
   });
 
   test("tries again after a start that failed", async () => {
@@ -61,7 +72,14 @@ describe("the warm pool", () => {
     const errors: unknown[] = [];
     const targets = { fixed: [{ key: host.key, size: 1 }], demandSize: 0, demandMs: 0, demandKinds: 0 };
     const onError = (error: unknown) => void errors.push(error);
-    const pool = createWarmPool({ driver, epoch: 1, targets, prepareEgress: async () => undefined, onError });
+    const pool = createWarmPool({
+      driver,
+      epoch: 1,
+      turns: createStartTurns(MANY),
+      targets,
+      prepareEgress: async () => undefined,
+      onError,
+    });
     pool.adopt([]);
     await expect.poll(() => errors.length, soon).toBe(1);
     broken = false;
@@ -84,13 +102,20 @@ describe("the warm pool", () => {
     const demandMs = 1_500;
     const targets = { fixed: [], demandSize: 1, demandMs, demandKinds: 2 };
     const onError = (error: unknown) => expect.fail(String(error));
-    const pool = createWarmPool({ driver: host.driver, epoch: 1, targets, prepareEgress: async () => undefined, onError });
+    const pool = createWarmPool({
+      driver: host.driver,
+      epoch: 1,
+      turns: createStartTurns(MANY),
+      targets,
+      prepareEgress: async () => undefined,
+      onError,
+    });
     const held = () => Object.entries(pool.counts()).filter(([, count]) => count > 0).map(([name]) => name); // prettier-ignore
     const keys = ([128, 256, 512] as const).map((memoryMib) => ({ ...host.key, memoryMib }));
-    for (const key of keys) expect((await pool.take(key)).startMs).toBeGreaterThan(0);
+    for (const key of keys) expect((await pool.take(key, NOW)).startMs).toBeGreaterThan(0);
     const lastTwo = keys.slice(1).map((key) => keyName(key));
     await expect.poll(held, soon).toEqual(lastTwo);
-    expect((await pool.take(keys[2]!)).startMs).toBeUndefined(); // ready this time
+    expect((await pool.take(keys[2]!, NOW)).startMs).toBeUndefined(); // ready this time
     await expect.poll(held, { timeout: 4 * demandMs, interval: 20 }).toEqual([]);
     await expect.poll(async () => (await host.driver.list()).length, soon).toBe(4); // those that were given out
     await pool.close(true);

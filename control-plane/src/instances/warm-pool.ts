@@ -1,13 +1,17 @@
 // Pre-started generic sandboxes. A wrapper around a driver: it holds only sandboxes that never saw a tenant, gives each out once,
 // and starts the next in the background.
+import { PlatformError } from "../contract/errors.ts";
 import type { SandboxDriver, Instance } from "../sandbox/driver.ts";
 import { newInstanceId } from "../ids/uuid7.ts";
 import { keyName, type PoolKey } from "./pool-key.ts";
+import type { StartTurn, StartTurns } from "./start-turns.ts";
 import { createPoolTargets, type PoolTargetsOptions } from "./pool-targets.ts";
 
 export interface PoolOptions {
   driver: SandboxDriver;
   epoch: number;
+  /** Whose turn it is to start one. */
+  turns: StartTurns;
   /** What it should hold. */
   targets: Omit<PoolTargetsOptions, "onExpired">;
   /** Called before a start that has a way out, so that its socket is there to be mounted. */
@@ -18,9 +22,6 @@ export interface PoolOptions {
 /** Refilling waits this long after a sandbox was taken: the request that took it needs the processor now. */
 const REFILL_DELAY_MS = 150;
 const RETRY_DELAY_MS = 2_000;
-/** Starts at a time; more only make each slower on a small machine. */
-const PARALLEL_STARTS = 2;
-
 export interface Taken {
   instance: Instance;
   /** Milliseconds of the start when the pool was empty. */
@@ -31,17 +32,18 @@ export function createWarmPool(options: PoolOptions) {
   const { driver } = options;
   const targets = createPoolTargets({ ...options.targets, onExpired: () => schedule(0) });
   const idle = new Map<string, Instance[]>();
-  let starting = 0;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   const inFlight = new Set<Promise<unknown>>();
   const of = (name: string): Instance[] => idle.get(name) ?? idle.set(name, []).get(name) ?? [];
 
-  async function start(key: PoolKey): Promise<Instance> {
-    const id = newInstanceId();
-    if (key.egress) await options.prepareEgress(id);
-    return driver.start({ ...key, id, epoch: options.epoch });
-  }
+  const start = (key: PoolKey, turn: StartTurn): Promise<Instance> =>
+    options.turns.inTurn(turn, async () => {
+      if (stopped && !turn.urgent) throw new PlatformError("SHUTTING_DOWN", "No more sandboxes are kept ready.");
+      const id = newInstanceId();
+      if (key.egress) await options.prepareEgress(id);
+      return driver.start({ ...key, id, epoch: options.epoch });
+    });
 
   function schedule(delayMs: number): void {
     if (stopped) return;
@@ -54,7 +56,7 @@ export function createWarmPool(options: PoolOptions) {
   function refill(): void {
     for (const { key, size } of targets.all()) {
       const name = keyName(key);
-      while (!stopped && starting < PARALLEL_STARTS && of(name).length + pending(name) < size) launch(name, key);
+      while (!stopped && of(name).length + pending(name) < size) launch(name, key);
     }
     for (const [name, list] of idle)
       for (const surplus of list.splice(targets.sizeOf(name))) driver.stop(surplus.id).catch(options.onError);
@@ -63,17 +65,16 @@ export function createWarmPool(options: PoolOptions) {
   const pending = (name: string) => launching.get(name) ?? 0;
 
   function launch(name: string, key: PoolKey): void {
-    starting++;
     launching.set(name, pending(name) + 1);
-    const work = start(key).then(
+    // Nobody waits for it. Where sandboxes are of a tenant, so is the turn.
+    const work = start(key, { owner: key.tenantId ?? "", urgent: false }).then(
       (instance) => (stopped ? driver.stop(instance.id) : void of(name).push(instance)),
       (error: unknown) => {
-        options.onError(error);
+        if (!stopped) options.onError(error);
         schedule(RETRY_DELAY_MS);
       },
     );
     const done = work.finally(() => {
-      starting--;
       launching.set(name, pending(name) - 1);
       inFlight.delete(done);
       schedule(0);
@@ -91,14 +92,17 @@ export function createWarmPool(options: PoolOptions) {
       }
       schedule(0);
     },
-    /** A generic sandbox, from the pool or fresh; from now on the caller's to stop. */
-    async take(key: PoolKey): Promise<Taken> {
-      const ready = of(keyName(key)).shift();
+    /**
+     * A generic sandbox, from the pool or fresh; from now on the caller's to stop. What nobody waits for takes none that another's request
+     * could have.
+     */
+    async take(key: PoolKey, turn: StartTurn): Promise<Taken> {
+      const ready = turn.urgent || key.tenantId !== undefined ? of(keyName(key)).shift() : undefined;
       targets.note(key);
       schedule(REFILL_DELAY_MS);
       if (ready !== undefined) return { instance: ready };
       const begun = performance.now();
-      const instance = await start(key);
+      const instance = await start(key, turn);
       return { instance, startMs: performance.now() - begun };
     },
     holds: (id: string): boolean => [...idle.values()].some((list) => list.some((instance) => instance.id === id)),

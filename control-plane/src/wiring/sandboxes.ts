@@ -1,13 +1,17 @@
 // Everything that runs code: driver, warm pool, leases, the reconcile loop.
+import { availableParallelism } from "node:os";
 import { RUNTIMES } from "../contract/limits.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import { instanceFailure } from "../db/schema.ts";
 import type { ImageStore } from "../images/layout-store.ts";
-import { MAX_INSTANCES, createLeaseManager, type InstanceFailure } from "../instances/lease-manager.ts";
+import type { InstanceFailure } from "../instances/launch.ts";
+import { MAX_INSTANCES, createLeaseManager } from "../instances/lease-manager.ts";
 import { createReconciler } from "../instances/reconciler.ts";
 import { createStarter } from "../instances/starter.ts";
 import { createVersionInfo } from "../instances/version-info.ts";
 import type { Target } from "../instances/pool-targets.ts";
+import { createServed } from "../instances/served.ts";
+import { createStartTurns, type StartTurnsOptions } from "../instances/start-turns.ts";
 import { createWarmPool } from "../instances/warm-pool.ts";
 import { BUILDER_MEMORY_MIB } from "../builds/worker.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
@@ -20,6 +24,7 @@ const POOLED_MEMORY_MIB = 256;
 const ON_DEMAND = { demandSize: 1, demandMs: 10 * 60_000, demandKinds: 6 };
 const ON_DEMAND_PER_TENANT = { ...ON_DEMAND, demandKinds: 1_000 };
 const FAILURE_DETAIL = 4000;
+const CLUSTER_STARTS: StartTurnsOptions = { parallel: 64, perTenant: 32 };
 
 export interface SandboxInput {
   settings: ControlPlaneSettings;
@@ -39,7 +44,14 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   const fixed = perTenant ? [] : pooled(bases, perRuntime);
   const onDemand = perTenant ? ON_DEMAND_PER_TENANT : ON_DEMAND;
   const targets = { fixed, ...onDemand, ...(perRuntime === 0 ? { demandSize: 0 } : {}) };
-  const pool = createWarmPool({ driver, epoch, targets, prepareEgress: host.prepareEgress, onError });
+  const pool = createWarmPool({
+    driver,
+    epoch,
+    turns: createStartTurns(startPlaces(perTenant)),
+    targets,
+    prepareEgress: host.prepareEgress,
+    onError,
+  });
   const versions = createVersionInfo(data.system);
   const beginLoad = host.beginLoad === undefined ? {} : { beginLoad: host.beginLoad };
   const start = createStarter({ driver, pool, ensureLayer: host.ensureLayer, perTenant, takeLink: host.takeLink, ...beginLoad, onError });
@@ -53,6 +65,8 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   }
   const leases = createLeaseManager({
     epoch,
+    caps: data.caps,
+    minOf: createServed(feed.routes).minOf,
     maxInstances: perTenant ? MAX_INSTANCES.cluster : MAX_INSTANCES.machine,
     versions,
     start,
@@ -72,6 +86,15 @@ async function wireHost({ settings, secret, data, epoch, onError }: Omit<Sandbox
   if (settings.FNCTL_DRIVER === "runsc") return wireSingleHost(settings, secret, data);
   const { wireKubernetesHost } = await import("./kubernetes-host.ts");
   return wireKubernetesHost(settings, secret, data, epoch, onError);
+}
+
+/**
+ * On one machine a place more than there are cores, and no tenant has that one, too: whoever asks next need not wait for the end of a
+ * start. In a cluster nodes do the work.
+ */
+function startPlaces(cluster: boolean): StartTurnsOptions {
+  const cores = availableParallelism();
+  return cluster ? CLUSTER_STARTS : { parallel: cores + 1, perTenant: cores };
 }
 
 export interface Bases {

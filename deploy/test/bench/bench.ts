@@ -1,7 +1,7 @@
 // `npm run bench [-- --only NAME] [-- --json]`: every figure beside its floor, measured in the same run. Never part of the tests.
 import { parseArgs } from "node:util";
 import { coldEmpty, coldPool } from "./cold.ts";
-import { deployPhases } from "./deploy.ts";
+import { deployPhases, deploysAtOnce } from "./deploy.ts";
 import { examples } from "./examples.ts";
 import { idleInstances, memory } from "./memory.ts";
 import type { Row } from "./rows.ts";
@@ -21,6 +21,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   warm: { run: warm, what: "what the platform adds to a warm request" },
   throughput: { run: throughput, what: "processor time of ingress per request" },
   deploy: { run: deployPhases, what: "fnctl deploy without dependencies, by phase" },
+  deploys: { run: deploysAtOnce, what: "twelve deploys without dependencies at once" },
   memory: { run: memory, what: "memory of the machine per idle instance" },
   shim: { run: shim, what: "what the bootstraps cost inside the sandbox" },
   routes: { run: routes, what: "100,000 routes in one ingress" },

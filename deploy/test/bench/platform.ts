@@ -1,13 +1,12 @@
 // A platform of the benchmark's own, started as a user starts it, with functions deployed by the real CLI.
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { parse } from "yaml";
 import { createDriverClient } from "@fnctl/control-plane/sandbox/rpc";
 import type { Instance } from "@fnctl/control-plane/sandbox/driver";
 import { readSettings } from "../../single/src/settings.ts";
 import { newPlatform, start, stop } from "../e2e/platform.ts";
+import { createApiClient, tokenIn, type ApiClient } from "../src/api-client.ts";
 
 export const TENANT = "bench";
 
@@ -15,6 +14,7 @@ export interface BenchPlatform {
   port: number;
   token: string;
   stateDir: string;
+  client: ApiClient;
   /** Writes the files into a folder and deploys it; answers what `fnctl deploy --json` printed. */
   deploy(name: string, files: Record<string, string>, settings?: string): Promise<DeployEvent[]>;
   instances(): Promise<Instance[]>;
@@ -47,13 +47,14 @@ export async function startPlatform(more: Record<string, string> = {}): Promise<
   const platform = await newPlatform(TENANT, more);
   const { port, stateDir, env } = platform;
   await start(platform);
-  const file = parse(readFileSync(platform.config, "utf8")) as { current: string; contexts: Record<string, { token: string }> };
+  const token = tokenIn(platform.config);
   const driver = await createDriverClient(path.join(readSettings(env).runDir, "driver/s"));
   const instances = () => driver.list();
   return {
     port,
-    token: file.contexts[file.current]!.token,
+    token,
     stateDir,
+    client: createApiClient({ url: platform.url, tenant: TENANT, token: () => token }),
     instances,
     async deploy(name, files, settings = "") {
       const folder = path.join(stateDir, "sources", name);

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, inject, test } from "vitest";
-import { tokenIn } from "./api.ts";
+import { tokenIn } from "../src/api-client.ts";
 import { fnctl } from "./cli.ts";
 import { deployFixture, fixture } from "./fixture.ts";
 import { newPlatform, start, stop, type PlatformAccess } from "./platform.ts";

@@ -2,7 +2,8 @@
 // operation that is new and has no case here fails this suite.
 import { createHash, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { api, archive, call, deploy } from "./api.ts";
+import { api, call, deploy } from "./api.ts";
+import { archive } from "../src/api-client.ts";
 import { createTenant, firstTenant, statusFor, type Tenant } from "./tenants.ts";
 
 const NAME = "treasure";

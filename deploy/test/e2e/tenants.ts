@@ -1,5 +1,5 @@
 // Tenants beside the first one, made by the operator's API as an operator makes them.
-import { readFileSync } from "node:fs";
+import { operatorTokenIn } from "../src/api-client.ts";
 import { api, stateDir, token } from "./api.ts";
 import { until } from "./until.ts";
 
@@ -9,12 +9,7 @@ export interface Tenant {
   token: string;
 }
 
-/** `up` shows it once, so it stands in what `up` wrote. */
-export function operatorToken(): string {
-  const found = /^Operator's token.*\n\s*(fnctl_\S+)/m.exec(readFileSync(`${stateDir}/up.log`, "utf8"))?.[1];
-  if (found === undefined) throw new Error("up.log shows no operator's token");
-  return found;
-}
+export const operatorToken = (): string => operatorTokenIn(stateDir);
 
 /** The tenant that `up` made. */
 export async function firstTenant(): Promise<Tenant> {

@@ -7,7 +7,8 @@ import { createGzip, gzipSync } from "node:zlib";
 import tar, { type Header } from "tar-stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
-import { api, archive, call, deploy, deployArchive, stateDir, token } from "./api.ts";
+import { api, call, deploy, deployArchive, stateDir, token } from "./api.ts";
+import { archive } from "../src/api-client.ts";
 import { deployFixture } from "./fixture.ts";
 import { pidOf } from "./processes.ts";
 

@@ -10,6 +10,7 @@ import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager
 import { createReconciler } from "@fnctl/control-plane/instances/reconciler";
 import { createStarter } from "@fnctl/control-plane/instances/starter";
 import type { VersionInfo } from "@fnctl/control-plane/instances/version-info";
+import { createStartTurns } from "@fnctl/control-plane/instances/start-turns";
 import { createWarmPool } from "@fnctl/control-plane/instances/warm-pool";
 import { PooledKubeConfig } from "@fnctl/control-plane/sandbox/kubernetes/pooled-config";
 import { createKubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
@@ -94,9 +95,18 @@ const versions = {
 };
 const { epoch } = plan;
 const targets = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };
-const pool = createWarmPool({ driver, epoch, targets, prepareEgress: async () => undefined, onError });
+const pool = createWarmPool({
+  driver,
+  epoch,
+  turns: createStartTurns({ parallel: 64, perTenant: 64 }),
+  targets,
+  prepareEgress: async () => undefined,
+  onError,
+});
 const start = createStarter({ driver, pool, ensureLayer: async () => undefined, perTenant: true, takeLink: driver.takeLink, onError });
 const leases = createLeaseManager({
+  caps: { instances: 50_000, memoryMib: 100_000_000 },
+  minOf: () => 0,
   maxInstances: 50_000,
   epoch,
   versions,

@@ -25,6 +25,7 @@ import { archive, file } from "@fnctl/control-plane/images/testing/archives";
 import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager";
 import { createStarter } from "@fnctl/control-plane/instances/starter";
 import { createVersionInfo } from "@fnctl/control-plane/instances/version-info";
+import { createStartTurns } from "@fnctl/control-plane/instances/start-turns";
 import { createWarmPool } from "@fnctl/control-plane/instances/warm-pool";
 import type { SandboxDriver, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { createMemoryDriver, createMemoryWorld } from "@fnctl/control-plane/sandbox/memory/driver";
@@ -87,9 +88,12 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
     /** A worker with pool and leases of its own, as each control plane has. */
     worker(labelEgress: () => Promise<void> = async () => undefined) {
       const onError = (error: unknown) => void this.errors.push(error);
-      const pool = createWarmPool({ driver, epoch: 1, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
+      const turns = createStartTurns({ parallel: 64, perTenant: 64 });
+      const pool = createWarmPool({ driver, epoch: 1, turns, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
       const versions = createVersionInfo(system);
       const leases = createLeaseManager({
+        caps,
+        minOf: () => 0,
         maxInstances: 50_000,
         epoch: 1,
         versions,

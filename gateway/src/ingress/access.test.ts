@@ -118,25 +118,44 @@ describe("headers", () => {
 });
 
 describe("browsers", () => {
-  it("answers the preflight of a private function from its own rules", async () => {
-    const preflight = (origin: string) =>
-      platform.call("/", { method: "OPTIONS", token: null, headers: { origin, "access-control-request-method": "POST" } });
-    const good = await preflight("https://app.example.com");
-    expect([
-      good.status,
-      good.headers["access-control-allow-origin"],
-      good.headers["access-control-allow-methods"],
-      good.headers["access-control-max-age"],
-    ]).toEqual([204, "https://app.example.com", "POST", "60"]);
-    expect((await preflight("https://evil.example.com")).status).toBe(401);
+  it("answers preflights alike for every name that is not public: private functions with rules, without, and none at all (H6)", async () => {
+    await platform.publish(makeRoute({ function: "plain", tenantId: hello.tenantId }));
+    const hosts = ["hello--acme.localhost", "plain--acme.localhost", "nobody--acme.localhost", "hello--nobody.localhost"];
+    for (const origin of ["https://app.example.com", "https://evil.example.com"])
+      for (const method of ["POST", "DELETE"]) {
+        const asks = { origin, "access-control-request-method": method, "access-control-request-headers": "authorization, x-a" };
+        const answers = await Promise.all(hosts.map((host) => platform.call("/", { host, method: "OPTIONS", token: null, headers: asks })));
+        expect(answers.map(({ status }) => status)).toEqual([204, 204, 204, 204]);
+        const shown = answers.map(({ headers: { date: _date, "x-request-id": _id, ...headers } }) => headers);
+        for (const headers of shown) expect(headers).toEqual(shown[0]);
+        expect(shown[0]).toMatchObject({
+          "access-control-allow-origin": origin,
+          "access-control-allow-methods": method,
+          "access-control-allow-headers": "authorization, x-a",
+        });
+      }
+    expect(seen.some(({ origin }) => origin !== undefined)).toBe(false); // none of them reached the function
+  });
+  it("leaves a public function its own preflights", async () => {
+    seen = [];
+    const asks = { origin: "https://app.example.com", "access-control-request-method": "POST" };
+    await platform.call("/", { host: "open--acme.localhost", method: "OPTIONS", token: null, headers: asks });
+    expect(seen).toMatchObject([asks]);
+  });
+  it("lets a page read only what the function's rules allow: origin and method", async () => {
+    const allowed = async (origin: string, method: string) =>
+      (await platform.call("/", { method, headers: { origin } })).headers["access-control-allow-origin"];
+    expect(await allowed("https://app.example.com", "POST")).toBe("https://app.example.com");
+    expect(await allowed("https://app.example.com", "PUT")).toBeUndefined();
+    expect(await allowed("https://evil.example.com", "POST")).toBeUndefined();
   });
   it("marks answers and platform errors for the allowed origin only", async () => {
-    expect((await platform.call("/", { headers: { origin: "https://app.example.com" } })).headers["access-control-allow-origin"]).toBe(
-      "https://app.example.com",
-    );
-    expect(
-      (await platform.call("/", { headers: { origin: "https://evil.example.com" } })).headers["access-control-allow-origin"],
-    ).toBeUndefined();
+    const answer = (origin: string, path: string) => platform.call(path, { method: "POST", headers: { origin } });
+    for (const path of ["/", "/.fnctl/v1/health"]) {
+      const own = (await answer("https://app.example.com", path)).headers["access-control-allow-origin"];
+      expect(own).toBe(path === "/" ? "https://app.example.com" : undefined);
+      expect((await answer("https://evil.example.com", path)).headers["access-control-allow-origin"]).toBeUndefined();
+    }
   });
   it("keeps cookies out of path routes on a name that is not loopback (I4)", async () => {
     seen = [];
@@ -147,6 +166,38 @@ describe("browsers", () => {
     expect([local.status, local.headers["set-cookie"]?.length, local.headers["content-security-policy"]]).toEqual([200, 2, undefined]);
     expect(seen.map((headers) => headers["cookie"])).toEqual([undefined, "session=1"]);
     expect((await platform.call(path, { host: "hello--acme.localhost" })).status).toBe(200);
+  });
+});
+
+describe("a path route", () => {
+  it("says nothing that holds for its whole origin, in fields or trailers", async () => {
+    const wide = {
+      "clear-site-data": '"*"',
+      nel: '{"report_to":"x","max_age":1}',
+      "report-to": "{}",
+      "reporting-endpoints": 'x="https://evil.example.com"',
+      "strict-transport-security": "max-age=1",
+      "service-worker-allowed": "/",
+      "alt-svc": 'h2="evil.example.com:443"',
+    };
+    const upstream = await platform.upstream((_request, response) => {
+      response.writeHead(200, { ...wide, trailer: "set-cookie, clear-site-data, x-sum" });
+      response.write("ok");
+      response.addTrailers([
+        ["set-cookie", "stolen=1"],
+        ["clear-site-data", '"*"'],
+        ["x-sum", "42"],
+      ]);
+      response.end();
+    });
+    await platform.serve(upstream, { function: "wide", access: "public", tenantId: hello.tenantId });
+    const byHost = await platform.call("/", { host: "wide--acme.localhost" });
+    expect(byHost.headers).toMatchObject(wide); // its own origin
+    for (const host of ["localhost", "api.example.com"]) {
+      const answer = await platform.call("/fn/acme/wide/", { host });
+      for (const name of Object.keys(wide)) expect(answer.headers).not.toHaveProperty(name);
+      expect(answer.trailers).toEqual({ "x-sum": "42" });
+    }
   });
 });
 

@@ -4,6 +4,7 @@
 // So an answer depends on the caller's own rights and on public functions only, which show themselves anyway.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route, TokenRecord } from "@fnctl/control-plane/contract/internal";
+import { allows } from "@fnctl/control-plane/contract/rights";
 
 export const unauthenticated = (): PlatformError =>
   new PlatformError("UNAUTHENTICATED", "Nothing public answers here, and the request carries no valid token.", {
@@ -13,15 +14,12 @@ export const unauthenticated = (): PlatformError =>
 export const noSuchFunction = (): PlatformError =>
   new PlatformError("NOT_FOUND", "The token's tenant has no such function.", { hint: "Check the address with `fnctl ls`." });
 
-const mayInvoke = (token: TokenRecord): boolean =>
-  token.scopes.includes("invoke") || token.scopes.includes("admin") || token.scopes.includes("deploy");
-
 /** Undefined: go on. `route` undefined: no such function. */
 export function refusal(route: Route | undefined, token: TokenRecord | undefined): PlatformError | undefined {
   if (route?.access === "public") return undefined;
   if (token === undefined) return unauthenticated();
   if (route === undefined || route.tenantId !== token.tenantId) return noSuchFunction();
-  if (!mayInvoke(token))
+  if (!allows(token.scopes, "invoke"))
     return new PlatformError("FORBIDDEN", "The token may not invoke functions.", {
       hint: "Create one with the scope `invoke`: fnctl tokens create --scope invoke",
     });

@@ -100,7 +100,8 @@ export class Exchange extends Relay implements Waiter {
     head.headers.push("x-request-id", context.requestId, "server-timing", serverTiming(context));
     const { cors } = this.route;
     const origin = context.head!.origin;
-    if (cors !== undefined && origin !== undefined && !head.hasCors) head.headers.push(...responseCorsHeaders(cors, origin));
+    if (cors !== undefined && origin !== undefined && !head.hasCors)
+      head.headers.push(...responseCorsHeaders(cors, origin, context.method));
     if (context.sandboxed) head.headers.push("content-security-policy", "sandbox");
   }
 

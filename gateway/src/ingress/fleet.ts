@@ -274,7 +274,7 @@ class LeaseFleet implements Fleet {
   }
 }
 
-const FINAL = new Set(["INIT_FAILED", "NOT_FOUND", "ISOLATION_UNAVAILABLE", "QUOTA_EXCEEDED", "FORBIDDEN", "CONFLICT"]);
+const FINAL = new Set(["INIT_FAILED", "NOT_FOUND", "ISOLATION_UNAVAILABLE", "QUOTA_EXCEEDED", "FORBIDDEN", "CONFLICT", "FUNCTION_CRASHED"]);
 const isFinal = (error: PlatformError): boolean => FINAL.has(error.code);
 
 const SEVERITY: readonly ReleaseReason[] = ["idle", "drain", "recalled", "broken", "timeout", "poisoned"];

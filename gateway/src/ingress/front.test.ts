@@ -64,6 +64,8 @@ describe("raw vectors", () => {
     ["no Host", `GET / HTTP/1.1\r\n${CLOSE}\r\n`, 400, 0],
     ["no Host in 1.0", `GET / HTTP/1.0\r\n\r\n`, 400, 0],
     ["two Hosts", `GET / HTTP/1.1\r\n${HOST}Host: other.localhost\r\n${CLOSE}\r\n`, 400, 0],
+    ["two Authorization fields", `GET / HTTP/1.1\r\n${HOST}Authorization: Basic a\r\nAuthorization: Basic b\r\n${CLOSE}\r\n`, 400, 0],
+    ["two equal Authorization fields", `GET / HTTP/1.1\r\n${HOST}${"Authorization: Basic a\r\n".repeat(2)}${CLOSE}\r\n`, 400, 0],
     ["two equal Hosts", `GET / HTTP/1.1\r\n${HOST}${HOST}${CLOSE}\r\n`, 400, 0],
     ["absolute-form", `GET http://other.localhost/ HTTP/1.1\r\n${HOST}${CLOSE}\r\n`, 400, 0],
     ["absolute-form with the same host", `GET http://hello--acme.localhost/ HTTP/1.1\r\n${HOST}${CLOSE}\r\n`, 400, 0],

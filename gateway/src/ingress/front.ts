@@ -56,6 +56,7 @@ function routeApiHost(deps: FrontDeps, context: RequestContext, path: string, lo
   if (byPath === undefined) throw notFound();
   const query = byPath.rest.indexOf("?");
   refuseReserved(query === -1 ? byPath.rest : byPath.rest.slice(0, query));
+  context.sharesOrigin = true;
   if (!loopback) sandbox(context);
   deps.invoke(context, hostLabel(byPath.function, byPath.tenant), byPath.rest, byPath.prefix);
 }

@@ -2,6 +2,7 @@
 import { randomInt } from "node:crypto";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route } from "@fnctl/control-plane/contract/internal";
+import { allows } from "@fnctl/control-plane/contract/rights";
 import { noSuchFunction, refusal } from "./authorize.ts";
 import { preflightHeaders, responseCorsHeaders } from "./cors.ts";
 import { Exchange, type ExchangeDeps } from "./exchange.ts";
@@ -10,6 +11,7 @@ import { addForwarded, addInvocation } from "./forwarding.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { sendProblem } from "./problem.ts";
 import { gatherBody } from "./request-body.ts";
+import { forStranger } from "./stranger.ts";
 import { createStaleMiss, type StaleMissDeps } from "./stale-miss.ts";
 import { serverTiming, type RequestContext } from "./request-context.ts";
 import { pickTarget, type RouteTable } from "./route-table.ts";
@@ -54,13 +56,15 @@ export function createInvoke(deps: InvocationDeps): Invoke {
   return (context, label, path, prefix) =>
     answerMiss(context, () => {
       const route = deps.routes.find(label);
-      if (route !== undefined && isPreflight(context) && answerPreflight(context, route)) {
+      if (route?.access !== "public" && isPreflight(context)) {
+        answerPreflight(context);
         deps.exchange.finished(context);
         return undefined;
       }
       const token = route?.access === "public" ? undefined : deps.tokens.find(context.head!.authorization, context.acceptedAt);
       const refused = refusal(route, token);
       if (refused !== undefined || route === undefined) return refused ?? noSuchFunction();
+      context.seesFailures = token !== undefined && allows(token.scopes, "read");
       admit(context, route, path, prefix);
       return undefined;
     });
@@ -106,22 +110,19 @@ export function createInvoke(deps: InvocationDeps): Invoke {
 const isPreflight = (context: RequestContext): boolean =>
   context.method === "OPTIONS" && context.head!.origin !== undefined && context.head!.preflightMethod !== undefined;
 
-/** Only for private functions: a public one answers its own preflights. */
-function answerPreflight(context: RequestContext, route: Route): boolean {
-  if (route.access === "public" || route.cors === undefined) return false;
-  const headers = preflightHeaders(route.cors, context.head!.origin!);
-  if (headers === undefined) return false;
-  context.route = route;
+/** A public function answers its own preflights; for every other name, whether there is such a function or not, the answer is the same. */
+function answerPreflight(context: RequestContext): void {
+  const { origin, preflightMethod, preflightHeaders: names } = context.head!;
   context.status = 204;
-  context.response.writeHead(204, [...headers, "x-request-id", context.requestId]);
+  context.response.writeHead(204, [...preflightHeaders(origin!, preflightMethod!, names), "x-request-id", context.requestId]);
   context.response.end();
-  return true;
 }
 
 /** A browser may read the platform's error only with the function's CORS fields on it. */
 function sendFunctionProblem(context: RequestContext, error: PlatformError): void {
   const { route, head } = context;
+  const told = context.seesFailures ? error : forStranger(error);
   const extra = ["server-timing", serverTiming(context)];
-  if (route?.cors !== undefined && head?.origin !== undefined) extra.push(...responseCorsHeaders(route.cors, head.origin));
-  sendProblem(context, error, extra);
+  if (route?.cors !== undefined && head?.origin !== undefined) extra.push(...responseCorsHeaders(route.cors, head.origin, context.method));
+  sendProblem(context, told, extra);
 }

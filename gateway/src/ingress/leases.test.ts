@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
-import { makeLease } from "../testing/control-double.ts";
+import { makeLease, makeRoute, makeToken } from "../testing/control-double.ts";
 import { Platform, TOKEN, sleep, until } from "../testing/platform.ts";
 
 let platform: Platform;
@@ -67,17 +67,39 @@ describe("growing", () => {
     await busy;
   });
 
-  it("tells a fault of the function's own code at once", async () => {
+  it("tells a fault of the function's own code at once: why, to those who may read its log, and to nobody else", async () => {
     const upstream = await holding();
-    await platform.serve(upstream);
+    const failing = { code: "INIT_FAILED", facts: { stack: "at KEY = sk-canary" } } as const;
+    const { tenantId } = await platform.serve(upstream);
+    await platform.publish(makeRoute({ function: "open", access: "public", tenantId }));
+    const [invoker, developer] = ["fnctl_test_invoke_only_0123456789abcdef", "fnctl_test_developer_0123456789abcdef"];
+    platform.control.send({ type: "token", token: makeToken(developer, { tenantId, scopes: ["deploy"] }) });
+    platform.control.send({ type: "token", token: makeToken(invoker, { tenantId, scopes: ["invoke"] }) });
+    await platform.settled();
     platform.control.onLease = () => {
-      throw new PlatformError("INIT_FAILED", "Cannot find module 'x'", { hint: "Add it to package.json." });
+      throw new PlatformError(failing.code, "No such file: sk-canary", { hint: "Look at sk-canary.", facts: failing.facts });
+    };
+    const owner = await platform.call("/", { token: developer });
+    expect([owner.status, JSON.parse(owner.body)]).toMatchObject([502, { ...failing, detail: "No such file: sk-canary" }]);
+    const strangers = [
+      await platform.call("/", { host: "open--acme.localhost", token: null }),
+      await platform.call("/", { host: "open--acme.localhost" }), // it is public: nobody asks who calls
+      await platform.call("/", { token: invoker }),
+    ];
+    for (const answer of strangers) {
+      expect([answer.status, JSON.parse(answer.body)]).toMatchObject([502, { code: "INIT_FAILED", hint: expect.stringContaining("logs") }]);
+      expect(answer.body).not.toContain("canary");
+    }
+  });
+
+  it("tells how long a function pauses that ends again and again, and does not ask for it meanwhile", async () => {
+    await platform.serve(await holding());
+    platform.control.onLease = () => {
+      throw new PlatformError("FUNCTION_CRASHED", "Again.", { facts: { retryAfterSeconds: 17 } });
     };
     const answer = await platform.call("/");
-    expect([answer.status, JSON.parse(answer.body)]).toMatchObject([
-      502,
-      { code: "INIT_FAILED", detail: "Cannot find module 'x'", hint: "Add it to package.json." },
-    ]);
+    expect([answer.status, codeOf(answer), answer.headers["retry-after"]]).toEqual([502, "FUNCTION_CRASHED", "17"]);
+    expect(platform.control.leaseRequests).toHaveLength(1);
   });
 
   it("answers 503 when no instance can be had in time", async () => {

@@ -1,6 +1,6 @@
 // Every refusal leaves as problem+json (RFC 9457).
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
-import { PROBLEM_TYPE, toProblem } from "@fnctl/control-plane/contract/errors";
+import { PROBLEM_TYPE, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
 import type { Socket } from "node:net";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import type { RequestContext } from "./request-context.ts";
@@ -23,7 +23,7 @@ export function sendProblem(context: RequestContext, error: unknown, extra: read
     "nosniff",
     "x-request-id",
     context.requestId,
-    ...retryHeaders(problem.code),
+    ...retryHeaders(problem),
     ...extra,
   ];
   if (problem.code === "UNAUTHENTICATED") headers.push("www-authenticate", "Bearer");
@@ -66,7 +66,9 @@ function linger({ request, response }: RequestContext, body: string): void {
 }
 
 /** draft-ietf-httpapi-ratelimit-headers; `r` is what is left, `t` seconds until more may be. */
-function retryHeaders(code: PlatformError["code"]): string[] {
+function retryHeaders({ code, facts }: Problem): string[] {
+  const seconds = facts?.["retryAfterSeconds"];
+  if (typeof seconds === "number") return ["retry-after", String(Math.ceil(seconds))];
   if (code === "CONCURRENCY_EXCEEDED" || code === "RATE_LIMITED" || code === "QUOTA_EXCEEDED")
     return ["retry-after", "1", "ratelimit", '"concurrency";r=0;t=1'];
   if (code === "CAPACITY_UNAVAILABLE" || code === "UNAVAILABLE" || code === "SHUTTING_DOWN") return ["retry-after", "2"];

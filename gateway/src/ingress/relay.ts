@@ -55,7 +55,10 @@ export abstract class Relay implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (status < 200) return this.interimResponse(controller, status);
     this.status = status;
-    this.head = readResponseHead(rawOf(controller.rawHeaders), { dropCookies: this.context.sandboxed });
+    this.head = readResponseHead(rawOf(controller.rawHeaders), {
+      dropCookies: this.context.sandboxed,
+      sharesOrigin: this.context.sharesOrigin,
+    });
     // If the body is here in the same read, all leaves in one write; else the head must not wait for it.
     if (unflushed.length === 0) setImmediate(flushHeads);
     unflushed.push(this);

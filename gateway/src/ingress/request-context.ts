@@ -30,6 +30,10 @@ export class RequestContext {
   reason = "";
   /** Path route on a public name: cookies off, sandboxed (SECURITY I4). */
   sandboxed = false;
+  /** Path route: on one origin with the API and other tenants' functions. */
+  sharesOrigin = false;
+  /** The caller may read the function's log, so also why it failed. */
+  seesFailures = false;
   api = false;
   finished = false;
 

@@ -14,6 +14,7 @@ export class RequestHead {
   forwardedProto: string | undefined = undefined;
   origin: string | undefined = undefined;
   preflightMethod: string | undefined = undefined;
+  preflightHeaders: string | undefined = undefined;
   /** Bytes; -1: chunked. */
   contentLength = 0;
   expectsContinue = false;
@@ -122,6 +123,9 @@ function readOther(head: RequestHead, name: string, value: string): void {
       break;
     case "access-control-request-method":
       head.preflightMethod = value;
+      break;
+    case "access-control-request-headers":
+      head.preflightHeaders = value;
       break;
     default:
       // `x-f` and `_` are rare, so the two tests spare the function call for most names.

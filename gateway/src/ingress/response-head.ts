@@ -13,6 +13,8 @@ export class ResponseHead {
 export interface ResponseRules {
   /** Path routes on public names share one origin, so cookies end here (SECURITY I4). */
   dropCookies: boolean;
+  /** What holds for the whole origin, and not for this answer, ends here: the origin is the API's and other functions', too. */
+  sharesOrigin: boolean;
 }
 
 const badResponse = (detail: string): never => {
@@ -58,17 +60,38 @@ function readResponseField(head: ResponseHead, rules: ResponseRules, name: strin
       head.hasCors = true;
       break;
     default:
+      if (rules.sharesOrigin && ORIGIN_WIDE.has(name)) return;
       if (name.startsWith("x-f") ? isPlatformName(name) : HOP_BY_HOP.has(name)) return;
   }
   head.headers.push(name, value);
 }
+
+/** Fields by which an answer changes what a browser does with its whole origin. */
+const ORIGIN_WIDE: ReadonlySet<string> = new Set([
+  "accept-ch",
+  "alt-svc",
+  "alt-used",
+  "clear-site-data",
+  "critical-ch",
+  "expect-ct",
+  "nel",
+  "origin-agent-cluster",
+  "public-key-pins",
+  "public-key-pins-report-only",
+  "report-to",
+  "reporting-endpoints",
+  "service-worker-allowed",
+  "set-login",
+  "strict-transport-security",
+  "use-as-dictionary",
+]);
 
 /** Trailers that may follow a response: no framing, routing or hop-by-hop fields (RFC 9110 section 6.5.1). */
 export function readTrailers(raw: readonly (Buffer | string)[]): [string, string][] {
   const trailers: [string, string][] = [];
   for (let i = 0; i < raw.length && trailers.length < 50; i += 2) {
     const name = text(raw[i]!).toLowerCase();
-    if (HOP_BY_HOP.has(name) || isPlatformName(name) || FORBIDDEN_TRAILERS.has(name)) continue;
+    if (HOP_BY_HOP.has(name) || isPlatformName(name) || FORBIDDEN_TRAILERS.has(name) || ORIGIN_WIDE.has(name)) continue;
     trailers.push([name, text(raw[i + 1]!)]);
   }
   return trailers;

@@ -11,19 +11,33 @@ import { createMemoryDriver, createMemoryWorld, type MemoryDriver } from "../../
 import { openModule } from "../../sandbox/memory/open-module.ts";
 import { initFor } from "../../sandbox/testing/ask.ts";
 import { placeLayer } from "../../sandbox/testing/layers.ts";
-import { createLeaseManager, type InstanceFailure } from "../lease-manager.ts";
+import { DEFAULT_CAPS } from "../../contract/tenant-caps.ts";
+import type { InstanceFailure } from "../launch.ts";
+import { createLeaseManager } from "../lease-manager.ts";
 import { createReconciler } from "../reconciler.ts";
 import { createStarter } from "../starter.ts";
 import type { VersionInfo } from "../version-info.ts";
 import type { PoolKey } from "../pool-key.ts";
+import { createServed } from "../served.ts";
+import { createStartTurns, type StartTurnsOptions } from "../start-turns.ts";
+import type { InstanceCaps } from "../tenant-use.ts";
 import { createWarmPool } from "../warm-pool.ts";
 
 type Emitted = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
 /** Of the tests' control planes. */
 export const MOST_INSTANCES = 48;
+type Settable = "max" | "min" | "concurrency" | "memoryMib" | "idleTimeoutMs";
+export type VersionSettings = Partial<Pick<VersionInfo, Settable>> & { tenantId?: string };
 export const ECHO = `export default (request, response) => response.end(process.pid + " " + import.meta.url);`;
 
-export async function createInstancesHost(poolSize = 1) {
+export interface HostOptions {
+  poolSize?: number;
+  caps?: InstanceCaps;
+  turns?: StartTurnsOptions;
+}
+const MANY_TURNS = { parallel: 64, perTenant: 64 };
+
+export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, turns = MANY_TURNS }: HostOptions = {}) {
   const folder = await mkdtemp(path.join(tmpdir(), "fn-in-"));
   const layersDir = path.join(folder, "layers");
   const base = `sha256:${randomBytes(32).toString("hex")}`;
@@ -41,7 +55,14 @@ export async function createInstancesHost(poolSize = 1) {
     const emitted: Emitted[] = [];
     const failures: InstanceFailure[] = [];
     const targets = { fixed: [{ key, size: poolSize }], demandSize: 0, demandMs: 0, demandKinds: 0 };
-    const pool = createWarmPool({ driver: over, epoch, targets, prepareEgress: async () => undefined, onError });
+    const pool = createWarmPool({
+      driver: over,
+      epoch,
+      turns: createStartTurns(turns),
+      targets,
+      prepareEgress: async () => undefined,
+      onError,
+    });
     const layers = createLayerCache(layersDir, createLayoutStore(path.join(folder, "images")));
     const versions = {
       get: (_functionId: string, versionId: string) => {
@@ -53,7 +74,10 @@ export async function createInstancesHost(poolSize = 1) {
       forgetTenant: () => undefined,
       forgetAll: () => undefined,
     };
+    const feed = { get: (id: string) => routes.get(id), withMin: () => [...routes.values()].filter((route) => route.min > 0) };
     const leases = createLeaseManager({
+      caps,
+      minOf: createServed(feed).minOf,
       maxInstances: MOST_INSTANCES,
       epoch,
       versions,
@@ -70,7 +94,6 @@ export async function createInstancesHost(poolSize = 1) {
       onFailure: (failure) => void failures.push(failure),
       onError,
     });
-    const feed = { get: (id: string) => routes.get(id), withMin: () => [...routes.values()].filter((route) => route.min > 0) };
     const reconciler = createReconciler({ leases, driver: over, pool, versions, routes: feed, onError });
     return { pool, leases, reconciler, emitted, failures };
   }
@@ -82,8 +105,9 @@ export async function createInstancesHost(poolSize = 1) {
     routes,
     controlPlane,
     /** A ready version of a new function, and what a gateway sends to get an instance of it. */
-    async version(settings: Partial<Pick<VersionInfo, "max" | "min" | "concurrency" | "memoryMib" | "idleTimeoutMs">> = {}, module = ECHO) {
-      const image = await placeLayer(layersDir, randomUUID(), { "index.mjs": module });
+    async version(settings: VersionSettings = {}, module = ECHO) {
+      const { tenantId = randomUUID(), ...more } = settings;
+      const image = await placeLayer(layersDir, tenantId, { "index.mjs": module });
       const info: VersionInfo = {
         image,
         base,
@@ -96,7 +120,7 @@ export async function createInstancesHost(poolSize = 1) {
         max: 5,
         idleTimeoutMs: 60_000,
         init: initFor(image),
-        ...settings,
+        ...more,
       };
       known.set(image.versionId, info);
       const { functionId, versionId } = image;

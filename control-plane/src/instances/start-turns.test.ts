@@ -1,0 +1,69 @@
+// Whose sandbox is started next: few at once, tenants in turn, those first who wait.
+import { expect, test } from "vitest";
+import { createStartTurns, type StartTurnsOptions } from "./start-turns.ts";
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+function turns(options: StartTurnsOptions) {
+  const own = createStartTurns(options);
+  const running: string[] = [];
+  const ends = new Map<string, () => void>();
+  return {
+    own,
+    running,
+    async ask(owner: string, name: string, urgent = true): Promise<void> {
+      void own.inTurn({ owner, urgent }, async () => {
+        running.push(name);
+        await new Promise<void>((resolve) => ends.set(name, resolve));
+        running.splice(running.indexOf(name), 1);
+      });
+      await settled();
+    },
+    async end(name: string): Promise<void> {
+      ends.get(name)?.();
+      await settled();
+    },
+  };
+}
+
+test("so many run at once, and fewer of one tenant", async () => {
+  const { ask, running, own } = turns({ parallel: 3, perTenant: 2 });
+  for (const name of ["a1", "a2", "a3", "a4"]) await ask("a", name);
+  expect(running).toEqual(["a1", "a2"]);
+  await ask("b", "b1");
+  expect(running).toEqual(["a1", "a2", "b1"]); // at once, whatever waits
+  await ask("c", "c1");
+  expect(own.waiting()).toBe(3);
+});
+
+test("the next is of who has fewest running, then of who was served longest ago, then in order", async () => {
+  const { ask, running, end } = turns({ parallel: 2, perTenant: 2 });
+  for (const name of ["a1", "a2", "a3", "a4"]) await ask("a", name);
+  for (const name of ["b1", "b2"]) await ask("b", name);
+  await end("a1");
+  expect(running).toEqual(["a2", "b1"]);
+  await end("a2");
+  expect(running).toEqual(["b1", "a3"]);
+  await end("b1");
+  expect(running).toEqual(["a3", "b2"]);
+  await end("a3");
+  expect(running).toEqual(["b2", "a4"]);
+});
+
+test("what somebody waits for comes before what is kept ready", async () => {
+  const { ask, running, end } = turns({ parallel: 1, perTenant: 1 });
+  await ask("a", "first");
+  await ask("", "pool", false);
+  await ask("a", "urgent");
+  await end("first");
+  expect(running).toEqual(["urgent"]);
+  await end("urgent");
+  expect(running).toEqual(["pool"]);
+});
+
+test("one that fails gives its place to the next", async () => {
+  const { own, ask, running } = turns({ parallel: 1, perTenant: 1 });
+  const failing = expect(own.inTurn({ owner: "a", urgent: true }, () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+  await ask("b", "b1");
+  await failing;
+  expect(running).toEqual(["b1"]);
+});
