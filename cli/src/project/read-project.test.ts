@@ -1,16 +1,18 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import { CliError } from "../errors/cli-error.ts";
-import { parseProject } from "./read-project.ts";
+import { CliError, type Mistake } from "../errors/cli-error.ts";
+import { MOST_BYTES, parseProject } from "./read-project.ts";
 
-function mistakesOf(text: string): string[] {
+function mistakesIn(text: string): readonly Mistake[] {
   try {
     parseProject(text, "fnctl.yaml");
   } catch (error) {
-    if (error instanceof CliError) return (error.options.mistakes ?? []).map((at) => `${at.line}:${at.column} ${at.message}`);
+    if (error instanceof CliError) return error.options.mistakes ?? [];
     throw error;
   }
   return [];
 }
+const mistakesOf = (text: string): string[] => mistakesIn(text).map(({ line, column, message }) => `${line}:${column} ${message}`);
 
 test("units become the contract's, the rest its defaults", () => {
   const [fn] = parseProject("name: hello\nruntime: node24\nmemory: 1GB\ntimeout: 500ms\nidleTimeout: 5m\n", "fnctl.yaml");
@@ -83,4 +85,28 @@ test("broken YAML, double keys and an empty file", () => {
   expect(mistakesOf("name: a\nname: b\nruntime: node24\n")).toEqual([expect.stringMatching(/^2:1 /)]);
   expect(mistakesOf("")).toHaveLength(1);
   expect(mistakesOf("- a\n")).toHaveLength(1);
+});
+
+test("aliases that multiply, lead nowhere or to themselves, nesting without end, and files without end are mistakes", () => {
+  const bomb = [
+    "a: &a [x,x,x,x,x,x,x,x,x,x]",
+    ..."bcdefghi".split("").map((name, at) => `${name}: &${name} [${Array(10).fill(`*${"abcdefgh"[at]}`).join()}]`),
+  ];
+  expect(mistakesOf(bomb.join("\n"))).toEqual([expect.stringMatching(/^1:1 .*alias/)]);
+  expect(mistakesOf("name: *nowhere\n")).not.toEqual([]);
+  expect(mistakesOf("env: &e\n  A: *e\n")).not.toEqual([]);
+  expect(mistakesOf("[".repeat(20_000))).not.toEqual([]);
+  expect(mistakesOf("{a: ".repeat(20_000))).not.toEqual([]);
+  expect(mistakesOf(`name: ${"a".repeat(MOST_BYTES - 6)}`)[0]).not.toContain("longer than");
+  expect(mistakesOf(`name: ${"a".repeat(MOST_BYTES - 5)}`)).toEqual([`1:1 is longer than ${MOST_BYTES} bytes`]);
+});
+
+test("whatever is in the file, what comes out is functions or mistakes", () => {
+  const pieces = ["name", "runtime", "functions", "env", "cors", ": ", ":", "\n", "\n  ", "- ", "&a ", "*a", "<<: ", "? ", "!!map ", "!!binary ", "{", "}", "[", "]", "'", '"', "|\n", "#", "---\n", "...\n", "%YAML 9\n", "\t", "\0", "node24", "1e999", "0x", "~", "\ud800"]; // prettier-ignore
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...pieces), { maxLength: 30 }), (parts) => {
+      for (const { line, message } of mistakesIn(parts.join(""))) expect([line > 0, message.length > 0]).toEqual([true, true]);
+    }),
+    { numRuns: 3_000 },
+  );
 });

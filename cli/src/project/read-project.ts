@@ -16,17 +16,24 @@ export interface ProjectFunction {
   config: FunctionConfig;
 }
 
+/** What one anchor may be multiplied to, aliases within aliases counted. */
+const MOST_ALIASES = 100;
+/** A settings file; anything longer is something else. */
+export const MOST_BYTES = 1024 * 1024;
+
 /** `file` is how the user calls it, for messages. Throws INVALID_CONFIG with every mistake. */
 export function parseProject(text: string, file: string): ProjectFunction[] {
+  if (Buffer.byteLength(text) > MOST_BYTES)
+    throw invalid(file, [{ file, line: 1, column: 1, message: `is longer than ${MOST_BYTES} bytes` }]);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = orInvalid(file, () => parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" }));
   const syntax = document.errors.map((error) => {
     const { line, col } = lines.linePos(error.pos[0]);
     return { file, line, column: col, message: error.message };
   });
   if (syntax.length > 0) throw invalid(file, syntax);
   keepEnvAsWritten(document);
-  const value: unknown = document.toJS();
+  const value: unknown = orInvalid(file, () => document.toJS({ maxAliasCount: MOST_ALIASES }));
   if (!isMap(document.contents))
     throw invalid(file, [{ file, line: 1, column: 1, message: "expected settings such as `name: hello` and `runtime: node24`" }]);
   const several = document.has("functions");
@@ -37,6 +44,17 @@ export function parseProject(text: string, file: string): ProjectFunction[] {
       parsed.error.issues.flatMap((issue) => mistakes(issue, document, lines, file)),
     );
   return several ? members(parsed.data as z.output<typeof multipleSchema>) : [single(parsed.data as z.output<typeof singleSchema>)];
+}
+
+/** What the library throws instead of listing it: aliases that lead nowhere or are multiplied too often, and nesting beyond its stack. */
+function orInvalid<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const message = error instanceof RangeError ? "is nested too deep" : error instanceof ReferenceError ? error.message : undefined;
+    if (message === undefined) throw error;
+    throw invalid(file, [{ file, line: 1, column: 1, message }]);
+  }
 }
 
 function invalid(file: string, found: readonly Mistake[]): CliError {

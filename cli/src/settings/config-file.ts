@@ -38,9 +38,17 @@ async function readDocument(file: string): Promise<Document> {
   return document;
 }
 
+function valueOf(document: Document, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new CliError("INVALID_CONFIG", `${file} cannot be read: ${(error as Error).message}`, { next: `mend ${file}`, cause: error });
+  }
+}
+
 export async function readConfig(file: string): Promise<Config> {
   const document = await readDocument(file);
-  const parsed = configSchema.safeParse(document.toJS() ?? {});
+  const parsed = configSchema.safeParse(valueOf(document, file) ?? {});
   if (parsed.success) return parsed.data;
   throw new CliError("INVALID_CONFIG", `${file} is not a fnctl configuration: ${z.prettifyError(parsed.error).replaceAll("\n", " ")}`, {
     next: `mend ${file}`,

@@ -12,6 +12,7 @@ import {
   tokenSchema,
   whoamiSchema,
 } from "../contract/resources.ts";
+import type { TokenStore } from "../accounts/token-store.ts";
 import { token } from "../db/schema.ts";
 import type { SystemDatabase } from "../db/system-database.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
@@ -25,6 +26,7 @@ import { PROBLEMS, SECURITY, body, json } from "./responses.ts";
 
 export interface AccountDeps {
   db: TenantDatabase;
+  tokens: TokenStore;
   system: SystemDatabase;
   endpoint: Endpoint;
   /** Resolves when every instance of a raised tenant has been looked at; throws UNAVAILABLE when one could not be. */
@@ -51,7 +53,7 @@ const tenantResource = (row: { id: string; slug: string; risk: "standard" | "ele
   createdAt: row.createdAt.toISOString(),
 });
 
-export function accountRoutes({ db, system, endpoint, raised }: AccountDeps) {
+export function accountRoutes({ db, tokens, system, endpoint, raised }: AccountDeps) {
   const app = createRouter();
 
   app.openapi(
@@ -93,10 +95,7 @@ export function accountRoutes({ db, system, endpoint, raised }: AccountDeps) {
       if (tenant === undefined) throw new Error("insert returned no row");
       const fresh = createToken();
       const row = { id: newId(), tenantId: tenant.id, name: "first", prefix: fresh.prefix, hash: fresh.hash, scopes: ["admin" as const] };
-      await db.asTenant(tenant.id, async (tx) => {
-        await tx.insert(token).values(row);
-        await notify(tx, { kind: "token", id: row.id });
-      });
+      await tokens.create(row);
       return c.json(
         {
           ...tenantResource(tenant),
@@ -168,14 +167,12 @@ export function accountRoutes({ db, system, endpoint, raised }: AccountDeps) {
     }),
     async (c) => {
       const tenantId = tenantOf(c, "admin");
-      const { name, scopes, expiresInSeconds } = c.req.valid("json");
+      const { name, scopes: asked, expiresInSeconds } = c.req.valid("json");
+      const scopes = [...new Set(asked)];
       const fresh = createToken();
       const expiresAt = expiresInSeconds === undefined ? null : new Date(Date.now() + expiresInSeconds * 1000);
       const row = { id: newId(), tenantId, name, prefix: fresh.prefix, hash: fresh.hash, scopes, expiresAt, createdAt: new Date() };
-      await db.asTenant(tenantId, async (tx) => {
-        await tx.insert(token).values(row);
-        await notify(tx, { kind: "token", id: row.id });
-      });
+      await tokens.create(row);
       return c.json({ ...tokenResource(row), secret: fresh.secret }, 201);
     },
   );

@@ -8,6 +8,7 @@ import { LIMITS } from "../contract/limits.ts";
 import { accountRoutes, type AccountDeps } from "./account-routes.ts";
 import { authenticate, requestId } from "./authenticate.ts";
 import { buildRoutes, type BuildDeps } from "./build-routes.ts";
+import { plainJson } from "./json-body.ts";
 import { createRouter } from "./router.ts";
 import { functionRoutes, type FunctionDeps } from "./function-routes.ts";
 import { logRoutes, type LogReader } from "./log-routes.ts";
@@ -44,6 +45,7 @@ export function createApi(deps: ApiDeps) {
     onError: () => Promise.reject(new PlatformError("PAYLOAD_TOO_LARGE", `The body is larger than ${LIMITS.apiBodyBytes} bytes.`)),
   });
   app.use("/v1/*", (c, next) => (c.req.path.startsWith("/v1/blobs/") ? next() : small(c, next)));
+  app.use("/v1/*", plainJson);
   // Who is told that a change was made finds it made: gateways hear of it before the answer leaves.
   app.use("/v1/*", async (c, next) => {
     await next();

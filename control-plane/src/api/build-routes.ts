@@ -6,6 +6,7 @@ import { PlatformError } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
 import { digestSchema } from "../contract/names.ts";
 import { buildSchema } from "../contract/resources.ts";
+import { MOST_INTEGER } from "../contract/text.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import type { BuildStore } from "../builds/build-store.ts";
 import { buildResource } from "../functions/resources.ts";
@@ -78,7 +79,10 @@ export function buildRoutes({ blobs, builds, buildChanged, published }: BuildDep
     },
   );
 
-  const query = z.object({ after: z.coerce.number().int().min(-1).default(-1), follow: z.enum(["true", "false"]).default("true") });
+  const query = z.object({
+    after: z.coerce.number().int().min(-1).max(MOST_INTEGER).default(-1),
+    follow: z.enum(["true", "false"]).default("true"),
+  });
   app.openapi(
     createRoute({
       method: "get",

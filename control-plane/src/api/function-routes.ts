@@ -19,7 +19,7 @@ import { refuseLess } from "../functions/isolation.ts";
 import { functionResource, versionResource, type Endpoint } from "../functions/resources.ts";
 import type { InstanceTable } from "../instances/managed.ts";
 import { tenantOf, type ApiContext } from "./context.ts";
-import { fromCursor, toPage } from "./cursor.ts";
+import { fromCursor, numberCursor, toPage } from "./cursor.ts";
 import { createRouter } from "./router.ts";
 import { PROBLEMS, SECURITY, body, json } from "./responses.ts";
 import type { Idempotency } from "./idempotency.ts";
@@ -141,13 +141,8 @@ export function functionRoutes({ functions, system, endpoint, instances, idempot
     async (c) => {
       const tenantId = tenantOf(c, "read");
       const { cursor, limit } = c.req.valid("query");
-      const before = fromCursor(cursor);
-      const rows = await functions.versions(
-        tenantId,
-        c.req.valid("param").name,
-        before === undefined ? undefined : Number(before),
-        limit + 1,
-      );
+      const before = numberCursor(cursor);
+      const rows = await functions.versions(tenantId, c.req.valid("param").name, before, limit + 1);
       return c.json(
         toPage(
           rows,

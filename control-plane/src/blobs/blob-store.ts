@@ -5,17 +5,43 @@ import { open, rm } from "node:fs/promises";
 import path from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { and, asc, eq, gt, inArray, lt, notExists, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, lt, ne, notExists, sql, sum } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
+import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
 import { blob, blobChunk, version } from "../db/schema.ts";
+import { holdCaps } from "../functions/caps.ts";
 import { removeOlder } from "../housekeeping/remove-older.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
 
 /** One row's worth; the table refuses more. */
 const CHUNK_BYTES = 1024 * 1024;
 
-export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
+/** Uploads under way: of one tenant, and in all. Each may lie in the spool folder with as many bytes as an archive may have. */
+export const UPLOADS = { perTenant: 4, inAll: 32 } as const;
+
+export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: Pick<TenantCaps, "sourceBytes"> = DEFAULT_CAPS) {
+  const uploads = new Map<string, number>();
+
+  /** Counts one more upload; returns its end. */
+  function begin(tenantId: string): () => void {
+    const [own, all] = [uploads.get(tenantId) ?? 0, [...uploads.values()].reduce((sum, count) => sum + count, 0)];
+    if (own >= UPLOADS.perTenant)
+      throw new PlatformError("RATE_LIMITED", `A tenant may send ${UPLOADS.perTenant} archives at a time.`, {
+        hint: "Try again in a moment.",
+      });
+    if (all >= UPLOADS.inAll)
+      throw new PlatformError("CAPACITY_UNAVAILABLE", "So many archives are being sent that this one must wait.", {
+        hint: "Try again in a moment.",
+      });
+    uploads.set(tenantId, own + 1);
+    return () => {
+      const left = (uploads.get(tenantId) ?? 1) - 1;
+      if (left === 0) uploads.delete(tenantId);
+      else uploads.set(tenantId, left);
+    };
+  }
+
   /** To disk first: a slow client must not hold a transaction open. */
   async function spool(source: Readable, file: string): Promise<string> {
     const hash = createHash("sha256");
@@ -38,8 +64,12 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
       return rows.length === 1;
     },
 
-    /** Stores the stream under `digest`, all of it or nothing. Throws DIGEST_MISMATCH or PAYLOAD_TOO_LARGE. */
+    /**
+     * Stores the stream under `digest`, all of it or nothing. Throws DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, QUOTA_EXCEEDED, and RATE_LIMITED or
+     * CAPACITY_UNAVAILABLE before a byte is read.
+     */
     async put(tenantId: string, digest: string, source: Readable): Promise<void> {
+      const end = begin(tenantId);
       const file = path.join(spoolFolder, `upload-${randomUUID()}`);
       try {
         const actual = await spool(source, file);
@@ -55,12 +85,14 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
               await handle.read(data, 0, data.length, index * CHUNK_BYTES);
               await tx.insert(blobChunk).values({ tenantId, digest, index, data });
             }
+            await makeRoom(tx, tenantId, digest, caps.sourceBytes); // last: until the end nobody else of the tenant may count
           } finally {
             await handle.close();
           }
         });
       } finally {
         await rm(file, { force: true });
+        end();
       }
     },
 
@@ -107,6 +139,35 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string) {
   };
 }
 export type BlobStore = ReturnType<typeof createBlobStore>;
+
+/**
+ * What is kept above the tenant's cap goes, what was used longest ago first, but for what a version is being built from, and the new one:
+ * a source is needed for its build alone.
+ */
+async function makeRoom(tx: TenantTransaction, tenantId: string, fresh: string, cap: number): Promise<void> {
+  await holdCaps(tx, tenantId);
+  const [kept] = await tx
+    .select({ bytes: sum(blob.size) })
+    .from(blob)
+    .where(eq(blob.tenantId, tenantId));
+  let surplus = Number(kept?.bytes ?? 0) - cap;
+  if (surplus <= 0) return;
+  const building = and(eq(version.tenantId, blob.tenantId), eq(version.sourceDigest, blob.digest), eq(version.state, "building"));
+  const spare = await tx
+    .select({ digest: blob.digest, size: blob.size })
+    .from(blob)
+    .where(and(eq(blob.tenantId, tenantId), ne(blob.digest, fresh), notExists(tx.select({ id: version.id }).from(version).where(building))))
+    .orderBy(asc(blob.seenAt));
+  for (const { digest, size } of spare) {
+    if (surplus <= 0) break;
+    await tx.delete(blob).where(and(eq(blob.tenantId, tenantId), eq(blob.digest, digest)));
+    surplus -= size;
+  }
+  if (surplus > 0)
+    throw new PlatformError("QUOTA_EXCEEDED", `A tenant's sources may have ${cap} bytes in all.`, {
+      hint: "Wait until versions that are being built are done, or send a smaller archive.",
+    });
+}
 
 const seen = (tx: TenantTransaction, tenantId: string, digest: string) =>
   tx

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { LIMITS, MEMORY_SIZES_MIB } from "./limits.ts";
 import { isolationSchema, runtimeSchema } from "./names.ts";
+import { storableText } from "./text.ts";
 
 const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "letters, digits and _ only");
 
@@ -9,7 +10,7 @@ const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "letters, dig
 export const RESERVED_ENV = /^(FNCTL_|NODE_OPTIONS$|LD_|PYTHONPATH$|PYTHONHOME$|PATH$|HOME$)/;
 
 export const envSchema = z
-  .record(envName, z.string().max(LIMITS.envBytes))
+  .record(envName, storableText(LIMITS.envBytes))
   .refine((env) => Object.keys(env).length <= LIMITS.envEntries, `at most ${LIMITS.envEntries} settings`)
   .refine((env) => JSON.stringify(env).length <= LIMITS.envBytes, `at most ${LIMITS.envBytes} bytes in all`)
   .refine(
@@ -17,12 +18,15 @@ export const envSchema = z
     "FNCTL_*, LD_*, NODE_OPTIONS, PATH, HOME, PYTHONPATH and PYTHONHOME are reserved",
   );
 
+/** Which pages may read the answers of a private function. Preflights are answered alike for all names, so that they show none. */
 export const corsSchema = z.strictObject({
-  origins: z.array(z.string().max(255)).min(1).max(50),
+  origins: z.array(storableText(255)).min(1).max(50),
+  /** Answers to other methods may not be read. */
   methods: z
     .array(z.string().regex(/^[A-Z]{1,20}$/))
     .max(20)
     .optional(),
+  /** Of no effect, like `maxAgeSeconds`: both would show in preflights. Accepted, because older files have them. */
   headers: z
     .array(z.string().regex(/^[A-Za-z0-9-]{1,64}$/))
     .max(50)

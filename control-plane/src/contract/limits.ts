@@ -22,6 +22,11 @@ export const LIMITS = {
   buildLogBytes: 4 * MIB,
   /** JSON bodies of the management API. */
   apiBodyBytes: 256 * KIB,
+  /** Values (members, elements) in such a body, and how deep they may lie: far above what any operation takes. */
+  apiBodyValues: 5_000,
+  apiBodyDepth: 32,
+  /** Scopes of one token. */
+  tokenScopes: 4,
   /** Request header of an invocation: bytes in all, and number of fields (SECURITY D5). */
   headerBytes: 16 * KIB,
   headerCount: 100,

@@ -1,6 +1,7 @@
 // Log records: as kept by the log collector and as read by the API (`application/x-ndjson`).
 import { z } from "zod";
 import { requestIdSchema, uuidSchema } from "./names.ts";
+import { MOST_INTEGER } from "./text.ts";
 
 export const levelSchema = z.enum(["debug", "info", "warn", "error"]);
 /**
@@ -27,7 +28,7 @@ export const logQuerySchema = z.object({
   /** Only records at or after this time, milliseconds since the epoch. */
   since: z.coerce.number().optional(),
   requestId: requestIdSchema.optional(),
-  version: z.coerce.number().int().positive().optional(),
+  version: z.coerce.number().int().positive().max(MOST_INTEGER).optional(),
   follow: z.enum(["true", "false"]).default("false"),
 });
 export type LogQuery = z.infer<typeof logQuerySchema>;

@@ -1,8 +1,10 @@
 // Resources of the management API, `/v1`. Times are RFC 3339 in UTC.
 import { z } from "zod";
 import { functionConfigSchema } from "./config.ts";
+import { LIMITS } from "./limits.ts";
 import { digestSchema, riskSchema, runtimeSchema, slugSchema, uuidSchema } from "./names.ts";
 import { problemSchema } from "./errors.ts";
+import { MOST_INTEGER, storableText } from "./text.ts";
 
 const time = z.iso.datetime();
 
@@ -27,10 +29,11 @@ export const tokenSchema = z
   .meta({ id: "Token" });
 export const createTokenSchema = z
   .strictObject({
-    name: z.string().min(1).max(100),
+    name: storableText(100).min(1),
     scopes: z
       .array(scopeSchema.exclude(["operator"]))
       .min(1)
+      .max(LIMITS.tokenScopes)
       .default(["admin", "deploy", "read", "invoke"]),
     expiresInSeconds: z.int().min(60).max(31_536_000).optional(),
   })
@@ -139,7 +142,7 @@ export const functionDetailSchema = functionSchema
 export const createVersionSchema = z
   .strictObject({ sourceDigest: digestSchema, config: functionConfigSchema, promote: z.boolean().default(true) })
   .meta({ id: "CreateVersion" });
-export const setAliasSchema = z.strictObject({ version: z.int().positive() }).meta({ id: "SetAlias" });
+export const setAliasSchema = z.strictObject({ version: z.int().positive().max(MOST_INTEGER) }).meta({ id: "SetAlias" });
 
 export const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), nextCursor: z.string().nullable() });
 export const pageQuerySchema = z.object({

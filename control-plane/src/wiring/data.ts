@@ -2,6 +2,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { z } from "zod";
+import { createTokenStore } from "../accounts/token-store.ts";
 import { createBlobStore } from "../blobs/blob-store.ts";
 import { createBuildStore } from "../builds/build-store.ts";
 import { DEFAULT_CAPS, tenantCapsSchema, type TenantCaps } from "../contract/tenant-caps.ts";
@@ -30,9 +31,10 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     db,
     caps,
     system: createSystemDatabase(pools.system),
+    tokens: createTokenStore(db, caps),
     functions: createFunctionStore(db, caps),
     builds: createBuildStore(db),
-    blobs: createBlobStore(db, settings.FNCTL_SPOOL_DIR),
+    blobs: createBlobStore(db, settings.FNCTL_SPOOL_DIR, caps),
     images,
     layers: createLayerCache(settings.FNCTL_LAYERS_DIR, images),
     async close(): Promise<void> {

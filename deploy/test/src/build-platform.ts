@@ -56,7 +56,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
   const data = {
     functions: createFunctionStore(db, caps),
     builds: createBuildStore(db),
-    blobs: createBlobStore(db, at("spool")),
+    blobs: createBlobStore(db, at("spool"), caps),
     images,
     layers,
   };

@@ -1,0 +1,9 @@
+// Text that can be kept and passed on everywhere: in Postgres, in an environment variable, in a log line.
+import { z } from "zod";
+
+/** No NUL, and no half of a surrogate pair: neither can be stored (SQLSTATE 22021, 22P05), nor stand in an environment (execve(2)). */
+export const isStorable = (text: string): boolean => !text.includes("\0") && text.isWellFormed();
+
+export const storableText = (most: number) => z.string().max(most).refine(isStorable, "holds a NUL character or half a surrogate pair");
+/** Whole numbers that fit the database's `integer`. */
+export const MOST_INTEGER = 2 ** 31 - 1;
