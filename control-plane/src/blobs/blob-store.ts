@@ -25,12 +25,12 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: P
 
   /** Counts one more upload; returns its end. */
   function begin(tenantId: string): () => void {
-    const [own, all] = [uploads.get(tenantId) ?? 0, [...uploads.values()].reduce((sum, count) => sum + count, 0)];
+    const [own, total] = [uploads.get(tenantId) ?? 0, [...uploads.values()].reduce((all, one) => all + one, 0)];
     if (own >= UPLOADS.perTenant)
       throw new PlatformError("RATE_LIMITED", `A tenant may send ${UPLOADS.perTenant} archives at a time.`, {
         hint: "Try again in a moment.",
       });
-    if (all >= UPLOADS.inAll)
+    if (total >= UPLOADS.inAll)
       throw new PlatformError("CAPACITY_UNAVAILABLE", "So many archives are being sent that this one must wait.", {
         hint: "Try again in a moment.",
       });

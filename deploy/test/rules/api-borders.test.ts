@@ -241,7 +241,7 @@ describe("caps of a tenant", () => {
     const small = await createApiPlatform(postgres, { ...DEFAULT_CAPS, tokens: 5 });
     const own = await small.platform.tenant();
     const headers = { authorization: `Bearer ${await small.token(own)}`, "content-type": "application/json" };
-    const make = () =>
+    const make = async () =>
       small.app.request("/v1/tokens", { method: "POST", headers, body: JSON.stringify({ name: "x", scopes: ["read", "read"] }) });
     const answers = await Promise.all(Array.from({ length: 12 }, make));
     const made = answers.filter(({ status }) => status === 201);

@@ -4,9 +4,11 @@ export const COLLECTOR = {
   segmentBytes: 1024 * 1024,
   /** Bytes an instance may write in a second before its lines are counted instead of kept. */
   bytesPerSecond: 1024 * 1024,
-  /** Above this many bytes in a tenth of a second a pipe is left alone until the tenth is over: counting costs time too. */
-  burstBytes: 2 * 1024 * 1024,
-  burstMs: 100,
+  /** What is read of one instance in a second, kept or counted, and of all instances of a tenant (`pace.ts`). */
+  readInstance: { lines: 20_000, bytes: 4 * 1024 * 1024 },
+  readTenant: { lines: 100_000, bytes: 16 * 1024 * 1024 },
+  /** Lines of a second that are kept above an instance's most, of requests that wrote no more than `ownLines` in it. */
+  reserve: { lines: 500, bytes: 256 * 1024, ownLines: 50 },
   /** Records wait at most this long to be written together. */
   flushMs: 50,
   /** New pipes are noticed by inotify, and by this look should a notice be lost. */

@@ -5,8 +5,8 @@ import { LIMITS } from "../../contract/limits.ts";
 const CAP = LIMITS.logLineBytes * 4;
 
 export interface LineSink {
-  /** Asked with a line's bytes before it is made a string: a flood of lines that nobody keeps must cost next to nothing. */
-  admit(bytes: number): boolean;
+  /** Asked with a line's bytes, and the first part of them, before it is made a string: lines that nobody keeps must cost next to nothing. */
+  admit(bytes: number, begin: Buffer): boolean;
   onLine(line: string): void;
 }
 
@@ -21,20 +21,24 @@ export function createLineSplitter(sink: LineSink) {
     if (kept.length > 0) parts.push(kept);
   }
   function emit(): void {
-    if (held > 0 && sink.admit(held)) sink.onLine(Buffer.concat(parts).toString("utf8"));
+    if (held > 0 && sink.admit(held, parts[0]!)) sink.onLine(Buffer.concat(parts).toString("utf8"));
     parts = [];
     held = 0;
   }
   return {
-    push(chunk: Buffer): void {
+    /** Returns how many line ends there were. */
+    push(chunk: Buffer): number {
       let from = 0;
+      let ends = 0;
       for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
         take(chunk.subarray(from, end));
         emit();
+        ends++;
         from = end + 1;
       }
       // Copied, so that the start of a line does not keep the whole chunk in memory.
       if (from < chunk.length && held < CAP) take(Buffer.from(chunk.subarray(from, from + CAP)));
+      return ends;
     },
     end: emit,
   };

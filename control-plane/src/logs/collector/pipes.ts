@@ -8,6 +8,7 @@ import { createCallReports, createCallWatch } from "./call-watch.ts";
 import { createInstanceLog } from "./instance-log.ts";
 import { createLineSplitter, type LineSink } from "./line-splitter.ts";
 import { COLLECTOR } from "./limits.ts";
+import { createPace, type Pace } from "./pace.ts";
 import type { Segments } from "./segments.ts";
 
 const SOURCES = [
@@ -19,6 +20,13 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
   const open = new Map<string, { close(): void }>();
   const reports = createCallReports(segments, onError);
   let retry: NodeJS.Timeout | undefined;
+
+  const tenants = new Map<string, Pace>();
+  function paceOf(tenantId: string): Pace {
+    const known = tenants.get(tenantId) ?? createPace(COLLECTOR.readTenant);
+    tenants.set(tenantId, known);
+    return known;
+  }
 
   /** Whose lines these are, once the driver has said so. */
   function channelOf(instance: string): LogChannel | undefined {
@@ -34,7 +42,9 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
     const learn = () => (channel ??= channelOf(instance));
     const log = createInstanceLog({ segments, channel: learn });
     const readers: Reader[] = [];
-    for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, log.sink(source)));
+    const own = createPace(COLLECTOR.readInstance);
+    const paces = () => (channel === undefined ? [own] : [own, paceOf(channel.tenantId)]);
+    for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, log.sink(source), paces));
     // As soon as it is written, not with the first line: by then an instance that ended at once may have been removed, name and all.
     const naming = watch(path.join(root, instance), () => learn() !== undefined && naming.close());
     naming.on("error", onError);
@@ -105,23 +115,16 @@ interface Reader {
   close(): void;
 }
 
-/** Reads to the end, resting when a sandbox writes faster than anybody reads. */
-function readPipe(fd: number, sink: LineSink): Reader {
+/** Reads to the end, resting when the sandbox, or all of its tenant's, write faster than they are read. */
+function readPipe(fd: number, sink: LineSink, paces: () => Pace[]): Reader {
   const socket = new net.Socket({ fd, readable: true, writable: false });
   const splitter = createLineSplitter(sink);
-  let burst = 0;
-  let since = Date.now();
   socket.on("data", (chunk) => {
-    splitter.push(chunk);
-    const now = Date.now();
-    if (now - since > COLLECTOR.burstMs) {
-      since = now;
-      burst = 0;
-    }
-    burst += chunk.length;
-    if (burst <= COLLECTOR.burstBytes) return;
+    const lines = splitter.push(chunk);
+    const restMs = Math.max(...paces().map((pace) => pace.spend(lines, chunk.length)));
+    if (restMs <= 0) return;
     socket.pause();
-    setTimeout(() => socket.resume(), COLLECTOR.burstMs);
+    setTimeout(() => socket.resume(), restMs);
   });
   const close = () => {
     splitter.end();

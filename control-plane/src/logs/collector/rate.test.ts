@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { LIMITS } from "../../contract/limits.ts";
+import { RECORD_MARK } from "../../contract/logs.ts";
 import { COLLECTOR } from "./limits.ts";
 import { createRate } from "./rate.ts";
 
@@ -20,4 +21,37 @@ test("few but long lines are bounded by their bytes", () => {
   const admitted = Array.from({ length: 200 }, () => rate.admit(size)).filter(Boolean).length;
   expect(admitted).toBe(COLLECTOR.bytesPerSecond / size);
   expect(rate.takeDropped()).toBe(200 - admitted);
+});
+
+describe("a request that writes without end", () => {
+  const line = (request: string) => Buffer.from(`${RECORD_MARK}${JSON.stringify({ l: "info", r: request, m: "x" })}`);
+  const send = (rate: ReturnType<typeof createRate>, request: string, count: number) =>
+    Array.from({ length: count }, () => rate.admit(100, line(request))).filter(Boolean).length;
+
+  test("does not cost others their first lines of the second, and they no more than a reserve", () => {
+    const rate = createRate(() => 0);
+    expect(send(rate, "flooding-1", 5_000)).toBe(LIMITS.logLinesPerSecond);
+    expect(send(rate, "request-01", 60)).toBe(COLLECTOR.reserve.ownLines);
+    for (let other = 0; other < 40; other++) send(rate, `request-1${other}`, 50);
+    expect(send(rate, "request-99", 1)).toBe(0);
+    expect(send(rate, "flooding-1", 10)).toBe(0);
+  });
+
+  test("lines of no request, and those that only look like records, have no reserve", () => {
+    const rate = createRate(() => 0);
+    send(rate, "flooding-1", 5_000);
+    for (const text of [
+      "plain",
+      '{"l":"info","r":"request-01","m":"x"}',
+      `${RECORD_MARK}{"m":"x"}`,
+      `${RECORD_MARK}{"l":"info","r":"short","m":"x"}`,
+    ])
+      expect(rate.admit(100, Buffer.from(text))).toBe(false);
+  });
+
+  test("as many different requests as anybody names are not remembered without end", () => {
+    const rate = createRate(() => 0);
+    for (let index = 0; index < 20_000; index++) rate.admit(1, line(`request-${index}`));
+    expect(send(rate, "request-new", 1)).toBe(0);
+  });
 });

@@ -1,32 +1,66 @@
-// How much of an instance's output is kept: so many lines and bytes a second; what is above is counted and named.
+// How much of an instance's output is kept: so many lines and bytes a second; what is above is counted and named. A request that writes without
+// end uses that up; a few lines of the others beside it are kept all the same.
 import { LIMITS } from "../../contract/limits.ts";
+import { RECORD_MARK } from "../../contract/logs.ts";
 import { COLLECTOR } from "./limits.ts";
+
+const MARK = RECORD_MARK.charCodeAt(0);
+/** Where a bootstrap puts the id: behind mark and level. What a function writes itself may claim any; it is its own lines that it costs. */
+const REQUEST = /^.\{"l":"[a-z]{1,8}","r":"([A-Za-z0-9._-]{8,64})"/;
+const PREFIX_BYTES = 100;
+/** Requests that are told apart within a second. */
+const REQUESTS = 1_000;
 
 export function createRate(now: () => number = Date.now) {
   let second = 0;
   let lines = 0;
   let bytes = 0;
   let dropped = 0;
+  const ofRequest = new Map<string, number>();
+
+  function begin(current: number): void {
+    second = current;
+    lines = 0;
+    bytes = 0;
+    ofRequest.clear();
+  }
+  /** Lines of the same request in this second, this one included. */
+  function count(request: string): number {
+    const own = (ofRequest.get(request) ?? 0) + 1;
+    if (own > 1 || ofRequest.size < REQUESTS) ofRequest.set(request, own);
+    return own;
+  }
+  function isKept(size: number, request: string): boolean {
+    const own = count(request);
+    if (lines + 1 <= LIMITS.logLinesPerSecond && bytes + size <= COLLECTOR.bytesPerSecond) return true;
+    const { reserve } = COLLECTOR;
+    const fits = lines + 1 <= LIMITS.logLinesPerSecond + reserve.lines && bytes + size <= COLLECTOR.bytesPerSecond + reserve.bytes;
+    return fits && request !== "" && own <= reserve.ownLines;
+  }
   return {
-    /** Whether a line of so many bytes is kept. */
-    admit(size: number): boolean {
+    /** Whether a line of so many bytes is kept; `begin` is the first part of it. */
+    admit(size: number, begun?: Buffer): boolean {
       const current = Math.floor(now() / 1000);
-      if (current !== second) {
-        second = current;
-        lines = 0;
-        bytes = 0;
+      if (current !== second) begin(current);
+      if (!isKept(size, begun === undefined ? "" : requestOf(begun))) {
+        dropped++;
+        return false;
       }
       lines++;
       bytes += size;
-      if (lines <= LIMITS.logLinesPerSecond && bytes <= COLLECTOR.bytesPerSecond) return true;
-      dropped++;
-      return false;
+      return true;
     },
     /** How many were dropped since the last call. */
     takeDropped(): number {
-      const count = dropped;
+      const taken = dropped;
       dropped = 0;
-      return count;
+      return taken;
     },
   };
+}
+
+/** Empty: of no request. */
+function requestOf(begin: Buffer): string {
+  if (begin[0] !== MARK) return "";
+  return REQUEST.exec(begin.toString("latin1", 0, PREFIX_BYTES))?.[1] ?? "";
 }

@@ -82,3 +82,23 @@ test("a clock that is set back an hour does not make the newest segment the olde
   await fill("after");
   expect((await newest(open(), whose)).map(({ message }) => message)).toEqual(["after"]);
 });
+
+test("lines since a time are all there, however long ago the collector began to count, and whatever the clock did", async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 86_400_000 });
+  const segments = open();
+  vi.useRealTimers();
+  const whose = owner();
+  const now = Date.now();
+  const text = "x".repeat(600);
+  for (let index = 0; index < 3_000; index++) segments.append(whose, draft(`old ${text}`), now - 7_200_000);
+  for (let index = 0; index < 5_000; index++) segments.append(whose, draft(`new ${text}`), now - 60_000 + index);
+  for (let index = 0; index < 3_000; index++) segments.append(whose, draft(`set back ${text}`), now - 3_600_000);
+  for (let index = 0; index < 5_000; index++) segments.append(whose, draft(`new ${text}`), now - 50_000 + index);
+  await segments.settle();
+  expect((await sizes(whose)).length).toBeGreaterThan(6);
+  const since = now - 61_000;
+  const read = await segments.read(whose, 20_000, since, ({ at }) => at >= since);
+  expect(read).toHaveLength(10_000);
+  const before = now - 7_200_001;
+  expect(await segments.read(whose, 20_000, before, ({ at }) => at >= before)).toHaveLength(16_000);
+});

@@ -20,6 +20,11 @@ interface Log {
   writing: Promise<void>;
   timer: NodeJS.Timeout | undefined;
   segment: Segment | undefined;
+  /**
+   * The newest line of segments that were read and do not grow, milliseconds since the epoch. A segment's name tells no time: it says when
+   * the process began that counts, and clocks are set back.
+   */
+  newestIn: Map<string, number>;
 }
 interface Segment {
   file: string;
@@ -47,6 +52,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       writing: Promise.resolve(),
       timer: undefined,
       segment: undefined,
+      newestIn: new Map(),
     };
     logs.set(name, log);
     return log;
@@ -60,10 +66,25 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
     const size = newest === undefined ? 0 : (await stat(path.join(log.folder, newest))).size;
     if (log.segment === undefined && newest !== undefined && size < COLLECTOR.segmentBytes)
       return { file: path.join(log.folder, newest), bytes: size, torn: true };
-    for (const old of names.slice(0, Math.max(0, names.length - SEGMENTS + 1))) await rm(path.join(log.folder, old), { force: true });
+    for (const old of names.slice(0, Math.max(0, names.length - SEGMENTS + 1))) {
+      log.newestIn.delete(old);
+      await rm(path.join(log.folder, old), { force: true });
+    }
     // Above the newest even when the clock was set back: names decide which segment is the oldest.
     const name = newest === undefined ? first : Math.max(first, Number.parseInt(newest, 10) + 1);
     return { file: path.join(log.folder, `${name}.ndjson`), bytes: 0, torn: false };
+  }
+
+  async function readSegment(log: Log, name: string): Promise<LogRecord[]> {
+    const file = path.join(log.folder, name);
+    const records = parseSegment(await readFile(file, "utf8").catch(() => ""));
+    // One that may still grow, as the newest does after a restart, is read every time.
+    if (log.segment !== undefined && log.segment.file !== file)
+      log.newestIn.set(
+        name,
+        records.reduce((newest, { at }) => Math.max(newest, at), 0),
+      );
+    return records;
   }
 
   async function write(log: Log): Promise<void> {
@@ -102,17 +123,18 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
     },
     /** Of the newest record. */
     lastSeq: () => seq,
-    /** Records oldest first, from the newest segments backwards until `limit` are found. `keep` decides; `sinceMs` skips old segments. */
+    /** Records oldest first, from the newest segments backwards until `limit` are found. `keep` decides; `sinceMs` passes over segments that hold nothing newer. */
     async read(owner: Owner, limit: number, sinceMs: number | undefined, keep: (record: LogRecord) => boolean): Promise<LogRecord[]> {
       const log = logOf(owner);
       await flush(log);
       const found: LogRecord[][] = [];
       let count = 0;
       for (const name of (await segmentNames(log.folder)).toReversed()) {
-        const records = parseSegment(await readFile(path.join(log.folder, name), "utf8").catch(() => "")).filter(keep);
+        if (sinceMs !== undefined && (log.newestIn.get(name) ?? Number.POSITIVE_INFINITY) < sinceMs) continue;
+        const records = (await readSegment(log, name)).filter(keep);
         found.unshift(records.slice(-(limit - count)));
         count += Math.min(records.length, limit - count);
-        if (count >= limit || (sinceMs !== undefined && Number.parseInt(name, 10) / 1000 < sinceMs)) break;
+        if (count >= limit) break;
       }
       return found.flat();
     },

@@ -1,0 +1,32 @@
+// A writer is read so fast and no faster, by lines or by bytes, whichever is more.
+import { expect, test } from "vitest";
+import { createPace } from "./pace.ts";
+
+const LIMITS = { lines: 1_000, bytes: 100_000 };
+
+test("what is below the limits rests never, what is above as long as it takes to be on the limit again", () => {
+  let now = 1_000_000;
+  const pace = createPace(LIMITS, () => now);
+  for (let tenth = 0; tenth < 50; tenth++, now += 100) expect(pace.spend(99, 9_000)).toBe(0);
+  now += 60_000;
+  expect(pace.spend(100, 10)).toBe(0); // a tenth of a second's worth at once
+  expect(pace.spend(1_000, 10)).toBe(1_000);
+  now += 1_000;
+  expect(pace.spend(1, 50_000)).toBe(500); // by bytes
+});
+
+test.each([
+  ["line ends", 65_536, 65_536],
+  ["bytes", 1, 65_536],
+])("a flood of %s is read at the limit, whatever comes at once", (_what, lines, bytes) => {
+  let now = 0;
+  let read = { lines: 0, bytes: 0 };
+  const pace = createPace(LIMITS, () => now);
+  while (now < 100_000) {
+    const rest = pace.spend(lines, bytes);
+    read = { lines: read.lines + lines, bytes: read.bytes + bytes };
+    now += rest;
+  }
+  const share = Math.max(read.lines / LIMITS.lines, read.bytes / LIMITS.bytes) / (now / 1000);
+  expect(share).toBeLessThan(1.01);
+});
