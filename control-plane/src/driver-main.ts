@@ -16,6 +16,7 @@ const schema = z.object({
   FNCTL_CONTROL_UID: wholeNumber,
   FNCTL_DATA_GID: wholeNumber,
   FNCTL_LOG_GID: wholeNumber,
+  FNCTL_EGRESS_UID: wholeNumber,
   FNCTL_CGROUP_PARENT: z.string().regex(/^\/[a-z0-9-]{1,60}$/),
 });
 
@@ -32,7 +33,9 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     },
     dataGid: settings.FNCTL_DATA_GID,
     logGid: settings.FNCTL_LOG_GID,
+    egressUid: settings.FNCTL_EGRESS_UID,
     cgroupParent: settings.FNCTL_CGROUP_PARENT,
+    onError: (error) => log.error({ err: error }, "unexpected"),
   });
   const server = createDriverServer(driver, (error) => log.warn({ err: error }, "a verb failed"));
   await listenUnix(server, settings.FNCTL_DRIVER_SOCKET, { uid: settings.FNCTL_CONTROL_UID, mode: 0o600 });

@@ -1,41 +1,56 @@
 // Base images: the root file systems become OCI images in the state folder's store, and lie unpacked beside it for the driver.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createReadStream, existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { createLayoutStore } from "@fnctl/control-plane/images/layout-store";
-import { MEDIA, baseImage } from "@fnctl/control-plane/images/oci";
+import { text } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
 import { ROOTFS_NAMES, prepareRootfs, type PreparedRootfs } from "@fnctl/runtime-images/base/prepare";
 import type { Folders } from "./folders.ts";
+import { commandOf } from "./processes.ts";
 import { run } from "./run.ts";
 import type { Users } from "./users.ts";
 
-/** Builds what the cache lacks, then imports what the state folder lacks. */
-export async function prepareBases(cacheDir: string, folders: Folders, users: Users, say: (detail: string) => void): Promise<void> {
-  const store = createLayoutStore(folders.state.images);
-  let changed = false;
-  for (const name of ROOTFS_NAMES) {
-    const rootfs = await prepareRootfs(name, { cacheDir, progress: say });
-    changed = (await importBase(store, rootfs, folders, say)) || changed;
-  }
-  const { uid, gid } = users.ids.control;
-  if (changed) await run("chown", ["-R", `${uid}:${gid}`, folders.state.images]);
+export interface BasesInput {
+  cacheDir: string;
+  folders: Folders;
+  users: Users;
+  node: string;
+  say(detail: string): void;
 }
 
-async function importBase(
-  store: ReturnType<typeof createLayoutStore>,
-  rootfs: PreparedRootfs,
-  folders: Folders,
-  say: (detail: string) => void,
-): Promise<boolean> {
-  const note = path.join(folders.state.bases, `${rootfs.name}.source`);
-  if (existsSync(note) && (await readFile(note, "utf8")) === rootfs.folder) return false;
-  say(`${rootfs.name}: importing the base image`);
-  const layer = await store.putBlob("base", MEDIA.layer, createReadStream(rootfs.tar));
-  const image = baseImage({ layer, process: processOf(rootfs) });
-  await store.putImage("base", rootfs.name, image);
-  await unpackBase(path.join(folders.state.bases, image.manifest.descriptor.digest.slice("sha256:".length)), rootfs);
+/** Builds what the cache lacks, then imports what the state folder lacks. */
+export async function prepareBases(input: BasesInput): Promise<void> {
+  for (const name of ROOTFS_NAMES) await importBase(input, await prepareRootfs(name, { cacheDir: input.cacheDir, progress: input.say }));
+}
+
+async function importBase(input: BasesInput, rootfs: PreparedRootfs): Promise<void> {
+  const { bases } = input.folders.state;
+  const note = path.join(bases, `${rootfs.name}.source`);
+  if (existsSync(note) && (await readFile(note, "utf8")) === rootfs.folder) return;
+  input.say(`${rootfs.name}: importing the base image`);
+  const digest = await store(input, rootfs);
+  await unpackBase(path.join(bases, digest.slice("sha256:".length)), rootfs);
   await writeFile(note, rootfs.folder);
-  return true;
+}
+
+/** By a process of the store's own uid: root writes nothing where a service could have put a link. */
+async function store({ folders, users, node }: BasesInput, rootfs: PreparedRootfs): Promise<string> {
+  const what = { images: folders.state.images, name: rootfs.name, process: processOf(rootfs) };
+  const args = ["--enable-source-maps", path.join(folders.state.app, "import-base.mjs"), JSON.stringify(what)];
+  const [program, ...rest] = commandOf({ program: node, args, ids: users.ids.control });
+  const child = spawn(program, rest, { cwd: "/", env: {}, stdio: ["pipe", "pipe", "pipe"] });
+  const ended = once(child, "close");
+  const [digest, errors] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    pipeline(createReadStream(rootfs.tar), child.stdin).catch(() => undefined), // the reason of its end is in what it says
+  ]);
+  const [code] = (await ended) as [number | null];
+  if (code !== 0 || !/^sha256:[0-9a-f]{64}$/.test(digest))
+    throw new Error(`The base image ${rootfs.name} cannot be kept: ${errors.trim()}`);
+  return digest;
 }
 
 /** Hard links where the cache is on the same file system; older bases stay, because older versions run on them. */

@@ -11,7 +11,11 @@ export const SERVICES = {
   gateway: "gateway/src/ingress-main.ts",
   egress: "gateway/src/egress-main.ts",
 };
-const ON_ONE_MACHINE = { ...SERVICES, driver: "control-plane/src/driver-main.ts" };
+const ON_ONE_MACHINE = {
+  ...SERVICES,
+  driver: "control-plane/src/driver-main.ts",
+  "import-base": "deploy/single/src/import-base-main.ts",
+};
 
 /** CommonJS packages inside an ES module still call `require`. */
 export const REQUIRE_BANNER =

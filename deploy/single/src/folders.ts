@@ -26,11 +26,13 @@ export async function prepareFolders(settings: Settings, users: Users) {
     app: await folder(path.join(stateDir, "app"), 0o755),
     postgres: await folder(path.join(stateDir, "postgres"), 0o700, ...own("postgres")),
     images: await folder(path.join(stateDir, "images"), 0o700, ...own("control")),
-    layers: await folder(path.join(stateDir, "layers"), 0o711, ...own("control")),
+    layers: await folder(path.join(stateDir, "layers"), 0o700, ...own("control")),
     spool: await folder(path.join(stateDir, "spool"), 0o700, ...own("control")),
     bases: await folder(path.join(stateDir, "bases"), 0o711),
     logs: await folder(path.join(stateDir, "logs"), 0o700, ...own("logs")),
     accessLog: await folder(path.join(stateDir, "access-log"), 0o700, ...own("gateway")),
+    /** What the supervisor writes for the services to read: none of them may write here. */
+    config: await folder(path.join(stateDir, "config"), 0o755),
     secrets: await folder(path.join(stateDir, "secrets"), 0o700),
     serviceLogs: await folder(path.join(stateDir, "service-logs"), 0o700),
   };
@@ -44,7 +46,7 @@ export async function prepareFolders(settings: Settings, users: Users) {
     egressSources: await folder(path.join(runDir, "egress-i"), 0o711, ...own("egress")),
     collector: await folder(path.join(runDir, "collector"), sgid, users.ids.logs.uid, users.dataGid),
     secrets: await folder(path.join(runDir, "secrets"), 0o711),
-    logPipes: await folder(path.join(runDir, "l"), 0o755),
+    logPipes: await folder(path.join(runDir, "l"), 0o750, 0, users.ids.logs.gid),
   };
   const secret = await keepSecret(path.join(state.secrets, "internal"));
   const secretFile = async (user: ServiceUser) => {

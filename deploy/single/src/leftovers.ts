@@ -15,7 +15,11 @@ export async function removeLeftovers({ runDir, mark }: Settings): Promise<void>
   for (const root of await cgroupRoots()) await removeEmpty(path.join(root, cgroupParent(mark)));
 }
 
-const removeEmpty = (folder: string): Promise<void> =>
-  rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+/** With the groups in it: those of tenants go with their last instance, unless its driver was killed in between. */
+async function removeEmpty(folder: string): Promise<void> {
+  const below = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  for (const entry of below) if (entry.isDirectory()) await removeEmpty(path.join(folder, entry.name));
+  await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ENOENT") throw error;
   });
+}

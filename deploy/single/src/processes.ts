@@ -29,7 +29,12 @@ function openLog(file: string): number {
  * setpriv(1) changes to the part's user, takes away what it could gain by setuid programs, and has the kernel end it when the supervisor
  * is killed: nothing is left that would hold ports and sockets against the next start. Sandboxes go on, and the next driver adopts them.
  */
-function commandOf({ program, args, ids, stopSignal }: Part): [string, ...string[]] {
+export function commandOf({
+  program,
+  args,
+  ids,
+  stopSignal,
+}: Pick<Part, "program" | "args" | "ids" | "stopSignal">): [string, ...string[]] {
   const privileges =
     ids === undefined
       ? []

@@ -68,6 +68,30 @@ const filesBelow = (folder: string): string[] =>
     .map((entry) => path.join(folder, entry.name));
 const worldReadable = (file: string): boolean => (statSync(file).mode & 0o004) !== 0;
 
+describe("what belongs to tenants", () => {
+  /** Every file and folder below that this user can list or read, by what the kernel says and not by modes. */
+  async function openTo(uid: number, gid: number, folder: string): Promise<string[]> {
+    const args = [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", "find", folder, "-readable", "!", "-type", "l"];
+    const { stdout } = await run("setpriv", args).catch((error: { stdout: string }) => error);
+    return stdout.trim().split("\n").filter(Boolean);
+  }
+
+  test("source, log pipes, kept logs, images and the database are closed to strangers and to parts that need none of it", async () => {
+    await deployFixture("private-source", "echo.js");
+    const [id] = await instancesOf("private-source");
+    expect(await openTo(0, 0, `${runDir}/i/${id}`)).not.toEqual([]); // the probe works
+    const gateway = pidOf("gateway")!;
+    const secret = ["layers", "images", "logs", "postgres", "spool", "access-log", "secrets", "service-logs"].map(
+      (name) => `${stateDir}/${name}`,
+    );
+    for (const folder of [...secret, `${runDir}/l`, `${runDir}/i/${id}/c`, `${runDir}/i/${id}/bundle`, `${runDir}/layers`])
+      expect([folder, await openTo(65_534, 65_534, folder)]).toEqual([folder, []]);
+    for (const folder of [`${stateDir}/layers`, `${runDir}/l`, `${runDir}/i/${id}/c`])
+      expect([folder, await openTo(uidOf(gateway), gidOf(gateway), folder)]).toEqual([folder, []]);
+    await api("DELETE", "/v1/functions/private-source");
+  });
+});
+
 describe("an instance that was stopped", () => {
   test("leaves no process, cgroup, mount or folder", async () => {
     await deployFixture("passing", "echo.js");
@@ -91,8 +115,10 @@ function tracesOf(id: string): string[] {
     existsSync(folder),
   );
   const cgroups = ["", ...readdirSync("/sys/fs/cgroup")]
-    .map((name) => path.join("/sys/fs/cgroup", name, `fnctl-${mark}`, id))
-    .filter((folder) => existsSync(folder));
+    .map((name) => path.join("/sys/fs/cgroup", name, `fnctl-${mark}`))
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => path.join(folder, name)))
+    .filter((folder) => path.basename(folder) === id);
   const processes = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => commandLine(pid).includes(id));

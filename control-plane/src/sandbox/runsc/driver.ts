@@ -1,11 +1,12 @@
 // SandboxDriver on one machine: gVisor by runsc, no Kubernetes. The only code of the platform that runs as root (SECURITY I2).
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readdir } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
 import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { oomKills } from "./cgroup.ts";
+import { createCpuGroups, findCpuHierarchy, type CpuGroups } from "./cpu-groups.ts";
 import { createLayout, type RunscPaths } from "./layout.ts";
 import { closeAll, holdOpen, nameChannel, removeLogPipes } from "./log-pipes.ts";
 import { createMountAgent } from "./mount-agent.ts";
@@ -22,8 +23,12 @@ export interface RunscDriverOptions {
   dataGid: number;
   /** Group of the log collector. */
   logGid: number;
+  /** Of the egress proxy. */
+  egressUid: number;
   /** Folder of cgroups, e.g. `/fnctl-1a2b3c4d`: two platforms on one machine do not share it. */
   cgroupParent: string;
+  /** What fails beside the verbs. */
+  onError(error: unknown): void;
 }
 const ISOLATIONS: readonly Isolation[] = ["gvisor"];
 /** Each instance has a host uid of its own, far above those of people and services. */
@@ -34,12 +39,15 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   const layout = createLayout(options.paths);
   const runsc = createRunsc(options.binary, layout.runscRoot);
   const cgroupOf = (id: string) => `${options.cgroupParent}/${id}`;
-  const { binary, dataGid, logGid } = options;
-  const context: StartContext = { layout, runsc, cgroupOf, binary, dataGid, logGid, mountAgent: createMountAgent() };
+  const { binary, dataGid, logGid, egressUid } = options;
+  const hierarchy = await findCpuHierarchy();
+  const cpuGroups = hierarchy === undefined ? undefined : createCpuGroups(hierarchy, options.cgroupParent);
+  const context: StartContext = { layout, cpuGroups, runsc, cgroupOf, binary, dataGid, logGid, egressUid, mountAgent: createMountAgent() };
   const records = new Map<string, InstanceRecord>();
   const held = new Map<string, number[]>();
   const busy = new Map<string, Promise<unknown>>();
   const stopping = new Set<string>();
+  const placing = new Map<string, Promise<void>>();
 
   /** One verb at a time per instance. */
   function serial<T>(id: string, work: () => Promise<T>): Promise<T> {
@@ -50,12 +58,16 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   }
 
   await checkRelease(runsc);
-  await prepareHost(options.paths, layout);
+  await prepareHost(options, layout);
+  await cpuGroups?.prepare();
   for (const { id, record } of await readRecords(layout)) {
-    if (record === undefined || record.pid === undefined || record.instance.state === "starting") await tearDown(context, id, true);
+    const tenantId = record?.instance.image?.tenantId;
+    if (record === undefined || record.pid === undefined || record.instance.state === "starting")
+      await tearDown(context, { id, halfMade: true, tenantId });
     else {
       records.set(id, record);
       held.set(id, holdOpen(layout.instance(id)));
+      placeLater(record); // the driver before may have been killed before it did
     }
   }
   for (const id of await readdir(layout.logs)) if (!records.has(id)) await removeLogPipes(layout.instance(id));
@@ -101,14 +113,26 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
       saveRecord(layout, record); // before the mount: whatever happens next, it is never generic again
     }
     const channel = { instance: id, tenantId: image.tenantId, functionId: image.functionId, version: image.version };
+    placeLater(record);
     await Promise.all([bindCode(context, id, image.tenantId, image.layer), nameChannel(layout.instance(id), channel, options.logGid)]);
     return structuredClone(instance);
+  }
+
+  /** Nobody waits for it: its requests are served meanwhile with what processor time an instance of its own has. */
+  function placeLater({ instance: { id, image } }: InstanceRecord): void {
+    if (image === undefined || cpuGroups === undefined) return;
+    placing.set(
+      id,
+      cpuGroups.place(image.tenantId, id).catch((error: unknown) => {
+        if (!stopping.has(id) && records.has(id)) options.onError(error);
+      }),
+    );
   }
 
   async function alive(id: string): Promise<InstanceRecord> {
     const record = records.get(id);
     if (record === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
-    await noteEnd(record);
+    await noteEnd(record, cpuGroups);
     if (record.instance.state === "ended") throw new PlatformError("FUNCTION_CRASHED", "The sandbox has ended.");
     return record;
   }
@@ -116,11 +140,14 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   /** What could not be removed stays listed, so that somebody asks again. */
   async function stop(id: string): Promise<void> {
     const halfMade = records.get(id)?.instance.address === undefined;
+    const tenantId = records.get(id)?.instance.image?.tenantId;
     stopping.add(id);
+    await placing.get(id); // or it would make its group anew
+    placing.delete(id);
     try {
       closeAll(held.get(id) ?? []);
       held.delete(id);
-      if (existsSync(layout.instance(id).folder)) await tearDown(context, id, halfMade);
+      if (existsSync(layout.instance(id).folder)) await tearDown(context, { id, halfMade, tenantId });
       records.delete(id);
     } finally {
       stopping.delete(id);
@@ -129,7 +156,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   }
 
   async function list(): Promise<Instance[]> {
-    await Promise.all([...records.values()].map((record) => noteEnd(record)));
+    await Promise.all([...records.values()].map((record) => noteEnd(record, cpuGroups)));
     return [...records.values()].filter(({ instance }) => !stopping.has(instance.id)).map(({ instance }) => structuredClone(instance));
   }
 
@@ -156,10 +183,11 @@ async function checkRelease(runsc: ReturnType<typeof createRunsc>): Promise<void
   });
 }
 
-async function prepareHost(paths: RunscPaths, layout: ReturnType<typeof createLayout>): Promise<void> {
+async function prepareHost({ paths, logGid }: RunscDriverOptions, layout: ReturnType<typeof createLayout>): Promise<void> {
   for (const folder of [layout.instances, layout.logs, layout.layersView]) await mkdir(folder, { recursive: true });
   await chmod(layout.instances, 0o711);
-  await chmod(layout.logs, 0o755);
+  await chown(layout.logs, 0, logGid);
+  await chmod(layout.logs, 0o750);
   await mkdir(layout.runscRoot, { recursive: true, mode: 0o700 });
   await makeShared(layout.instances);
   await readOnlyView(paths.layersDir, layout.layersView);
@@ -176,10 +204,12 @@ function refuseUnsupported(spec: SandboxSpec, layout: ReturnType<typeof createLa
 }
 
 /** Notices an end and why, while the cgroup that knows still exists. */
-async function noteEnd(record: InstanceRecord): Promise<void> {
+async function noteEnd(record: InstanceRecord, cpuGroups: CpuGroups | undefined): Promise<void> {
   const { instance, pid, ticks } = record;
   if (instance.state === "ended" || pid === undefined || ticks === undefined || isAlive(pid, ticks)) return;
-  const kills = (await oomKills(record.cgroupsPath)) ?? 0;
+  const { id, image } = instance;
+  const places = [record.cgroupsPath, ...(image === undefined || cpuGroups === undefined ? [] : [cpuGroups.placeOf(image.tenantId, id)])];
+  const kills = (await Promise.all(places.map((place) => oomKills(place)))).reduce<number>((sum, count) => sum + (count ?? 0), 0);
   instance.state = "ended";
   instance.ended =
     kills > 0

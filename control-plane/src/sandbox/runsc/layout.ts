@@ -23,9 +23,13 @@ export interface InstancePaths {
   /** In the tmpfs but not mounted: the hard link that is dialled (SECURITY I1). */
   pinFolder: string;
   pinnedSocket: string;
+  /** Only root may enter: what is below is the tenant's source, readable by everybody who gets that far. */
+  codeFolder: string;
   /** Mounted into the sandbox; the layer is bound on its entry `code` (SANDBOX_PATHS.code). */
   codeMount: string;
   code: string;
+  /** Where the egress proxy's folder is bound, for sandboxes that have a way out. */
+  egress: string;
   logFolder: string;
   stdout: string;
   stderr: string;
@@ -61,8 +65,10 @@ export function createLayout(paths: RunscPaths) {
         boundSocket: path.join(tmpfs, "b", "s"),
         pinFolder: path.join(tmpfs, "p"),
         pinnedSocket: path.join(tmpfs, "p", "s"),
-        codeMount: path.join(folder, "fn"),
-        code: path.join(folder, "fn", "code"),
+        codeFolder: path.join(folder, "c"),
+        codeMount: path.join(folder, "c", "fn"),
+        code: path.join(folder, "c", "fn", "code"),
+        egress: path.join(folder, "e"),
         logFolder,
         stdout: path.join(logFolder, "out"),
         stderr: path.join(logFolder, "err"),

@@ -1,6 +1,7 @@
 // The OCI runtime spec of one sandbox: data in, data out. Tenants supply no part of it (SECURITY 2.A).
 import { SANDBOX_PATHS } from "../../contract/runtime-protocol.ts";
 import type { SandboxSpec } from "../driver.ts";
+import { CPU_SHARES } from "./cpu-groups.ts";
 
 const MIB = 1024 * 1024;
 /** The Sentry, its stubs and the gofer live in the same cgroup as the function; this much is theirs. */
@@ -41,6 +42,14 @@ function scratch(spec: SandboxSpec): { path: string; mib: number }[] {
 /** One core up to 1 GiB, two above: bursts are short, neighbours keep the rest. */
 const cpus = (memoryMib: number): number => (memoryMib > 1024 ? 2 : 1);
 
+const sharesOf = ({ kind, memoryMib }: SandboxSpec): number =>
+  kind === "builder" ? CPU_SHARES.builder : CPU_SHARES.tenant * cpus(memoryMib);
+/**
+ * When the machine's memory is used up the kernel ends a sandbox, and no service of the platform: those stand at 0, and cannot be lowered
+ * without a capability that not every host gives (proc(5), oom_score_adj). A build is begun anew sooner than a request.
+ */
+export const OOM_SCORE = { function: 500, builder: 700 } as const;
+
 const tmpfs = (path: string, mib: number) => ({
   destination: path,
   type: "tmpfs",
@@ -67,6 +76,7 @@ export function buildRuntimeSpec(input: SpecInput) {
         { type: "RLIMIT_CORE", hard: 0, soft: 0 },
       ],
       noNewPrivileges: true,
+      oomScoreAdj: OOM_SCORE[spec.kind],
     },
     root: { path: input.rootfs, readonly: true },
     mounts: [
@@ -82,7 +92,7 @@ export function buildRuntimeSpec(input: SpecInput) {
       cgroupsPath: input.cgroupsPath,
       resources: {
         memory: { limit: memory, swap: memory },
-        cpu: { period: CPU_PERIOD_US, quota: cpus(spec.memoryMib) * CPU_PERIOD_US, shares: 1024 * cpus(spec.memoryMib) },
+        cpu: { period: CPU_PERIOD_US, quota: cpus(spec.memoryMib) * CPU_PERIOD_US, shares: sharesOf(spec) },
         pids: { limit: PIDS_LIMIT },
       },
       maskedPaths: ["/proc/kcore", "/proc/keys"],

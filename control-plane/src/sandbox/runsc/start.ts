@@ -1,4 +1,5 @@
 // The steps of one start, and of its undoing. Each step is safe to undo at any point.
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { SANDBOX_PATHS } from "../../contract/runtime-protocol.ts";
@@ -13,6 +14,7 @@ import { pinSocket, waitForListener, waitForSocket } from "./pin.ts";
 import { isAlive, startTicks } from "./process-state.ts";
 import { START_TIMEOUT_MS, type Runsc } from "./runsc.ts";
 import { removeCgroup } from "./cgroup.ts";
+import type { CpuGroups } from "./cpu-groups.ts";
 import { killStrays } from "./strays.ts";
 
 export interface StartContext {
@@ -21,14 +23,20 @@ export interface StartContext {
   /** Group of those who may dial instances. */
   dataGid: number;
   logGid: number;
+  /** Whose the folders of ways out are. */
+  egressUid: number;
   binary: string;
   mountAgent: MountAgent;
+  /** Absent where the host shares no processor time. */
+  cpuGroups: CpuGroups | undefined;
   cgroupOf(id: string): string;
 }
 
 export async function prepareFolders(context: StartContext, paths: InstancePaths, uid: number): Promise<void> {
-  await mkdir(paths.folder, { mode: 0o711 });
-  await Promise.all([mkdir(paths.bundle, { mode: 0o700 }), mkdir(paths.tmpfs), mkdir(paths.code, { recursive: true })]);
+  await mkdir(paths.folder, { mode: 0o710 });
+  await chown(paths.folder, 0, context.dataGid);
+  await Promise.all([mkdir(paths.bundle, { mode: 0o700 }), mkdir(paths.tmpfs), mkdir(paths.codeFolder, { mode: 0o700 })]);
+  await mkdir(paths.code, { recursive: true });
   await mountTmpfs(paths.tmpfs);
   await mkdir(paths.box, { mode: 0o700 });
   await chown(paths.box, uid, uid);
@@ -49,7 +57,7 @@ async function writeBundle(context: StartContext, record: InstanceRecord): Promi
     rootfs: path.join(base, "rootfs"),
     box: paths.box,
     code: paths.codeMount,
-    egress: instance.egress ? layout.egress(instance.id) : undefined,
+    egress: instance.egress ? paths.egress : undefined,
     cgroupsPath,
   });
   await writeFile(path.join(paths.bundle, "config.json"), JSON.stringify(spec), { mode: 0o600 });
@@ -60,6 +68,7 @@ export async function bringUp(context: StartContext, record: InstanceRecord, onH
   const paths = context.layout.instance(record.instance.id);
   await prepareFolders(context, paths, record.uid);
   saveRecord(context.layout, record);
+  if (record.instance.egress) await bindEgress(context, record.instance.id);
   await makeLogPipes(paths, context.logGid);
   onHeld(holdOpen(paths)); // before the write ends: opening one without a reader would block (fifo(7))
   await writeBundle(context, record);
@@ -91,6 +100,23 @@ async function runWithPipes(context: StartContext, record: InstanceRecord, paths
   }
 }
 
+/**
+ * The folder of the sandbox's way out belongs to the egress proxy, whose uid could put anything in its place: it is opened without
+ * following a link, looked at, and bound by the open file, so that what was looked at is what the sandbox gets.
+ */
+async function bindEgress({ layout, mountAgent, egressUid }: StartContext, id: string): Promise<void> {
+  const { egress } = layout.instance(id);
+  const folder = openSync(layout.egress(id), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    const { uid } = fstatSync(folder);
+    if (uid !== egressUid) throw new Error(`The egress proxy's folder of ${id} belongs to uid ${uid}.`);
+    await mkdir(egress, { mode: 0o755 });
+    await mountAgent.bind(`/proc/${process.pid}/fd/${folder}`, egress);
+  } finally {
+    closeSync(folder);
+  }
+}
+
 /** Where the code is in a layer, as in the image. */
 export const LAYER_CODE = SANDBOX_PATHS.code.slice(1);
 
@@ -101,15 +127,23 @@ export async function bindCode({ layout, mountAgent }: StartContext, id: string,
   if (!(await isBound(layer, code))) await mountAgent.bind(layer, code);
 }
 
-/** Leaves nothing of an instance, however far its start came; `halfMade`: it may have been cut off in the middle. */
-export async function tearDown(context: StartContext, id: string, halfMade: boolean): Promise<void> {
+export interface TearDown {
+  id: string;
+  /** Its start may have been cut off in the middle. */
+  halfMade: boolean;
+  /** Whose it was. */
+  tenantId?: string | undefined;
+}
+/** Leaves nothing of an instance, however far its start came. */
+export async function tearDown(context: StartContext, { id, halfMade, tenantId }: TearDown): Promise<void> {
   const paths = context.layout.instance(id);
   if (halfMade) await killStrays(id, context.binary);
   await context.runsc.remove(id);
   if (halfMade) await context.runsc.forget(id);
+  if (tenantId !== undefined) await context.cpuGroups?.remove(tenantId, id);
   await removeCgroup(context.cgroupOf(id));
   const mounted = await mountPoints();
-  for (const target of [paths.code, paths.tmpfs]) if (mounted.has(target)) await unmount(target);
+  for (const target of [paths.code, paths.egress, paths.tmpfs]) if (mounted.has(target)) await unmount(target);
   await removeLogPipes(paths);
   await rm(paths.folder, { recursive: true, force: true });
 }

@@ -19,7 +19,11 @@ async function processes(id: string): Promise<string[]> {
 export async function leftovers(layout: RunscLayout, cgroupParent: string, id: string): Promise<string[]> {
   const paths = layout.instance(id);
   const state = (await readdir(layout.runscRoot)).filter((name) => name.includes(id)).map((name) => path.join(layout.runscRoot, name));
-  const cgroups = (await cgroupRoots()).map((root) => path.join(root, cgroupParent, id));
+  const parents = (await cgroupRoots()).map((root) => path.join(root, cgroupParent));
+  const groups = await Promise.all(parents.map((parent) => readdir(parent, { recursive: true }).catch(() => [])));
+  const cgroups = parents
+    .flatMap((parent, at) => groups[at]!.map((name) => path.join(parent, name)))
+    .filter((name) => path.basename(name) === id);
   const files = [paths.folder, paths.logFolder, ...state, ...cgroups].filter((file) => existsSync(file));
   const mounts = (await readFile("/proc/self/mountinfo", "utf8")).split("\n").filter((line) => line.includes(id));
   return [...(await processes(id)), ...files, ...mounts];

@@ -42,6 +42,10 @@ export async function createRunscHost(binary: string, rootfs: Rootfs): Promise<R
     },
     dataGid: 0,
     logGid: 0,
+    egressUid: 0,
+    onError: (error) => {
+      throw error; // unhandled: the run fails
+    },
     cgroupParent: `/fnctl-test-${randomBytes(4).toString("hex")}`,
   };
   await mkdir(options.paths.layersDir, { recursive: true });

@@ -1,0 +1,101 @@
+// Processor time is shared between tenants, not between instances: each tenant has one group with one weight, however many instances are in
+// it, and all of them together weigh less than the platform's own processes beside them. A sandbox is nobody's until code is loaded, so it
+// is moved then; the move waits for the kernel's grace periods, and nobody waits for the move.
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { removeCgroup } from "./cgroup.ts";
+
+/** Weights as cgroup v1 counts them (cpu.shares; 1024 is one of the host's own processes). v2's are a tenth of that (cpu.weight). */
+export const CPU_SHARES = {
+  /** All sandboxes together, beside the host's processes. */
+  platform: 256,
+  tenant: 1024,
+  /** A builder, beside the tenants' functions: nobody's request waits for a build. */
+  builder: 128,
+} as const;
+
+export interface CpuHierarchy {
+  root: string;
+  /** Where there is but one hierarchy (cgroups(7)), memory and processes are limited there, too, and those limits move along. */
+  unified: boolean;
+}
+
+/** The hierarchy that shares processor time; undefined: there is none, and nothing can be shared (proc(5), mountinfo). */
+export async function findCpuHierarchy(mountinfo = "/proc/self/mountinfo"): Promise<CpuHierarchy | undefined> {
+  const lines = (await readFile(mountinfo, "utf8")).split("\n");
+  for (const line of lines) {
+    const [, root = ""] = /^(?:\S+ ){4}(\S+)/.exec(line) ?? [];
+    const [, type, options = ""] = / - (cgroup2?) \S+ (\S+)/.exec(line) ?? [];
+    if (type === "cgroup" && options.split(",").includes("cpu")) return { root, unified: false };
+    if (type !== "cgroup2") continue;
+    const controllers = await readFile(path.join(root, "cgroup.controllers"), "utf8").catch(() => "");
+    if (controllers.split(/\s/).includes("cpu")) return { root, unified: true };
+  }
+  return undefined;
+}
+
+const LIMITS = {
+  v1: ["cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares"],
+  unified: ["cpu.max", "cpu.weight", "memory.max", "memory.swap.max", "pids.max"],
+};
+const ROUNDS = 10;
+
+export function createCpuGroups({ root, unified }: CpuHierarchy, parent: string) {
+  const top = path.join(root, parent);
+  const groupOf = (tenantId: string) => `${parent}/t-${tenantId}`;
+  const placeOf = (tenantId: string, id: string) => `${groupOf(tenantId)}/${id}`;
+
+  const setShares = (folder: string, shares: number): Promise<void> =>
+    unified
+      ? writeFile(path.join(folder, "cpu.weight"), String(Math.max(1, Math.round(shares / 10))))
+      : writeFile(path.join(folder, "cpu.shares"), String(shares));
+
+  async function makeGroup(tenantId: string): Promise<void> {
+    const folder = path.join(root, groupOf(tenantId));
+    if (existsSync(folder)) return;
+    await mkdir(folder, { recursive: true });
+    if (unified) await writeFile(path.join(folder, "cgroup.subtree_control"), "+cpu +memory +pids");
+    await setShares(folder, CPU_SHARES.tenant);
+  }
+
+  /** All of it, however many it becomes meanwhile: what a process of it starts is where that process was. */
+  async function move(from: string, to: string): Promise<void> {
+    for (let round = 0; round < ROUNDS; round++) {
+      const pids = (await readFile(path.join(from, "cgroup.procs"), "utf8")).split("\n").filter(Boolean);
+      if (pids.length === 0) return;
+      for (const pid of pids)
+        await writeFile(path.join(to, "cgroup.procs"), pid).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== "ESRCH") throw error; // it has ended
+        });
+    }
+  }
+
+  return {
+    /** Once, before the first sandbox. */
+    async prepare(): Promise<void> {
+      await mkdir(top, { recursive: true });
+      await setShares(top, CPU_SHARES.platform);
+    },
+    /** Moves an instance to its tenant's group, with its own limits. Again for one that is there does nothing. */
+    async place(tenantId: string, id: string): Promise<void> {
+      const [from, to] = [path.join(top, id), path.join(root, placeOf(tenantId, id))];
+      if (!existsSync(from)) return; // it has ended
+      await makeGroup(tenantId);
+      await mkdir(to, { recursive: true });
+      for (const file of LIMITS[unified ? "unified" : "v1"])
+        await writeFile(path.join(to, file), await readFile(path.join(from, file), "utf8"));
+      await move(from, to);
+    },
+    /** After its processes have ended; a tenant's last one takes the group along. */
+    async remove(tenantId: string, id: string): Promise<void> {
+      await removeCgroup(placeOf(tenantId, id), [root]);
+      await rmdir(path.join(root, groupOf(tenantId))).catch((error: NodeJS.ErrnoException) => {
+        if (!["ENOENT", "EBUSY", "ENOTEMPTY"].includes(error.code ?? "")) throw error; // others of the tenant are in it
+      });
+    },
+    /** Where the instance's own limits are once it was placed; on v2 the kernel counts there that it ran out of memory. */
+    placeOf,
+  };
+}
+export type CpuGroups = ReturnType<typeof createCpuGroups>;
