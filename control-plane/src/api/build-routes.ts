@@ -7,6 +7,7 @@ import { LIMITS } from "../contract/limits.ts";
 import { digestSchema } from "../contract/names.ts";
 import { buildSchema } from "../contract/resources.ts";
 import { MOST_INTEGER } from "../contract/text.ts";
+import type { FreeSpace } from "../housekeeping/free-space.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import type { BuildStore } from "../builds/build-store.ts";
 import { buildResource } from "../functions/resources.ts";
@@ -15,6 +16,8 @@ import { createRouter } from "./router.ts";
 import { NDJSON, PROBLEMS, SECURITY, json, stream } from "./responses.ts";
 
 export interface BuildDeps {
+  /** Refuses what would be stored while there is little room for it. */
+  freeSpace: Pick<FreeSpace, "require">;
   blobs: BlobStore;
   builds: BuildStore;
   /** Resolves when gateways have been sent all that was committed before. */
@@ -27,7 +30,7 @@ const BATCH = 500;
 const digested = { params: z.object({ digest: digestSchema }) };
 const identified = { params: z.object({ id: z.uuid() }) };
 
-export function buildRoutes({ blobs, builds, buildChanged, published }: BuildDeps) {
+export function buildRoutes({ freeSpace, blobs, builds, buildChanged, published }: BuildDeps) {
   const app = createRouter();
 
   app.openapi(
@@ -59,6 +62,7 @@ export function buildRoutes({ blobs, builds, buildChanged, published }: BuildDep
       const tenantId = tenantOf(c, "deploy");
       if (Number(c.req.header("content-length") ?? 0) > LIMITS.sourceArchiveBytes)
         throw new PlatformError("PAYLOAD_TOO_LARGE", `A source archive has at most ${LIMITS.sourceArchiveBytes} bytes.`);
+      await freeSpace.require();
       if (c.req.raw.body === null) throw new PlatformError("BAD_REQUEST", "The request has no body.");
       await blobs.put(tenantId, c.req.valid("param").digest, Readable.fromWeb(c.req.raw.body as never));
       return c.body(null, 201);

@@ -17,6 +17,7 @@ import type { SystemDatabase } from "../db/system-database.ts";
 import type { FunctionStore } from "../functions/function-store.ts";
 import { refuseLess } from "../functions/isolation.ts";
 import { functionResource, versionResource, type Endpoint } from "../functions/resources.ts";
+import type { FreeSpace } from "../housekeeping/free-space.ts";
 import type { InstanceTable } from "../instances/managed.ts";
 import { tenantOf, type ApiContext } from "./context.ts";
 import { fromCursor, numberCursor, toPage } from "./cursor.ts";
@@ -25,6 +26,7 @@ import { PROBLEMS, SECURITY, body, json } from "./responses.ts";
 import type { Idempotency } from "./idempotency.ts";
 
 export interface FunctionDeps {
+  freeSpace: Pick<FreeSpace, "require">;
   functions: FunctionStore;
   system: SystemDatabase;
   endpoint: Endpoint;
@@ -36,7 +38,7 @@ export interface FunctionDeps {
 }
 const named = { params: z.object({ name: slugSchema }) };
 
-export function functionRoutes({ functions, system, endpoint, instances, idempotency, enqueueBuild, onRemoved }: FunctionDeps) {
+export function functionRoutes({ freeSpace, functions, system, endpoint, instances, idempotency, enqueueBuild, onRemoved }: FunctionDeps) {
   const app = createRouter();
   async function tenantRow(c: ApiContext, scope: "read" | "deploy" | "admin") {
     const tenant = await system.tenantById(tenantOf(c, scope));
@@ -169,6 +171,7 @@ export function functionRoutes({ functions, system, endpoint, instances, idempot
       const { name } = c.req.valid("param");
       const input = c.req.valid("json");
       checkDeploy(tenant, name, input.config.isolation);
+      await freeSpace.require();
       const { value } = await idempotency.once(tenant.id, c.req.header("idempotency-key"), { name, input }, async () => {
         const made = await functions.createVersion(tenant.id, name, { ...input, requestId: c.get("requestId") });
         enqueueBuild({ tenantId: tenant.id, buildId: made.build.id });

@@ -12,35 +12,17 @@ import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
 import { blob, blobChunk, version } from "../db/schema.ts";
 import { holdCaps } from "../functions/caps.ts";
 import { removeOlder } from "../housekeeping/remove-older.ts";
+import { createFairTurns } from "../service/fair-turns.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
 
 /** One row's worth; the table refuses more. */
 const CHUNK_BYTES = 1024 * 1024;
 
-/** Uploads under way: of one tenant, and in all. Each may lie in the spool folder with as many bytes as an archive may have. */
-export const UPLOADS = { perTenant: 4, inAll: 32 } as const;
+/** Uploads under way, which lie in the spool folder with as many bytes as an archive may have; others wait, unread, for their turn. */
+export const UPLOADS = { parallel: 32, perOwner: 4, mostWaiting: 32 } as const;
 
 export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: Pick<TenantCaps, "sourceBytes"> = DEFAULT_CAPS) {
-  const uploads = new Map<string, number>();
-
-  /** Counts one more upload; returns its end. */
-  function begin(tenantId: string): () => void {
-    const [own, total] = [uploads.get(tenantId) ?? 0, [...uploads.values()].reduce((all, one) => all + one, 0)];
-    if (own >= UPLOADS.perTenant)
-      throw new PlatformError("RATE_LIMITED", `A tenant may send ${UPLOADS.perTenant} archives at a time.`, {
-        hint: "Try again in a moment.",
-      });
-    if (total >= UPLOADS.inAll)
-      throw new PlatformError("CAPACITY_UNAVAILABLE", "So many archives are being sent that this one must wait.", {
-        hint: "Try again in a moment.",
-      });
-    uploads.set(tenantId, own + 1);
-    return () => {
-      const left = (uploads.get(tenantId) ?? 1) - 1;
-      if (left === 0) uploads.delete(tenantId);
-      else uploads.set(tenantId, left);
-    };
-  }
+  const turns = createFairTurns(UPLOADS);
 
   /** To disk first: a slow client must not hold a transaction open. */
   async function spool(source: Readable, file: string): Promise<string> {
@@ -57,6 +39,33 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: P
     return `sha256:${hash.digest("hex")}`;
   }
 
+  async function put(tenantId: string, digest: string, source: Readable): Promise<void> {
+    const file = path.join(spoolFolder, `upload-${randomUUID()}`);
+    try {
+      const actual = await spool(source, file);
+      if (actual !== digest) throw new PlatformError("DIGEST_MISMATCH", `The bytes have the digest ${actual}.`);
+      await db.asTenant(tenantId, (tx) => keep(tx, tenantId, digest, file));
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+  async function keep(tx: TenantTransaction, tenantId: string, digest: string, file: string): Promise<void> {
+    const handle = await open(file);
+    try {
+      const { size } = await handle.stat();
+      const fresh = await tx.insert(blob).values({ tenantId, digest, size }).onConflictDoNothing().returning();
+      if (fresh.length === 0) return await touch(tx, tenantId, digest); // stored already
+      for (let index = 0; index * CHUNK_BYTES < size; index++) {
+        const data = Buffer.alloc(Math.min(CHUNK_BYTES, size - index * CHUNK_BYTES));
+        await handle.read(data, 0, data.length, index * CHUNK_BYTES);
+        await tx.insert(blobChunk).values({ tenantId, digest, index, data });
+      }
+    } finally {
+      await handle.close();
+    }
+    await makeRoom(tx, tenantId, digest, caps.sourceBytes); // last: until the end nobody else of the tenant may count
+  }
+
   return {
     /** Whether the tenant has it; whoever is told so may count on it for the sweep's grace period. */
     async has(tenantId: string, digest: string): Promise<boolean> {
@@ -65,36 +74,11 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: P
     },
 
     /**
-     * Stores the stream under `digest`, all of it or nothing. Throws DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, QUOTA_EXCEEDED, and RATE_LIMITED or
-     * CAPACITY_UNAVAILABLE before a byte is read.
+     * Stores the stream under `digest`, all of it or nothing. Throws DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, QUOTA_EXCEEDED, or RATE_LIMITED
+     * before a byte is read.
      */
-    async put(tenantId: string, digest: string, source: Readable): Promise<void> {
-      const end = begin(tenantId);
-      const file = path.join(spoolFolder, `upload-${randomUUID()}`);
-      try {
-        const actual = await spool(source, file);
-        if (actual !== digest) throw new PlatformError("DIGEST_MISMATCH", `The bytes have the digest ${actual}.`);
-        await db.asTenant(tenantId, async (tx) => {
-          const handle = await open(file);
-          try {
-            const { size } = await handle.stat();
-            const fresh = await tx.insert(blob).values({ tenantId, digest, size }).onConflictDoNothing().returning();
-            if (fresh.length === 0) return await touch(tx, tenantId, digest); // stored already
-            for (let index = 0; index * CHUNK_BYTES < size; index++) {
-              const data = Buffer.alloc(Math.min(CHUNK_BYTES, size - index * CHUNK_BYTES));
-              await handle.read(data, 0, data.length, index * CHUNK_BYTES);
-              await tx.insert(blobChunk).values({ tenantId, digest, index, data });
-            }
-            await makeRoom(tx, tenantId, digest, caps.sourceBytes); // last: until the end nobody else of the tenant may count
-          } finally {
-            await handle.close();
-          }
-        });
-      } finally {
-        await rm(file, { force: true });
-        end();
-      }
-    },
+    put: (tenantId: string, digest: string, source: Readable): Promise<void> =>
+      turns.inTurn({ owner: tenantId, urgent: true }, () => put(tenantId, digest, source)),
 
     /** Removes what no version that is ready or being built comes from, and nobody has seen since `before`. */
     async sweep(tenantId: string, before: Date): Promise<number> {

@@ -2,8 +2,10 @@
 import { and, asc, eq, gt, max, sql } from "drizzle-orm";
 import { PlatformError, toProblem, type Problem } from "../contract/errors.ts";
 import type { BuildEvent } from "../contract/resources.ts";
+import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
 import { build, buildEvent, fn, tenant, version } from "../db/schema.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
+import { makeLayerRoom } from "../functions/caps.ts";
 import { promote } from "../functions/live.ts";
 import { notify } from "../functions/notify.ts";
 
@@ -28,7 +30,7 @@ export interface BuildEnd {
   seq: number;
 }
 
-export function createBuildStore(db: TenantDatabase) {
+export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "layerBytes"> = DEFAULT_CAPS) {
   const own = (job: BuildJob, epoch: number) =>
     and(eq(build.tenantId, job.tenantId), eq(build.id, job.buildId), eq(build.epoch, epoch), eq(build.state, "running"));
 
@@ -71,11 +73,12 @@ export function createBuildStore(db: TenantDatabase) {
       });
     },
 
-    /** Records the image: one conditional change, so of two racing workers exactly one wins. False: this worker was replaced. */
+    /** Records the image: one conditional change, so of two racing workers exactly one wins. False: this worker was replaced. Throws QUOTA_EXCEEDED. */
     async publish(job: BuildJob, epoch: number, versionId: string, image: PublishedImage): Promise<boolean> {
       return db.asTenant(job.tenantId, async (tx) => {
         const holders = await tx.select({ id: build.id }).from(build).where(own(job, epoch)).for("update");
         if (holders.length === 0) return false;
+        await makeLayerRoom(tx, job.tenantId, versionId, image.layerBytes, caps);
         await tx
           .update(version)
           .set({ ...image, state: "ready" })

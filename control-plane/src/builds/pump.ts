@@ -8,6 +8,8 @@ export const LOOK_MS = 5_000;
 
 export interface PumpOptions {
   slots: Slots;
+  /** While there is little disk space, builds wait. */
+  mayBegin(): Promise<boolean>;
   /** The next build, taken in the database; none of a tenant in `barred`. */
   take(barred: string[]): Promise<BuildJob | undefined>;
   /** Puts back what is taken and not in hand. */
@@ -17,7 +19,7 @@ export interface PumpOptions {
   onError(error: unknown): void;
 }
 
-export function createBuildPump({ slots, take, requeue, work, onError }: PumpOptions) {
+export function createBuildPump({ slots, mayBegin, take, requeue, work, onError }: PumpOptions) {
   const inHand = new Map<string, Promise<void>>();
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | undefined;
@@ -42,7 +44,7 @@ export function createBuildPump({ slots, take, requeue, work, onError }: PumpOpt
   async function look(): Promise<void> {
     do {
       again = false;
-      while (!closed && slots.free() > 0) {
+      while (!closed && slots.free() > 0 && (await mayBegin())) {
         const job = await take(slots.barred());
         if (job === undefined) break;
         begin(job);

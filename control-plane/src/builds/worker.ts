@@ -11,6 +11,7 @@ import type { Managed } from "../instances/managed.ts";
 import type { VersionInfoCache } from "../instances/version-info.ts";
 import type { WarmPool } from "../instances/warm-pool.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
+import { isOutOfSpace, storageLow } from "../housekeeping/free-space.ts";
 import { imageReference } from "../functions/function-store.ts";
 import { requiredIsolation } from "../functions/isolation.ts";
 import { createBuilderClient } from "./builder-client.ts";
@@ -135,7 +136,9 @@ export function createBuildWorker(options: WorkerOptions) {
 
   /** Something that the build needs is away, and it may still wait for it. */
   const mayWait = (claimed: Claimed, error: unknown) =>
-    error instanceof PlatformError && error.code === "UNAVAILABLE" && Date.now() - claimed.build.createdAt.getTime() < MOST_WAIT_MS;
+    error instanceof PlatformError &&
+    (error.code === "UNAVAILABLE" || error.code === "STORAGE_LOW") &&
+    Date.now() - claimed.build.createdAt.getTime() < MOST_WAIT_MS;
 
   async function fail(claimed: Claimed, job: BuildJob, log: EventLog, error: unknown): Promise<void> {
     const requestId = claimed.build.requestId ?? job.buildId;
@@ -157,7 +160,8 @@ export function createBuildWorker(options: WorkerOptions) {
         await log.flush();
         const state = await builds.finish(job, epoch, { version: claimed.version, seq: log.reserve() });
         if (state !== "succeeded" || !claimed.build.promote) await leases.stop(first);
-      } catch (error) {
+      } catch (thrown) {
+        const error = isOutOfSpace(thrown) ? storageLow(thrown) : thrown;
         if (!mayWait(claimed, error)) return fail(claimed, job, log, error);
         options.onError(error, claimed.build.requestId ?? job.buildId);
         await log.flush();

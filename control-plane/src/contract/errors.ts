@@ -41,6 +41,7 @@ export const ERROR_CODES = {
   UPGRADE_UNSUPPORTED: user(501, "Protocol upgrades are not supported"),
   ISOLATION_UNAVAILABLE: system(503, "The isolation that was asked for is not available"),
   CAPACITY_UNAVAILABLE: system(503, "No instance could be had in time"),
+  STORAGE_LOW: system(507, "The platform has little disk space left"),
   SHUTTING_DOWN: system(503, "The service is shutting down"),
   UNAVAILABLE: system(503, "A part of the platform is not reachable"),
   SANDBOX_FAILED: system(500, "A sandbox could not be started"),

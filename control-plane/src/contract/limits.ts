@@ -45,6 +45,8 @@ export const LIMITS = {
   logLineBytes: 16 * KIB,
   /** Kept log of one function. */
   logBytesPerFunction: 16 * MIB,
+  /** Kept logs of all functions of a tenant: beyond it the function that has most loses its oldest. */
+  logBytesPerTenant: 256 * MIB,
   /** Log lines an instance may write in a second before they are counted instead of kept. */
   logLinesPerSecond: 1000,
   /** Reads of function logs at a time, followed or not: of one tenant (RATE_LIMITED), and in all (CAPACITY_UNAVAILABLE). */

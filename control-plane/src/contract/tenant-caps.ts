@@ -11,6 +11,8 @@ export const tenantCapsSchema = z
     versionsPerFunction: most(10_000),
     /** Source archives that are kept, bytes. */
     sourceBytes: most(1024 ** 4),
+    /** Built layers of all versions that are ready, bytes; a build that would go above it first drops its function's oldest versions. */
+    layerBytes: most(1024 ** 4),
     tokens: most(10_000),
     /** Instances at a time, those that start included, and the sum of `min` of what is live or will be. */
     instances: most(50_000),
@@ -27,6 +29,7 @@ export const DEFAULT_CAPS: TenantCaps = {
   functions: 1_000,
   versionsPerFunction: 100,
   sourceBytes: 2 * 1024 ** 3,
+  layerBytes: 10 * 1024 ** 3,
   tokens: 1_000,
   instances: 200,
   memoryMib: 64 * 1024,

@@ -1,5 +1,5 @@
 // What a tenant may have, checked in the transaction that adds to it: two requests for the last one are answered one after the other.
-import { and, count, eq, inArray, isNotNull, ne, or, sql, sum } from "drizzle-orm";
+import { and, asc, count, eq, inArray, isNotNull, ne, notInArray, or, sql, sum } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import type { FunctionConfig } from "../contract/config.ts";
 import type { TenantCaps } from "../contract/tenant-caps.ts";
@@ -55,3 +55,48 @@ export async function refuseMoreMinimum(
   refuseAbove("MiB kept by `min`", Number(others?.memoryMib ?? 0) + config.min * config.memoryMib, caps.memoryMib, hint);
 }
 const willBeLive = and(eq(build.promote, true), inArray(build.state, ["queued", "running"]));
+
+/** Versions whose build is not at its end. */
+export const openBuilds = (tx: TenantTransaction, tenantId: string) =>
+  tx
+    .select({ id: build.versionId })
+    .from(build)
+    .where(and(eq(build.tenantId, tenantId), inArray(build.state, ["queued", "running"])));
+
+/** Room for a version's layer of so many bytes: older versions of its function go that are ready and not live, the oldest first. */
+export async function makeLayerRoom(
+  tx: TenantTransaction,
+  tenantId: string,
+  versionId: string,
+  bytes: number,
+  caps: Pick<TenantCaps, "layerBytes">,
+): Promise<void> {
+  await holdCaps(tx, tenantId);
+  const ready = and(eq(version.tenantId, tenantId), eq(version.state, "ready"), ne(version.id, versionId));
+  const [kept] = await tx
+    .select({ bytes: sum(version.layerBytes) })
+    .from(version)
+    .where(ready);
+  let surplus = Number(kept?.bytes ?? 0) + bytes - caps.layerBytes;
+  if (surplus <= 0) return;
+  const own = tx
+    .select({ id: version.functionId })
+    .from(version)
+    .where(and(eq(version.tenantId, tenantId), eq(version.id, versionId)));
+  const live = tx.select({ id: alias.versionId }).from(alias).where(eq(alias.tenantId, tenantId));
+  const open = openBuilds(tx, tenantId);
+  const spare = await tx
+    .select({ id: version.id, bytes: version.layerBytes })
+    .from(version)
+    .where(and(ready, inArray(version.functionId, own), notInArray(version.id, live), notInArray(version.id, open)))
+    .orderBy(asc(version.number));
+  for (const { id, bytes: freed } of spare) {
+    if (surplus <= 0) break;
+    await tx.delete(version).where(and(eq(version.tenantId, tenantId), eq(version.id, id)));
+    surplus -= freed ?? 0;
+  }
+  if (surplus > 0)
+    throw new PlatformError("QUOTA_EXCEEDED", `A tenant's versions may have ${caps.layerBytes} bytes of layers in all.`, {
+      hint: "Remove functions that are not used, or leave dependencies out that are not needed.",
+    });
+}

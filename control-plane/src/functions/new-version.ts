@@ -7,7 +7,7 @@ import type { TenantCaps } from "../contract/tenant-caps.ts";
 import { alias, blob, build, buildEvent, fn, version } from "../db/schema.ts";
 import type { TenantTransaction } from "../db/tenant-database.ts";
 import { newId } from "../ids/uuid7.ts";
-import { holdCaps, refuseMoreFunctions, refuseMoreMinimum, refuseMoreQueued } from "./caps.ts";
+import { holdCaps, openBuilds, refuseMoreFunctions, refuseMoreMinimum, refuseMoreQueued } from "./caps.ts";
 import { notify } from "./notify.ts";
 import type { FunctionRow } from "./resources.ts";
 
@@ -114,10 +114,7 @@ async function dropOldest(tx: TenantTransaction, { tenantId, id: functionId }: F
     .select({ id: alias.versionId })
     .from(alias)
     .where(and(eq(alias.tenantId, tenantId), eq(alias.functionId, functionId)));
-  const open = tx
-    .select({ id: build.versionId })
-    .from(build)
-    .where(and(eq(build.tenantId, tenantId), inArray(build.state, ["queued", "running"])));
+  const open = openBuilds(tx, tenantId);
   const oldest = tx
     .select({ id: version.id })
     .from(version)

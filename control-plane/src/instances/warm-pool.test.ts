@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { newInstanceId } from "../ids/uuid7.ts";
 import { createInstancesHost, type InstancesHost } from "./testing/instances-host.ts";
 import { keyName } from "./pool-key.ts";
-import { createStartTurns } from "./start-turns.ts";
+import { createFairTurns } from "../service/fair-turns.ts";
 import { createWarmPool } from "./warm-pool.ts";
 
 const SIZE = 2;
-const MANY = { parallel: 64, perTenant: 64 };
+const MANY = { parallel: 64, perOwner: 64 };
 const NOW = { owner: "a-tenant", urgent: true };
 let host: InstancesHost;
 let plane: ReturnType<InstancesHost["controlPlane"]>;
@@ -75,7 +75,7 @@ describe("the warm pool", () => {
     const pool = createWarmPool({
       driver,
       epoch: 1,
-      turns: createStartTurns(MANY),
+      turns: createFairTurns(MANY),
       targets,
       prepareEgress: async () => undefined,
       onError,
@@ -105,7 +105,7 @@ describe("the warm pool", () => {
     const pool = createWarmPool({
       driver: host.driver,
       epoch: 1,
-      turns: createStartTurns(MANY),
+      turns: createFairTurns(MANY),
       targets,
       prepareEgress: async () => undefined,
       onError,

@@ -4,14 +4,14 @@ import { PlatformError } from "../contract/errors.ts";
 import type { SandboxDriver, Instance } from "../sandbox/driver.ts";
 import { newInstanceId } from "../ids/uuid7.ts";
 import { keyName, type PoolKey } from "./pool-key.ts";
-import type { StartTurn, StartTurns } from "./start-turns.ts";
+import type { Turn, FairTurns } from "../service/fair-turns.ts";
 import { createPoolTargets, type PoolTargetsOptions } from "./pool-targets.ts";
 
 export interface PoolOptions {
   driver: SandboxDriver;
   epoch: number;
   /** Whose turn it is to start one. */
-  turns: StartTurns;
+  turns: FairTurns;
   /** What it should hold. */
   targets: Omit<PoolTargetsOptions, "onExpired">;
   /** Called before a start that has a way out, so that its socket is there to be mounted. */
@@ -37,7 +37,7 @@ export function createWarmPool(options: PoolOptions) {
   const inFlight = new Set<Promise<unknown>>();
   const of = (name: string): Instance[] => idle.get(name) ?? idle.set(name, []).get(name) ?? [];
 
-  const start = (key: PoolKey, turn: StartTurn): Promise<Instance> =>
+  const start = (key: PoolKey, turn: Turn): Promise<Instance> =>
     options.turns.inTurn(turn, async () => {
       if (stopped && !turn.urgent) throw new PlatformError("SHUTTING_DOWN", "No more sandboxes are kept ready.");
       const id = newInstanceId();
@@ -96,7 +96,7 @@ export function createWarmPool(options: PoolOptions) {
      * A generic sandbox, from the pool or fresh; from now on the caller's to stop. What nobody waits for takes none that another's request
      * could have.
      */
-    async take(key: PoolKey, turn: StartTurn): Promise<Taken> {
+    async take(key: PoolKey, turn: Turn): Promise<Taken> {
       const ready = turn.urgent || key.tenantId !== undefined ? of(keyName(key)).shift() : undefined;
       targets.note(key);
       schedule(REFILL_DELAY_MS);

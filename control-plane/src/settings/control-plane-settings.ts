@@ -39,6 +39,8 @@ const common = {
   ),
   /** Builders at a time; absent: as many as there are cores and fit into free memory, in a cluster 8. */
   FNCTL_BUILD_SLOTS: wholeNumber.optional(),
+  /** Free disk space, MiB, below which no deploys are taken; absent: 1024, in a cluster 256 of the control plane's own scratch space. */
+  FNCTL_MIN_FREE_MIB: wholeNumber.optional(),
   /** What a tenant may have where it is not the default, JSON (`contract/tenant-caps.ts`). */
   FNCTL_TENANT_CAPS: json(tenantCapsSchema.partial()).optional(),
   FNCTL_CA_BUNDLE_FILE: absolutePath.optional(),

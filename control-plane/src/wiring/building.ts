@@ -32,6 +32,7 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
   const slots = createSlots({ places: () => buildPlaces(settings) });
   const pump = createBuildPump({
     slots,
+    mayBegin: async () => !(await data.freeSpace.isLow()),
     take: (barred) => data.system.takeNextBuild(data.caps.runningBuilds, barred),
     requeue: (inHand) => data.system.requeueBuilds(inHand),
     work: (job, release) => worker.run(job, release),

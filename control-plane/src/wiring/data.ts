@@ -9,6 +9,7 @@ import { DEFAULT_CAPS, tenantCapsSchema, type TenantCaps } from "../contract/ten
 import { createPool } from "../db/pools.ts";
 import { createSystemDatabase } from "../db/system-database.ts";
 import { createTenantDatabase } from "../db/tenant-database.ts";
+import { createFreeSpace } from "../housekeeping/free-space.ts";
 import { createFunctionStore } from "../functions/function-store.ts";
 import { createLayerCache } from "../images/layer-cache.ts";
 import { createLayoutStore, type ImageStore } from "../images/layout-store.ts";
@@ -17,6 +18,7 @@ import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts
 
 /** The system role does little, but must never wait for tenants' queries. */
 const SYSTEM_CONNECTIONS = 4;
+const MIN_FREE_MIB = { runsc: 1024, kubernetes: 256 };
 
 export async function wireData(settings: ControlPlaneSettings, onError: (error: unknown) => void) {
   const pools = {
@@ -27,13 +29,20 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
   const caps = tenantCaps(settings);
   for (const folder of [settings.FNCTL_SPOOL_DIR, settings.FNCTL_LAYERS_DIR]) await mkdir(folder, { recursive: true });
   const images = await openImages(settings);
+  const folders = [
+    settings.FNCTL_SPOOL_DIR,
+    settings.FNCTL_LAYERS_DIR,
+    ...("FNCTL_IMAGES_DIR" in settings ? [settings.FNCTL_IMAGES_DIR] : []),
+  ];
+  const minFreeMib = settings.FNCTL_MIN_FREE_MIB ?? MIN_FREE_MIB[settings.FNCTL_DRIVER];
   return {
     db,
     caps,
+    freeSpace: createFreeSpace({ folders, minBytes: minFreeMib * 1024 ** 2 }),
     system: createSystemDatabase(pools.system),
     tokens: createTokenStore(db, caps),
     functions: createFunctionStore(db, caps),
-    builds: createBuildStore(db),
+    builds: createBuildStore(db, caps),
     blobs: createBlobStore(db, settings.FNCTL_SPOOL_DIR, caps),
     images,
     layers: createLayerCache(settings.FNCTL_LAYERS_DIR, images),

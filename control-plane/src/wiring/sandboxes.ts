@@ -11,7 +11,7 @@ import { createStarter } from "../instances/starter.ts";
 import { createVersionInfo } from "../instances/version-info.ts";
 import type { Target } from "../instances/pool-targets.ts";
 import { createServed } from "../instances/served.ts";
-import { createStartTurns, type StartTurnsOptions } from "../instances/start-turns.ts";
+import { createFairTurns, type FairTurnsOptions } from "../service/fair-turns.ts";
 import { createWarmPool } from "../instances/warm-pool.ts";
 import { BUILDER_MEMORY_MIB } from "../builds/worker.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
@@ -24,7 +24,7 @@ const POOLED_MEMORY_MIB = 256;
 const ON_DEMAND = { demandSize: 1, demandMs: 10 * 60_000, demandKinds: 6 };
 const ON_DEMAND_PER_TENANT = { ...ON_DEMAND, demandKinds: 1_000 };
 const FAILURE_DETAIL = 4000;
-const CLUSTER_STARTS: StartTurnsOptions = { parallel: 64, perTenant: 32 };
+const CLUSTER_STARTS: FairTurnsOptions = { parallel: 64, perOwner: 32 };
 
 export interface SandboxInput {
   settings: ControlPlaneSettings;
@@ -47,7 +47,7 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   const pool = createWarmPool({
     driver,
     epoch,
-    turns: createStartTurns(startPlaces(perTenant)),
+    turns: createFairTurns(startPlaces(perTenant)),
     targets,
     prepareEgress: host.prepareEgress,
     onError,
@@ -92,9 +92,9 @@ async function wireHost({ settings, secret, data, epoch, onError }: Omit<Sandbox
  * On one machine a place more than there are cores, and no tenant has that one, too: whoever asks next need not wait for the end of a
  * start. In a cluster nodes do the work.
  */
-function startPlaces(cluster: boolean): StartTurnsOptions {
+function startPlaces(cluster: boolean): FairTurnsOptions {
   const cores = availableParallelism();
-  return cluster ? CLUSTER_STARTS : { parallel: cores + 1, perTenant: cores };
+  return cluster ? CLUSTER_STARTS : { parallel: cores + 1, perOwner: cores };
 }
 
 export interface Bases {

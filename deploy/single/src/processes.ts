@@ -1,6 +1,7 @@
 // Starts the parts, starts them again when they end by themselves, and ends them in order.
 import { spawn, type ChildProcess } from "node:child_process";
-import { openSync, closeSync, statSync, renameSync } from "node:fs";
+import { openSync, closeSync } from "node:fs";
+import { keepWithinSize } from "./service-logs.ts";
 
 export interface Part {
   name: string;
@@ -14,16 +15,6 @@ export interface Part {
   stopMs?: number;
 }
 const BACKOFF_MS = { first: 50, most: 5_000, healthyAfter: 10_000 };
-const LOG_CAP = 16 * 1024 * 1024;
-
-function openLog(file: string): number {
-  try {
-    if (statSync(file).size > LOG_CAP) renameSync(file, `${file}.1`);
-  } catch {
-    // no log yet
-  }
-  return openSync(file, "a", 0o600);
-}
 
 /**
  * setpriv(1) changes to the part's user, takes away what it could gain by setuid programs, and has the kernel end it when the supervisor
@@ -45,9 +36,13 @@ export function commandOf({
 export function createSupervisor(onNote: (line: string) => void) {
   const running: { part: Part; child: ChildProcess; done: Promise<void> }[] = [];
   let stopping = false;
+  const endKeeping = keepWithinSize(
+    () => running.map(({ part }) => part.logFile),
+    (error) => onNote(`service logs: ${String(error)}`),
+  );
 
   function launch(part: Part, slot: number, backoff: number): void {
-    const log = openLog(part.logFile);
+    const log = openSync(part.logFile, "a", 0o600);
     const begun = Date.now();
     const [program, ...args] = commandOf(part);
     const child = spawn(program, args, { env: part.env, cwd: "/", stdio: ["ignore", log, log] });
@@ -73,6 +68,7 @@ export function createSupervisor(onNote: (line: string) => void) {
     /** From now on an end is no longer a reason to start again. */
     beginStop(): void {
       stopping = true;
+      endKeeping();
     },
     /** Ends one part: asks, waits, insists. */
     async stop(name: string): Promise<void> {

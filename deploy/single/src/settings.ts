@@ -23,6 +23,7 @@ const schema = z.object({
   FNCTL_POOL_SIZE: z.string().regex(/^\d+$/).default("2"),
   FNCTL_BUILD_SLOTS: z.string().regex(/^\d+$/).optional(),
   FNCTL_TENANT_CAPS: z.string().optional(),
+  FNCTL_MIN_FREE_MIB: z.string().regex(/^\d+$/).optional(),
   FNCTL_CONFIG: z.string().optional(),
   XDG_CONFIG_HOME: z.string().optional(),
   DATABASE_URL: z.string().startsWith("postgres").optional(),
@@ -56,7 +57,11 @@ export function readSettings(environment: Record<string, string | undefined>) {
     tenant: env.FNCTL_TENANT,
     poolSize: env.FNCTL_POOL_SIZE,
     /** The control plane checks these. */
-    passedOn: only({ FNCTL_BUILD_SLOTS: env.FNCTL_BUILD_SLOTS, FNCTL_TENANT_CAPS: env.FNCTL_TENANT_CAPS }),
+    passedOn: only({
+      FNCTL_BUILD_SLOTS: env.FNCTL_BUILD_SLOTS,
+      FNCTL_TENANT_CAPS: env.FNCTL_TENANT_CAPS,
+      FNCTL_MIN_FREE_MIB: env.FNCTL_MIN_FREE_MIB,
+    }),
     cliConfig: config,
     contextName: stateDir === "/var/lib/fnctl" ? "local" : `local-${mark}`,
     databaseUrl: env.DATABASE_URL,

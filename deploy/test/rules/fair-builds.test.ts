@@ -242,6 +242,29 @@ describe("caps of a tenant", () => {
     for (const { job } of [a, b]) expect((await row(job)).state).toBe("queued");
   });
 
+  test("layers: older versions of the same function make room, never what is live, and then the build says so", async () => {
+    const small = await createBuildPlatform(postgres, { ...DEFAULT_CAPS, layerBytes: 20 * 1024 });
+    const tenantId = await small.tenant();
+    small.builders.behave = async (number) => ({
+      module: `${"/".repeat(6_000)}\nexport default (request, response) => response.end("${number}");`,
+    });
+    const [fn, other] = [name(), name()];
+    const numbers = async () => (await small.functions.versions(tenantId, fn, undefined, 100)).map(({ version: { number } }) => number);
+    await small.run((await small.deploy(tenantId, fn)).job); // each layer has 8 to 9 KiB
+    await small.run((await small.deploy(tenantId, fn)).job);
+    await small.run((await small.deploy(tenantId, fn)).job);
+    expect(await numbers()).toEqual([3, 2]);
+    const { job } = await small.deploy(tenantId, other);
+    await small.run(job);
+    expect(await small.builds.get(job)).toMatchObject({ state: "failed", problem: { code: "QUOTA_EXCEEDED" } });
+    expect((await small.functions.get(tenantId, fn)).live?.number).toBe(3);
+    await small.functions.remove(tenantId, fn);
+    const again = await small.deploy(tenantId, other);
+    await small.run(again.job);
+    expect((await small.builds.get(again.job)).state).toBe("succeeded");
+    await small.close();
+  });
+
   test("min: counts when it is set, for what will be live too, and for what is made live again", async () => {
     const tenantId = await platform.tenant();
     const first = name();

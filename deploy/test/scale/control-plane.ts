@@ -10,7 +10,7 @@ import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager
 import { createReconciler } from "@fnctl/control-plane/instances/reconciler";
 import { createStarter } from "@fnctl/control-plane/instances/starter";
 import type { VersionInfo } from "@fnctl/control-plane/instances/version-info";
-import { createStartTurns } from "@fnctl/control-plane/instances/start-turns";
+import { createFairTurns } from "@fnctl/control-plane/service/fair-turns";
 import { createWarmPool } from "@fnctl/control-plane/instances/warm-pool";
 import { PooledKubeConfig } from "@fnctl/control-plane/sandbox/kubernetes/pooled-config";
 import { createKubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
@@ -98,7 +98,7 @@ const targets = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };
 const pool = createWarmPool({
   driver,
   epoch,
-  turns: createStartTurns({ parallel: 64, perTenant: 64 }),
+  turns: createFairTurns({ parallel: 64, perOwner: 64 }),
   targets,
   prepareEgress: async () => undefined,
   onError,

@@ -3,18 +3,26 @@ import { createTokenStore } from "@fnctl/control-plane/accounts/token-store";
 import { createApi } from "@fnctl/control-plane/api/app";
 import { createIdempotency } from "@fnctl/control-plane/api/idempotency";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
+import type { FreeSpace } from "@fnctl/control-plane/housekeeping/free-space";
 import { createInstanceTable } from "@fnctl/control-plane/instances/managed";
 import { createToken } from "@fnctl/control-plane/tokens/token";
 import { Readable } from "node:stream";
 import { createBuildPlatform } from "./build-platform.ts";
 import type { TestPostgres } from "./test-postgres.ts";
 
-export async function createApiPlatform(postgres: TestPostgres, caps: TenantCaps = DEFAULT_CAPS) {
+const ROOM = { require: async () => undefined };
+
+export async function createApiPlatform(
+  postgres: TestPostgres,
+  caps: TenantCaps = DEFAULT_CAPS,
+  freeSpace: Pick<FreeSpace, "require"> = ROOM,
+) {
   const platform = await createBuildPlatform(postgres, caps);
   const errors: unknown[] = [];
   const { db, system } = platform;
   const app = createApi({
     ...platform,
+    freeSpace,
     tokens: createTokenStore(db, caps),
     endpoint: { domain: "localhost", publicUrl: "http://localhost:8080" },
     instances: createInstanceTable(),

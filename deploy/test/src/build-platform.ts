@@ -25,7 +25,7 @@ import { archive, file } from "@fnctl/control-plane/images/testing/archives";
 import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager";
 import { createStarter } from "@fnctl/control-plane/instances/starter";
 import { createVersionInfo } from "@fnctl/control-plane/instances/version-info";
-import { createStartTurns } from "@fnctl/control-plane/instances/start-turns";
+import { createFairTurns } from "@fnctl/control-plane/service/fair-turns";
 import { createWarmPool } from "@fnctl/control-plane/instances/warm-pool";
 import type { SandboxDriver, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { createMemoryDriver, createMemoryWorld } from "@fnctl/control-plane/sandbox/memory/driver";
@@ -55,7 +55,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
   const layers = createLayerCache(at("layers"), images);
   const data = {
     functions: createFunctionStore(db, caps),
-    builds: createBuildStore(db),
+    builds: createBuildStore(db, caps),
     blobs: createBlobStore(db, at("spool"), caps),
     images,
     layers,
@@ -88,7 +88,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
     /** A worker with pool and leases of its own, as each control plane has. */
     worker(labelEgress: () => Promise<void> = async () => undefined) {
       const onError = (error: unknown) => void this.errors.push(error);
-      const turns = createStartTurns({ parallel: 64, perTenant: 64 });
+      const turns = createFairTurns({ parallel: 64, perOwner: 64 });
       const pool = createWarmPool({ driver, epoch: 1, turns, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
       const versions = createVersionInfo(system);
       const leases = createLeaseManager({
@@ -127,6 +127,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
     /** Takes builds as the only owner of a platform does. */
     pump(worker: BuildWorker, places = 2) {
       return createBuildPump({
+        mayBegin: async () => true,
         slots: createSlots({ places: () => places }),
         take: (barred) => system.takeNextBuild(caps.runningBuilds, barred),
         requeue: (inHand) => system.requeueBuilds(inHand),

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -57,4 +57,32 @@ it("writes one line of plain ASCII whatever the path and the reason hold (D10)",
 
 it("leaves query values out", () => {
   expect(formatRecord(context("/a?token=secret"))).not.toContain("secret");
+});
+
+it("keeps within its size and a few older files, whatever is recorded, and goes on where it was after a restart", async () => {
+  const file = join(folder, "log");
+  const limits = { bytes: 300_000, files: 2 };
+  const metrics = new Metrics();
+  const sizes = () => Object.fromEntries(readdirSync(folder).map((name) => [name, statSync(join(folder, name)).size]));
+  for (let life = 0; life < 3; life += 1) {
+    const log = createAccessLog(file, metrics, limits);
+    for (let i = 0; i < 3_000; i += 1) log.record(context(`/${life}/${i}/${"p".repeat(200)}`));
+    await log.flush();
+    expect(Object.keys(sizes()).toSorted()).toEqual(["log", "log.1", "log.2"]);
+    for (const size of Object.values(sizes())) expect(size).toBeLessThanOrEqual(limits.bytes);
+  }
+  const kept = ["log.2", "log.1", "log"].flatMap((name) => readFileSync(join(folder, name), "utf8").trim().split("\n"));
+  const numbers = kept.map((line) => Number((JSON.parse(line) as { path: string }).path.split("/")[2]));
+  expect(numbers).toEqual(Array.from({ length: numbers.length }, (_, i) => 3_000 - numbers.length + i)); // the newest, in order, whole
+  expect(metrics.logDropped).toBe(0);
+});
+
+it("writes no more into a file that is full and cannot be renamed, and says how much that was", async () => {
+  const metrics = new Metrics();
+  const log = createAccessLog(join(folder, "log"), metrics, { bytes: 100_000, files: 2 });
+  mkdirSync(join(folder, "log.2", "in-the-way"), { recursive: true });
+  for (let i = 0; i < 3_000; i += 1) log.record(context(`/${i}/${"p".repeat(200)}`));
+  await log.flush();
+  expect(statSync(join(folder, "log")).size).toBeLessThanOrEqual(100_000);
+  expect(metrics.logDropped).toBeGreaterThan(0);
 });

@@ -1,9 +1,10 @@
 // One JSON line per request, gathered and written in blocks. A slow disk costs records, never requests.
-import { openSync, write } from "node:fs";
+import { write } from "node:fs";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { formatMs } from "./milliseconds.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RequestContext } from "./request-context.ts";
+import { createRotatingFile, type FileLimits, type RotatingFile } from "./rotating-file.ts";
 
 export interface AccessLog {
   record(context: RequestContext): void;
@@ -52,14 +53,14 @@ export function formatRecord(context: RequestContext): string {
   return `${line}}\n`;
 }
 
-/** `target`: a file to append to, or `-` for stdout. */
-export function createAccessLog(target: string, metrics: Metrics): AccessLog {
-  return new BufferedLog(target === "-" ? 1 : openSync(target, "a", 0o640), metrics);
+/** `target`: a file to append to, or `-` for stdout. A file is kept within its size, with a few older ones beside it. */
+export function createAccessLog(target: string, metrics: Metrics, limits: FileLimits = GATEWAY_LIMITS.accessLog): AccessLog {
+  return new BufferedLog(target === "-" ? undefined : createRotatingFile(target, limits), metrics);
 }
 
 /** Lines are encoded at once into the block that is being filled, so that none of them lives long enough to cost the collector. */
 class BufferedLog implements AccessLog {
-  private readonly fd: number;
+  private readonly file: RotatingFile | undefined;
   private readonly metrics: Metrics;
   private block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   private used = 0;
@@ -68,8 +69,8 @@ class BufferedLog implements AccessLog {
   private timer: NodeJS.Timeout | undefined = undefined;
   private idle: (() => void)[] = [];
 
-  constructor(fd: number, metrics: Metrics) {
-    this.fd = fd;
+  constructor(file: RotatingFile | undefined, metrics: Metrics) {
+    this.file = file;
     this.metrics = metrics;
   }
 
@@ -99,16 +100,27 @@ class BufferedLog implements AccessLog {
   private writeNext(): void {
     const block = this.full.shift();
     this.writing = block !== undefined;
-    if (block !== undefined) return this.writeBlock(block);
+    if (block !== undefined) return this.begin(block);
     for (const done of this.idle.splice(0)) done();
   }
-  private writeBlock(block: Buffer): void {
-    write(this.fd, block, 0, block.length, null, (error, written) => {
+  private begin(block: Buffer): void {
+    if (this.file === undefined) return this.writeBlock(1, block);
+    this.file.roomFor(block.length).then(
+      (fd) => this.writeBlock(fd, block),
+      () => {
+        // It cannot be kept within its size: then nothing more is written.
+        this.metrics.logDropped += 1;
+        this.writeNext();
+      },
+    );
+  }
+  private writeBlock(fd: number, block: Buffer): void {
+    write(fd, block, 0, block.length, null, (error, written) => {
       // A pipe whose reader is slow.
-      if (error?.code === "EAGAIN") return void setTimeout(() => this.writeBlock(block), 20);
+      if (error?.code === "EAGAIN") return void setTimeout(() => this.writeBlock(fd, block), 20);
       // A full disk must not stop the service: the block is given up and counted.
       if (error) this.metrics.logDropped += 1;
-      else if (written < block.length) return this.writeBlock(block.subarray(written));
+      else if (written < block.length) return this.writeBlock(fd, block.subarray(written));
       this.writeNext();
     });
   }

@@ -54,6 +54,8 @@ export const GATEWAY_LIMITS = {
   logFlushBytes: 64 * KIB,
   logFlushMs: 200,
   logBacklogBytes: 8 * 1024 * KIB,
+  /** Size of the file, and of how many older ones: what one client can make of it at most. */
+  accessLog: { bytes: 32 * 1024 * KIB, files: 4 },
   /** Path as it stands in the access log, characters. */
   logPathChars: 1_024,
   /** Drain: the longest wait for requests in flight, milliseconds. */

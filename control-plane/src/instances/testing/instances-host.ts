@@ -19,7 +19,7 @@ import { createStarter } from "../starter.ts";
 import type { VersionInfo } from "../version-info.ts";
 import type { PoolKey } from "../pool-key.ts";
 import { createServed } from "../served.ts";
-import { createStartTurns, type StartTurnsOptions } from "../start-turns.ts";
+import { createFairTurns, type FairTurnsOptions } from "../../service/fair-turns.ts";
 import type { InstanceCaps } from "../tenant-use.ts";
 import { createWarmPool } from "../warm-pool.ts";
 
@@ -33,9 +33,9 @@ export const ECHO = `export default (request, response) => response.end(process.
 export interface HostOptions {
   poolSize?: number;
   caps?: InstanceCaps;
-  turns?: StartTurnsOptions;
+  turns?: FairTurnsOptions;
 }
-const MANY_TURNS = { parallel: 64, perTenant: 64 };
+const MANY_TURNS = { parallel: 64, perOwner: 64 };
 
 export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, turns = MANY_TURNS }: HostOptions = {}) {
   const folder = await mkdtemp(path.join(tmpdir(), "fn-in-"));
@@ -58,7 +58,7 @@ export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, t
     const pool = createWarmPool({
       driver: over,
       epoch,
-      turns: createStartTurns(turns),
+      turns: createFairTurns(turns),
       targets,
       prepareEgress: async () => undefined,
       onError,

@@ -102,3 +102,26 @@ test("lines since a time are all there, however long ago the collector began to 
   const before = now - 7_200_001;
   expect(await segments.read(whose, 20_000, before, ({ at }) => at >= before)).toHaveLength(16_000);
 });
+
+test("a tenant's logs stay within a size, too: the function that has most loses its oldest, and others keep theirs", async () => {
+  const segments = open();
+  const tenantId = randomUUID();
+  const functions = Array.from({ length: LIMITS.logBytesPerTenant / LIMITS.logBytesPerFunction + 3 }, () => ({
+    tenantId,
+    functionId: randomUUID(),
+  }));
+  const [quiet, ...loud] = functions as [Owner, ...Owner[]];
+  const stranger = owner();
+  segments.append(quiet, draft("mine"));
+  segments.append(stranger, draft("another tenant's"));
+  const line = "x".repeat(LIMITS.logLineBytes);
+  for (const one of loud) {
+    for (let index = 0; index < (LIMITS.logBytesPerFunction / line.length) * 1.1; index++) segments.append(one, draft(line));
+    await segments.settle();
+  }
+  const all = (await Promise.all(functions.map(sizes))).flat();
+  expect(all.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(LIMITS.logBytesPerTenant + all.length * (line.length + 512));
+  expect(await newest(segments, quiet)).toHaveLength(1);
+  expect(await newest(segments, stranger)).toHaveLength(1);
+  for (const one of loud) expect((await newest(segments, one)).length).toBe(1);
+});

@@ -13,6 +13,7 @@ export interface Owner {
   functionId: string;
 }
 interface Log {
+  owner: Owner;
   folder: string;
   waiting: LogRecord[];
   /** About so many bytes wait. */
@@ -33,9 +34,11 @@ interface Segment {
   torn: boolean;
 }
 const SEGMENTS = Math.floor(LIMITS.logBytesPerFunction / COLLECTOR.segmentBytes);
+const SEGMENTS_PER_TENANT = Math.floor(LIMITS.logBytesPerTenant / COLLECTOR.segmentBytes);
 
 export function createSegments(root: string, onError: (error: unknown) => void) {
   const logs = new Map<string, Log>();
+  const counts = new Map<string, Map<string, number>>();
   const news = new EventEmitter().setMaxListeners(0);
   // Grows over restarts too, because it begins at the time in microseconds.
   let seq = Date.now() * 1000;
@@ -45,7 +48,8 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
     const name = nameOf(owner);
     const known = logs.get(name);
     if (known !== undefined) return known;
-    const log = {
+    const log: Log = {
+      owner,
       folder: path.join(root, name),
       waiting: [],
       waitingBytes: 0,
@@ -70,9 +74,37 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       log.newestIn.delete(old);
       await rm(path.join(log.folder, old), { force: true });
     }
+    await makeRoom(log.owner);
     // Above the newest even when the clock was set back: names decide which segment is the oldest.
     const name = newest === undefined ? first : Math.max(first, Number.parseInt(newest, 10) + 1);
     return { file: path.join(log.folder, `${name}.ndjson`), bytes: 0, torn: false };
+  }
+
+  /** Segments of each function of a tenant; counted once, and from then on with each that comes or goes. */
+  async function countsOf(tenantId: string): Promise<Map<string, number>> {
+    const known = counts.get(tenantId);
+    if (known !== undefined) return known;
+    const folder = path.join(root, tenantId);
+    const found = await Promise.all(
+      (await readdir(folder).catch(() => [])).map(async (id) => [id, (await segmentNames(path.join(folder, id))).length] as const),
+    );
+    const fresh = new Map(found);
+    counts.set(tenantId, fresh);
+    return fresh;
+  }
+  /** For one more segment of this function. */
+  async function makeRoom(owner: Owner): Promise<void> {
+    const count = await countsOf(owner.tenantId);
+    count.set(owner.functionId, (await segmentNames(path.join(root, nameOf(owner)))).length + 1);
+    while ([...count.values()].reduce((sum, segments) => sum + segments, 0) > SEGMENTS_PER_TENANT) {
+      const [functionId, segments] = [...count].reduce((most, one) => (one[1] > most[1] ? one : most));
+      const folder = path.join(root, nameOf({ ...owner, functionId }));
+      const [oldest] = await segmentNames(folder);
+      count.set(functionId, segments - 1);
+      if (oldest === undefined) continue;
+      logs.get(nameOf({ ...owner, functionId }))?.newestIn.delete(oldest);
+      await rm(path.join(folder, oldest), { force: true });
+    }
   }
 
   async function readSegment(log: Log, name: string): Promise<LogRecord[]> {
@@ -153,6 +185,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       const log = logOf(owner);
       await flush(log);
       logs.delete(nameOf(owner));
+      counts.delete(owner.tenantId);
       await rm(log.folder, { recursive: true, force: true });
     },
     /** Resolves when everything that was appended before is on disk, as far as the disk takes it. */
