@@ -1,5 +1,7 @@
 // Who may import whom. ARCHITECTURE.md says it in words.
 const CONTRACT = "^control-plane/src/contract/";
+/** What every process of ours is made of, beside the contract. */
+const SERVICE = "^control-plane/src/service/";
 const forbid = (name, from, to, comment) => ({ name, severity: "error", comment, from, to });
 module.exports = {
   forbidden: [
@@ -12,8 +14,14 @@ module.exports = {
     forbid(
       "gateway-only-contract",
       { path: "^gateway/" },
-      { path: "^(control-plane|cli|deploy|migrations|runtime-images)/", pathNot: CONTRACT },
-      "The gateway knows the contract only.",
+      { path: "^(control-plane|cli|deploy|migrations|runtime-images)/", pathNot: [CONTRACT, SERVICE] },
+      "The gateway knows the contract, and what every process is made of.",
+    ),
+    forbid(
+      "service-stands-below",
+      { path: SERVICE, pathNot: "\\.test\\.ts$" },
+      { path: "^(gateway|control-plane|cli|deploy|migrations|runtime-images)/", pathNot: [CONTRACT, SERVICE] },
+      "What every process is made of knows the contract only.",
     ),
     forbid(
       "cli-only-contract",

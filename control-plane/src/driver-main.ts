@@ -1,4 +1,5 @@
 // The root process: the sandbox driver's verbs on a Unix socket, nothing else (SECURITY I2).
+import { onShutdown } from "./service/shutdown.ts";
 import pino from "pino";
 import { z } from "zod";
 import { listenUnix } from "./http/listen.ts";
@@ -41,8 +42,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   await listenUnix(server, settings.FNCTL_DRIVER_SOCKET, { uid: settings.FNCTL_CONTROL_UID, mode: 0o600 });
   log.info("ready");
   // Sandboxes outlive the driver; whoever stops the platform stops them first, by verb.
-  const close = () => server.close(() => process.exit(0));
-  process.on("SIGTERM", close).on("SIGINT", close);
+  onShutdown(() => server.close(() => process.exit(0)));
 }
 
 await main(process.env);

@@ -1,5 +1,6 @@
 // The node agent's process: the kubelet's files in, segments on the node's disk, reads out to the control plane. It has no rights in the
 // cluster: whose lines these are the control plane says (SECURITY I3, C3).
+import { onShutdown } from "./service/shutdown.ts";
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import pino from "pino";
@@ -55,7 +56,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     await agent.close();
     process.exit(0);
   };
-  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void end());
+  onShutdown(() => void end());
 }
 
 await main(process.env);

@@ -1,4 +1,5 @@
 // The log collector process: pipes in, segments on disk, reads out. It is not the control plane, and outlives it (SECURITY I3).
+import { onShutdown } from "./service/shutdown.ts";
 import http from "node:http";
 import pino from "pino";
 import { z } from "zod";
@@ -24,7 +25,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     await segments.settle();
     process.exit(0);
   };
-  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void end());
+  onShutdown(() => void end());
 }
 
 await main(process.env);

@@ -1,4 +1,5 @@
 // Composition root of the control plane: reads the environment, wires, listens, and ends in order.
+import { onShutdown } from "./service/shutdown.ts";
 import pino from "pino";
 import { createBuildNews } from "./changes/build-news.ts";
 import { createChangeFeed } from "./changes/feed.ts";
@@ -26,9 +27,13 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const data = await wireData(settings, onError);
   let role = "waiting";
   const health = openHealth(settings.FNCTL_HEALTH_LISTEN, () => role);
-  // From the first moment: as a container's first process it would not even be ended by a signal that it does not handle.
-  let end = async (_signal: string): Promise<void> => process.exit(0);
-  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => void end(signal).catch(() => process.exit(1)));
+  const endWith = (end: (signal: string) => Promise<void>) => {
+    let ending = false;
+    onShutdown((signal) => {
+      if (!ending) end(signal).catch(() => process.exit(1));
+      ending = true;
+    });
+  };
   const ownership = await becomeOwner({
     store: data.system,
     holder: settings.FNCTL_HOLDER,
@@ -43,10 +48,10 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   });
   const { epoch } = ownership;
   // Asked to end while it starts: nothing has been promised to anybody yet, and the next one need not wait for the lease to run out.
-  end = async () => {
+  endWith(async () => {
     await ownership.release();
     process.exit(0);
-  };
+  });
   const feed = createChangeFeed(data.system);
   const buildNews = createBuildNews();
   const sandboxes = await wireSandboxes({ settings, secret, data, epoch, feed, onError });
@@ -98,7 +103,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   role = "owner";
   log.info({ epoch }, "ready");
 
-  end = async (signal) => {
+  endWith(async (signal) => {
     log.info({ signal }, "stopping");
     clearInterval(timer);
     await sweep.close();
@@ -112,7 +117,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     health.close();
     await data.close();
     process.exit(0);
-  };
+  });
 }
 
 await main(process.env);

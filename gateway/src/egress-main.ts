@@ -1,4 +1,5 @@
 // Entry point of the egress proxy process.
+import { onShutdown } from "@fnctl/control-plane/service/shutdown";
 import { startEgress } from "./egress/egress.ts";
 import { readEgressSettings } from "./egress/settings.ts";
 import { readInternalSecret } from "./internal-secret.ts";
@@ -13,8 +14,7 @@ async function main(): Promise<void> {
     await egress.stop();
     process.exit(code);
   }
-  process.on("SIGTERM", () => void stop(0));
-  process.on("SIGINT", () => void stop(0));
+  onShutdown(() => void stop(0));
   process.on("uncaughtException", (error) => {
     process.stderr.write(`egress: ${error.stack}\n`);
     void stop(1);

@@ -1,4 +1,5 @@
 // Entry point of the ingress process.
+import { onShutdown } from "@fnctl/control-plane/service/shutdown";
 import pino from "pino";
 import { readInternalSecret } from "./internal-secret.ts";
 import { startIngress } from "./ingress/ingress.ts";
@@ -21,8 +22,7 @@ async function main(): Promise<void> {
     await ingress.drain();
     process.exit(code);
   }
-  process.on("SIGTERM", () => void stop(0));
-  process.on("SIGINT", () => void stop(0));
+  onShutdown(() => void stop(0));
   // State after an unknown error is unknown: finish what runs, then let the supervisor start anew (SECURITY 3.3, node).
   process.on("uncaughtException", (error) => {
     log.fatal({ error: error.stack }, "uncaught");

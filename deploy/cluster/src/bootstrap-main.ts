@@ -1,4 +1,5 @@
 // `kubectl exec deploy/…-control-plane -- node bootstrap.mjs TENANT`: the first tenant, its token and the operator's, shown once.
+import "@fnctl/control-plane/service/shutdown";
 import { readFileSync } from "node:fs";
 import { Client } from "undici";
 import { INTERNAL_PATHS, bootstrapResponseSchema } from "@fnctl/control-plane/contract/internal";

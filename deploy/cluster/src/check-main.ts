@@ -1,4 +1,5 @@
 // `helm test`: from a pod without any rights, the gateway answers as it should, and the platform's inner doors are shut.
+import "@fnctl/control-plane/service/shutdown";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "undici";
 import { door } from "./door.ts";

@@ -1,4 +1,5 @@
 // The chart's migration job: makes the database roles, then brings the schema forward.
+import "@fnctl/control-plane/service/shutdown";
 import path from "node:path";
 import pg from "pg";
 import { BUILD_QUEUE, BUILD_QUEUE_OPTIONS } from "@fnctl/control-plane/builds/queue";
