@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createLayerCache, type LayerCache } from "./layer-cache.ts";
 import { createLayoutStore, type ImageStore } from "./layout-store.ts";
-import { archive, entry, file } from "./testing/archives.ts";
+import { archive, entry, file, folder } from "./testing/archives.ts";
 
 let root: string;
 let store: ImageStore;
@@ -15,7 +15,7 @@ let cache: LayerCache;
 const [A, B] = [randomUUID(), randomUUID()];
 const hex = (digest: string) => digest.slice("sha256:".length);
 const layers = (...parts: string[]) => path.join(root, "layers", ...parts);
-const good = (text = "data") => archive(file("function/code/index.js", text));
+const good = (text = "data") => archive(folder("function/code"), file("function/code/index.js", text));
 const read = (tenant: string, digest: string) => readFile(layers(tenant, hex(digest), "function/code/index.js"), "utf8");
 
 beforeEach(async () => {
@@ -33,7 +33,11 @@ test("a layer is stored under its diff_id and unpacked beside it", async () => {
 });
 
 test("a refused layer leaves nothing: neither a folder nor a blob", async () => {
-  const hostile = archive(file("function/code/index.js"), entry({ name: "function/link", type: "2", linkname: "/etc" }));
+  const hostile = archive(
+    folder("function/code"),
+    file("function/code/index.js"),
+    entry({ name: "function/link", type: "2", linkname: "/etc" }),
+  );
   await expect(cache.add(A, hostile)).rejects.toMatchObject({ code: "INVALID_ARCHIVE" });
   expect(await readdir(layers(A))).toEqual([]);
   expect(await readdir(path.join(root, "images", A, "blobs"))).toEqual(["sha256"]);
@@ -41,7 +45,7 @@ test("a refused layer leaves nothing: neither a folder nor a blob", async () => 
 });
 
 test("a layer is there whole or not at all: while it is unpacked, and when its source breaks off", async () => {
-  const whole = Buffer.concat([file("function/code/a"), file("function/code/b", Buffer.alloc(5000))]);
+  const whole = Buffer.concat([folder("function/code"), file("function/code/a"), file("function/code/b", Buffer.alloc(5000))]);
   let release = () => {};
   const waits = new Promise<void>((resolve) => (release = resolve));
   const broken = Readable.from(

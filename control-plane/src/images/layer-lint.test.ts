@@ -22,6 +22,13 @@ describe("the layer lint", () => {
     expect(lint.check(header("function/z", { type: "directory" })).folder).toBe(true);
   });
 
+  test("takes no folder but those that are entries: 200 files of one byte are not 7,200 folders", () => {
+    const lint = createLayerLint();
+    lint.check(header("function", { type: "directory" }));
+    const name = `function/f/${"d/".repeat(36)}x`;
+    expect(() => lint.check(header(name, { size: 1 }))).toThrow(/a folder that is no entry before it/);
+  });
+
   test("takes as many bytes as the limit says, and not one more", () => {
     const lint = createLayerLint();
     lint.check(header("function/a", { size: LIMITS.layerBytes - 1 }));

@@ -30,26 +30,26 @@ const tooMany = (what: string) =>
 export function createLayerLint() {
   let last = "";
   let files = 0;
-  let folders = 0;
   let bytes = 0;
-  const spellings = new Map<string, "file" | "folder">();
+  const folders = new Set<string>();
+  const spellings = new Set<string>();
 
-  /** Each name once, whatever its case and Unicode form, and nothing below a file. */
-  function claim(name: string, kind: "file" | "folder"): void {
-    const parts = fold(name).split("/");
-    for (let depth = 1; depth < parts.length; depth++)
-      if (spellings.get(parts.slice(0, depth).join("/")) === "file") throw refuse("an entry below a file", name);
-    const folded = parts.join("/");
+  /** Each name once, whatever its case and Unicode form, and in a folder that was counted: a path alone makes none. */
+  function claim(name: string): void {
+    const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
+    if (parent !== "" && parent !== LAYER_ROOT && !folders.has(parent))
+      throw refuse("an entry in a folder that is no entry before it", name);
+    const folded = name.normalize("NFKC").toLowerCase();
     if (spellings.has(folded)) throw refuse("a name that another entry has in other case or Unicode form", name);
-    spellings.set(folded, kind);
+    spellings.add(folded);
   }
 
-  function count(folder: boolean, size: number): void {
+  function count(name: string, folder: boolean, size: number): void {
     bytes += size;
-    if (folder) folders++;
+    if (folder) folders.add(name);
     else files++;
     if (files > LIMITS.layerFiles) throw tooMany("files");
-    if (folders > LIMITS.layerFiles) throw tooMany("folders");
+    if (folders.size > LIMITS.layerFiles) throw tooMany("folders");
     if (bytes > LIMITS.layerBytes)
       throw new PlatformError("PAYLOAD_TOO_LARGE", `The built layer is larger than ${LIMITS.layerBytes / 1024 ** 2} MiB.`, {
         hint: "Ship fewer or smaller dependencies.",
@@ -57,7 +57,7 @@ export function createLayerLint() {
   }
 
   return {
-    /** Throws for anything but a regular file or folder at a clean path, in strictly rising order (so none comes twice). */
+    /** Throws for anything but a regular file or folder at a clean path below listed folders, in strictly rising order (so none comes twice). */
     check(header: tar.Header): LayerEntry {
       const folder = header.type === "directory";
       const name = folder ? header.name.replace(/\/$/, "") : header.name;
@@ -65,16 +65,14 @@ export function createLayerLint() {
       if (problem !== undefined) throw refuse(problem, name);
       if (Buffer.compare(Buffer.from(last), Buffer.from(name)) >= 0) throw refuse("an entry out of order, or for the second time", name);
       last = name;
-      claim(name, folder ? "folder" : "file");
+      claim(name);
       const size = folder ? 0 : (header.size ?? 0);
-      count(folder, size);
+      count(name, folder, size);
       const executable = ((header.mode ?? 0) & EXECUTABLE) !== 0;
       return { name, folder, size, mode: folder || executable ? 0o755 : 0o644 };
     },
   };
 }
-
-const fold = (name: string): string => name.normalize("NFKC").toLowerCase();
 
 function headerProblem({ type, mode, size, pax }: tar.Header): string | undefined {
   if (type !== "file" && type !== "directory") return `an entry of type ${type ?? "unknown"}`;

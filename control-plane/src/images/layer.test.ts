@@ -68,6 +68,9 @@ describe("refused is", () => {
     ["names that differ in Unicode form only", [file("function/e\u0301"), file("function/\u00e9")]],
     ["an entry below a file", [file("function/a"), file("function/a/b")]],
     ["an entry below a file, in other case", [file("function/A"), file("function/a/b")]],
+    ["a file in a folder that no entry is", [folder("function"), file("function/d/f")]],
+    ["a folder in a folder that no entry is", [folder("function"), folder("function/d/e"), file("function/d/e/f")]],
+    ["an entry in a folder that is there in other case only", [folder("function/Lib"), file("function/lib/f")]],
     ["a path override by pax", [pax("x", { path: "../../etc/passwd" }), file(F)]],
     ["a path override by pax, absolute", [pax("x", { path: "/etc/passwd" }), file(F)]],
     ["a NUL in a pax path", [pax("x", { path: "function/a\0/../../etc/passwd" }), file(F)]],
@@ -116,14 +119,17 @@ describe("limits, each on both sides", () => {
   const ofBytes = (bytes: number) => "p".repeat(bytes);
   const long = (bytes: number) => `function/${Array.from({ length: 9 }, () => ofBytes(99)).join("/")}/`.padEnd(bytes, "z");
   const deep = (parts: number) => `function/${"d/".repeat(parts - 2)}f`;
+  /** The folders that a path needs, each as an entry. */
+  const parents = (name: string) =>
+    [...name.matchAll(/\//g)].slice(1).flatMap(({ index }) => [pax("x", { path: name.slice(0, index + 1) }), folder("function/x")]);
 
   test.each([
     ["a path's bytes", long(LIMITS.sourcePathBytes), long(LIMITS.sourcePathBytes + 1)],
     ["a path's depth", deep(LAYER_PATH_DEPTH), deep(LAYER_PATH_DEPTH + 1)],
   ])("%s", async (_what, most, more) => {
-    expect(await refusal(archive(pax("x", { path: most }), file("function/x")))).toBe("accepted");
+    expect(await refusal(archive(...parents(most), pax("x", { path: most }), file("function/x")))).toBe("accepted");
     await rm(path.join(target, "function"), { recursive: true });
-    expect(await refusal(archive(pax("x", { path: more }), file("function/x")))).toBe("INVALID_ARCHIVE");
+    expect(await refusal(archive(...parents(more), pax("x", { path: more }), file("function/x")))).toBe("INVALID_ARCHIVE");
   });
 
   test("the bytes of all files: by what the headers say, before any is written", async () => {
@@ -181,7 +187,8 @@ describe("what comes through", () => {
 
   test("keeps long and non-ASCII names", async () => {
     const name = `function/${"long".repeat(40)}/日本語.txt`;
-    await through(archive(pax("x", { path: name }), file("function/x", "data")));
+    const long = pax("x", { path: `${path.dirname(name)}/` });
+    await through(archive(long, folder("function/x"), pax("x", { path: name }), file("function/x", "data")));
     expect(await readFile(path.join(target, name), "utf8")).toBe("data");
   });
 

@@ -6,7 +6,7 @@ import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import tar from "tar-stream";
 import { PlatformError } from "../contract/errors.ts";
-import { createLayerLint } from "./layer-lint.ts";
+import { LAYER_ROOT, createLayerLint } from "./layer-lint.ts";
 
 const EPOCH = new Date(0);
 
@@ -35,6 +35,7 @@ async function* canonical(source: Readable, target: string): AsyncGenerator<Buff
 }
 
 async function rewrite(source: Readable, extract: tar.Extract, pack: tar.Pack, target: string): Promise<void> {
+  await mkdir(path.join(target, LAYER_ROOT), { recursive: true });
   const feeding = pipeline(source, extract);
   feeding.catch(() => undefined); // awaited below, unless an entry was refused first
   const lint = createLayerLint();
@@ -45,7 +46,7 @@ async function rewrite(source: Readable, extract: tar.Extract, pack: tar.Pack, t
     packed.on("error", () => undefined); // an entry fails only with its pack, whose reader is told
     if (folder) {
       entry.resume();
-      await mkdir(path.join(target, name), { recursive: true });
+      await mkdir(path.join(target, name), { recursive: name === LAYER_ROOT });
     } else await copyFile(entry as unknown as AsyncIterable<Buffer>, path.join(target, name), mode, packed);
   }
   await feeding; // a source that broke off is no archive, wherever it did
@@ -54,7 +55,6 @@ async function rewrite(source: Readable, extract: tar.Extract, pack: tar.Pack, t
 
 /** Byte by byte to both; the reader of the canonical tar sets the pace. */
 async function copyFile(entry: AsyncIterable<Buffer>, file: string, mode: number, packed: Writable): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true });
   const handle = await open(file, "wx", mode);
   try {
     for await (const chunk of entry) {

@@ -28,6 +28,8 @@ async function makeImage(images: string, text = "data") {
     folder("function"),
     folder("function/code"),
     entry({ name: "function/code/index.js", content: text, mode: 0o755 }),
+    pax("x", { path: `${path.dirname(LONG)}/` }),
+    folder("x"),
     pax("x", { path: LONG }),
     file("x"),
   );

@@ -21,7 +21,7 @@ import { createFunctionStore } from "@fnctl/control-plane/functions/function-sto
 import { createLayerCache } from "@fnctl/control-plane/images/layer-cache";
 import { createLayoutStore } from "@fnctl/control-plane/images/layout-store";
 import { MEDIA, baseImage } from "@fnctl/control-plane/images/oci";
-import { archive, file } from "@fnctl/control-plane/images/testing/archives";
+import { archive, file, folder as folderEntry } from "@fnctl/control-plane/images/testing/archives";
 import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager";
 import { createStarter } from "@fnctl/control-plane/instances/starter";
 import { createVersionInfo } from "@fnctl/control-plane/instances/version-info";
@@ -190,7 +190,8 @@ function createBuilders(folder: string) {
         const answer = async () => {
           for await (const _ of request) continue;
           if (request.url === BUILDER_PATHS.source) return response.writeHead(204).end();
-          if (request.url === BUILDER_PATHS.layer) return archive(file("function/code/index.mjs", module)).pipe(response);
+          if (request.url === BUILDER_PATHS.layer)
+            return archive(folderEntry("function/code"), file("function/code/index.mjs", module)).pipe(response);
           const result = await this.behave(++builds);
           if ("module" in result) ({ module } = result);
           const event = "failed" in result ? { type: "failed", message: result.failed } : { type: "done", entry: { file: "index.mjs" } };

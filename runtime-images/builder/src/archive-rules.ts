@@ -27,6 +27,7 @@ export function createArchiveRules(): ArchiveRules {
   const kinds = new Map<string, "file" | "folder">();
   const spellings = new Map<string, string>();
   let entries = 0;
+  let folders = 0;
 
   /** Two names that one file system may hold apart and another not (case, Unicode form) are refused, folders included. */
   const claim = (path: string, kind: "file" | "folder"): void => {
@@ -35,17 +36,15 @@ export function createArchiveRules(): ArchiveRules {
     if (known !== undefined && known !== path) refuse(path, `differs from ${quote(known)} only in case or Unicode form`);
     const existing = kinds.get(path);
     if (existing !== undefined && (existing !== kind || kind === "file")) refuse(path, "occurs twice");
+    if (existing === undefined && kind === "folder") folders += 1;
+    if (folders > LIMITS.sourceFiles) tooMany("folders");
     spellings.set(folded, path);
     kinds.set(path, kind);
   };
   return {
     accept(header) {
       entries += 1;
-      if (entries > LIMITS.sourceFiles)
-        throw new BuildFailure(
-          `The archive holds more than ${LIMITS.sourceFiles} entries.`,
-          "Leave out generated files and node_modules with .fnctlignore.",
-        );
+      if (entries > LIMITS.sourceFiles) tooMany("entries");
       const kind =
         header.type === "file"
           ? "file"
@@ -85,6 +84,13 @@ function refuse(name: string, why: string): never {
   throw new BuildFailure(`The archive's entry ${quote(name)} ${why}.`);
 }
 
+/** Folders count apart: an archive may name them by the paths of their files alone. */
+const tooMany = (what: string): never => {
+  throw new BuildFailure(
+    `The archive holds more than ${LIMITS.sourceFiles} ${what}.`,
+    "Leave out generated files and node_modules with .fnctlignore.",
+  );
+};
 const tooLarge = (): never => {
   throw new BuildFailure(`The archive unpacks to more than ${LIMITS.sourceUnpackedBytes / 1024 / 1024} MiB.`);
 };

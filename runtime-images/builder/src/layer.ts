@@ -45,19 +45,25 @@ export function checkLayerSize(files: LayerFiles): void {
       `The built package has ${Math.round(bytes / 2 ** 20)} MiB; at most ${LIMITS.layerBytes / 2 ** 20} MiB are allowed.`,
       "Leave out large files with .fnctlignore, or dependencies that are not needed at run time.",
     );
-  if (files.size > LIMITS.layerFiles)
-    throw new BuildFailure(`The built package has ${files.size} files; at most ${LIMITS.layerFiles} are allowed.`);
+  for (const [count, what] of [[files.size, "files"] as const, [foldersOf(files).size, "folders"] as const])
+    if (count > LIMITS.layerFiles)
+      throw new BuildFailure(`The built package has ${count} ${what}; at most ${LIMITS.layerFiles} are allowed.`);
+}
+
+/** Every folder of the layer: each is an entry of its own, because the platform takes no file in a folder that was not listed. */
+function foldersOf(files: LayerFiles): Set<string> {
+  const folders = new Set([posix.dirname(PREFIX), PREFIX]);
+  for (const path of files.keys())
+    for (let folder = posix.dirname(`${PREFIX}/${path}`); folder !== "." && !folders.has(folder); folder = posix.dirname(folder))
+      folders.add(folder);
+  return folders;
 }
 
 /** Writes the tar: entries by byte order of their path, no times, root's, 0644 or 0755. */
 export async function writeLayer(files: LayerFiles, output: NodeJS.WritableStream): Promise<void> {
   const pack = tar.pack();
-  const names = new Map<string, string | undefined>([[PREFIX, undefined]]);
-  for (const path of files.keys()) {
-    const full = `${PREFIX}/${path}`;
-    for (let folder = posix.dirname(full); folder !== "."; folder = posix.dirname(folder)) names.set(folder, undefined);
-    names.set(full, path);
-  }
+  const names = new Map<string, string | undefined>([...foldersOf(files)].map((folder) => [folder, undefined]));
+  for (const path of files.keys()) names.set(`${PREFIX}/${path}`, path);
   const sorted = [...names].toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   const filling = (async () => {
     for (const [name, key] of sorted) await addEntry(pack, name, key === undefined ? undefined : files.get(key));
