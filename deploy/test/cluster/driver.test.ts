@@ -4,18 +4,11 @@ import { createKubernetesDriver, type KubernetesDriver } from "@fnctl/control-pl
 import { createLinks } from "@fnctl/control-plane/sandbox/kubernetes/links";
 import { sendCode } from "@fnctl/control-plane/sandbox/kubernetes/send-code";
 import { describeDriver, type DriverHarness } from "@fnctl/control-plane/sandbox/conformance";
+import { conformanceFunction, conformanceVerbs } from "@fnctl/control-plane/sandbox/testing/conformance-function";
 import { ask, init } from "@fnctl/control-plane/sandbox/testing/ask";
 import { createDriverHost } from "./driver-host.ts";
 import { chart } from "./chart.ts";
 import { kubectl } from "./kubectl.ts";
-
-/** Answers `/`, ends at `/exit`, eats memory at `/eat`. */
-const probe = (text: string) => `
-  export default (request, response) => {
-    if (request.url === "/exit") process.exit(3);
-    if (request.url === "/eat") for (const kept = []; ; ) kept.push(Buffer.alloc(8 << 20, 1));
-    response.end(${JSON.stringify(text)});
-  };`;
 
 /** How much fits into each folder, who it is, and what it may. */
 const FOLDERS = `
@@ -48,9 +41,8 @@ async function makeHarness(): Promise<DriverHarness> {
   return {
     driver: host.driver,
     spec: (tenantId) => host.spec(tenantId === undefined ? {} : { tenantId }),
-    place: (text, tenantId) => host.place({ "index.mjs": probe(text) }, tenantId),
-    crash: async (instance) => void (await ask(instance, "/exit").catch(() => undefined)),
-    exhaustMemory: async (instance) => void (await ask(instance, "/eat").catch(() => undefined)),
+    place: (text, tenantId) => host.place({ "index.mjs": conformanceFunction(text) }, tenantId),
+    ...conformanceVerbs,
     async abandonStart() {
       const spec = host.spec();
       const first = await createKubernetesDriver(host.options);
@@ -118,7 +110,7 @@ test("a pod that was sent code and not told whose it is belongs to nobody after 
   try {
     const spec = host.spec();
     const { address } = await host.driver.start(spec);
-    const image = await host.place({ "index.mjs": probe("half") });
+    const image = await host.place({ "index.mjs": conformanceFunction("half") });
     await sendCode(links.to(spec.id, address!), image.layer, await host.options.layer(image.tenantId, image.layer)); // and then it died
     const next = await createKubernetesDriver(host.options);
     expect((await next.list()).map(({ id, state }) => [id, state])).toEqual([[spec.id, "starting"]]); // not idle: it is stopped, not given out
