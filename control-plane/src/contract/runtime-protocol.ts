@@ -27,6 +27,11 @@ export const SANDBOX_PATHS = {
   codeMount: "/function",
   /** Present only where the sandbox has a way out: the egress proxy's socket for this instance. */
   egressSocket: "/run/fn/egress/s",
+  /**
+   * In pods: where the kubelet mounts a file of the node's disk, for a container's last words, that anybody may write and nobody counts
+   * (SECURITY A16). Debian has this folder for private keys, so only root may enter it in every base image that there ever was.
+   */
+  lastWords: "/etc/ssl/private/termination-log",
 } as const;
 
 export const healthSchema = z.object({

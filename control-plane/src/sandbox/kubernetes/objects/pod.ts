@@ -121,6 +121,7 @@ function container(input: PodInput) {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ["ALL"] },
     },
+    terminationMessagePath: SANDBOX_PATHS.lastWords,
     volumeMounts: volumes(input).map(({ name, path }) => ({ name, mountPath: path })),
   };
 }
