@@ -71,7 +71,7 @@ export async function createAdmissionHost(): Promise<AdmissionHost> {
         spec: { ...SPEC, id: newInstanceId(), tenantId, ...overrides },
         image: `${IMAGES}/base@sha256:${"a".repeat(64)}`,
         egress: overrides.egress === true ? "http://x:y@10.0.0.1:3128" : undefined,
-        enters: overrides.memoryMib !== 2048, // with volumes, too
+        enters: overrides.memoryMib === 2048 ? "not" : "fully", // with volumes, too
         ...pair,
       }),
     inSystem: (kind, name, more = {}) => ({ apiVersion: "v1", kind, metadata: { name, namespace: system }, ...more }),

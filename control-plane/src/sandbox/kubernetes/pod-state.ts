@@ -1,6 +1,6 @@
 // What a pod, as the API server shows it, is to the platform: an Instance, or a reason why it never became one. Pure.
 import { z } from "zod";
-import { POD_ENV, POD_PORT } from "../../contract/runtime-protocol.ts";
+import { ENTER_EXITS, POD_ENV, POD_PORT } from "../../contract/runtime-protocol.ts";
 import { imageRefSchema, sandboxSpecSchema, type ImageRef, type Instance } from "../driver.ts";
 import { ANNOTATIONS } from "./objects/marks.ts";
 
@@ -100,13 +100,18 @@ function endOf(pod: Pod): Instance["ended"] {
   return { reason: "exited", detail: "Its process ended by itself." };
 }
 
-/** Why a pod that is being started will not come up, as far as it says so. */
-export function startFailure(pod: Pod): string | undefined {
+/** Why a pod that is being started will not come up, as far as it says so; one that is gone will not. */
+export function startFailure(pod: Pod | undefined): string | undefined {
+  if (pod === undefined) return "It was deleted while it started.";
   const waits = pod.status.containerStatuses[0]?.state?.waiting;
   if (waits?.reason !== undefined && HOPELESS.has(waits.reason)) return clip(`${waits.reason}: ${waits.message ?? ""}`);
   const ended = endOf(pod);
   return ended === undefined ? undefined : ended.detail;
 }
+
+/** What its first program could not do, where it ended because of that. Only of a pod that has not run anything else yet. */
+export const whatItMayNot = (pod: Pod): string | undefined =>
+  ENTER_EXITS[pod.status.containerStatuses[0]?.state?.terminated?.exitCode ?? 0];
 
 /** Why no node takes it, when the scheduler says that none can. */
 export function unschedulable(pod: Pod): string | undefined {
