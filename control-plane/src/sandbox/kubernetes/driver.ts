@@ -8,11 +8,13 @@ import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "./api-error.ts";
 import { askHealth, isGeneric } from "./health.ts";
 import { createIsolations } from "./isolations.ts";
+import { knock, type Place } from "./knock.ts";
 import { createLinks } from "./links.ts";
 import { podName, tenantNamespace, type Platform } from "./objects/marks.ts";
 import { POD_LIFE_S, instancePod, type Enters } from "./objects/pod.ts";
-import { imageOf, instanceOf, isRunning, startFailure, type Pod } from "./pod-state.ts";
+import { addressOf, imageOf, instanceOf, isRunning, startFailure, type Pod } from "./pod-state.ts";
 import { createPods } from "./pods.ts";
+import { createPulse } from "./pulse.ts";
 import { sendCode, type Layer } from "./send-code.ts";
 import { createTenants, type TenantSettings } from "./tenants.ts";
 import { untilUp } from "./until-up.ts";
@@ -55,6 +57,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const tenants = createTenants(config, platform, options.tenants);
   const isolations = createIsolations(config, options.onError);
   const links = createLinks();
+  const pulse = createPulse({ knock, onError: options.onError });
   /** Pods that have answered once; before that an unloaded one may still be on its way up. */
   const healthy = new Set<string>();
   const starting = new Map<string, Promise<Instance>>();
@@ -99,8 +102,12 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     return mustDescribe(watch.get(podName(spec.id)));
   }
 
+  function describe(pod: Pod): Instance | undefined {
+    const id = idOf(pod);
+    return instanceOf(pod, { healthy: healthy.has(id), silent: pulse.silent().has(id) });
+  }
   function mustDescribe(pod: Pod | undefined): Instance {
-    const instance = pod === undefined ? undefined : instanceOf(pod, healthy.has(pod.metadata.name.slice(podName("").length)));
+    const instance = pod === undefined ? undefined : describe(pod);
     if (instance === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
     return instance;
   }
@@ -155,14 +162,18 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   }
 
   /** After a restart nobody knows yet which of the unloaded ones had come up. */
-  async function lookAt(pod: Pod): Promise<Instance | undefined> {
-    const instance = instanceOf(pod, true);
-    if (instance === undefined || instance.state !== "idle" || healthy.has(instance.id) || starting.has(instance.id)) {
-      return instance === undefined ? undefined : instanceOf(pod, healthy.has(instance.id));
-    }
-    if (instance.address !== undefined && isRunning(pod) && isGeneric(await askHealth(links.to(instance.id, instance.address))))
-      healthy.add(instance.id);
-    return instanceOf(pod, healthy.has(instance.id));
+  async function findOut(pod: Pod): Promise<void> {
+    const id = idOf(pod);
+    const instance = instanceOf(pod, { healthy: true, silent: false });
+    if (instance?.state !== "idle" || healthy.has(id) || starting.has(id) || instance.address === undefined || !isRunning(pod)) return;
+    if (isGeneric(await askHealth(links.to(id, instance.address)))) healthy.add(id);
+  }
+  async function list(): Promise<Instance[]> {
+    const all = await pods.all();
+    await Promise.all(all.map(findOut));
+    pulse.watch(new Map(all.filter((pod) => healthy.has(idOf(pod)) || imageOf(pod) !== undefined).flatMap(placeOf)));
+    const silent = pulse.silent();
+    return all.flatMap((pod) => instanceOf(pod, { healthy: healthy.has(idOf(pod)), silent: silent.has(idOf(pod)) }) ?? []);
   }
 
   return {
@@ -175,7 +186,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     load: (id, image) => inTurn(id, () => load(id, image)),
     beginLoad: (id, image) => inTurn(id, () => beginLoad(id, image)),
     stop,
-    list: async () => (await Promise.all((await pods.all()).map(lookAt))).filter((instance) => instance !== undefined),
+    list,
     async removeTenant(tenantId) {
       const name = tenantNamespace(platform, tenantId);
       const theirs = (await pods.all()).filter(({ metadata }) => metadata.namespace === name);
@@ -185,6 +196,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     },
     takeLink: (id) => links.take(id),
     close() {
+      pulse.close();
       links.close();
       return pods.close();
     },
@@ -193,6 +205,13 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       return pod === undefined ? undefined : { image: imageOf(pod), node: pod.spec.nodeName };
     },
   };
+}
+
+const idOf = (pod: Pod): string => pod.metadata.name.slice(podName("").length);
+/** Where it answers, while its node says that it runs. */
+function placeOf(pod: Pod): [string, Place][] {
+  const address = isRunning(pod) ? addressOf(pod) : undefined;
+  return address?.kind === "tls" ? [[idOf(pod), { host: address.host, port: address.port }]] : [];
 }
 
 /** Whoever began it is gone: only one control plane at a time drives. */

@@ -48,11 +48,18 @@ const HOPELESS = new Set([
   "RunContainerError",
 ]);
 
+/** What its node does not say of it: that it has answered once; that it answers no more. */
+export interface Seen {
+  healthy: boolean;
+  silent: boolean;
+}
+const SILENT = { reason: "exited", detail: "It answers no more, though its node says that it runs." } as const;
+
 /** Undefined for a pod that this platform did not make in this way. */
-export function instanceOf(pod: Pod, healthy: boolean): Instance | undefined {
+export function instanceOf(pod: Pod, { healthy, silent }: Seen): Instance | undefined {
   const spec = specOf(pod);
   if (spec === undefined) return undefined;
-  const ended = endOf(pod);
+  const ended = endOf(pod) ?? (silent ? SILENT : undefined);
   const image = imageOf(pod);
   const address = addressOf(pod);
   return {
