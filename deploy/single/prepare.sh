@@ -17,10 +17,11 @@ debian_packages() {
     { apt-get update -qq > /dev/null && apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null < /dev/null; }
 }
 
-# debian_program FOLDER PACKAGE FILE: one program of a Debian package, whose service would start if it were installed. Prints its path.
-debian_program() {
+# debian_file FOLDER PACKAGE FILE: one file of a Debian package that is not installed, because its service would start or it changes how
+# the machine boots. Prints its path.
+debian_file() {
   local folder=$1 package=$2 file=$3
-  if [ ! -x "$folder$file" ]; then
+  if [ ! -e "$folder$file" ]; then
     command -v apt-get > /dev/null || return 1
     mkdir -p "$folder/download"
     (cd "$folder/download" && { apt-get download -qq "$package" || { apt-get update -qq && apt-get download -qq "$package"; }; }) > /dev/null 2>&1 < /dev/null &&

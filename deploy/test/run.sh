@@ -19,14 +19,21 @@ check() {
 suite() {
   "$FNCTL_NODE" node_modules/vitest/vitest.mjs run --project "$1" --reporter=default --reporter=json --outputFile.json="$results/$1.json" || status=1
 }
+# A kernel for a virtual machine, in which the first program of Kata's pods is tried.
+prepare_guest() {
+  local package cache=${FNCTL_CACHE_DIR:-/var/cache/fnctl}
+  debian_packages qemu-system-x86_64 qemu-system-x86 || return
+  package=$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" { print $2; exit }')
+  [ -n "$package" ] && debian_file "$cache/guest-kernel" "$package" "/boot/vmlinuz-${package#linux-image-}" > /dev/null
+}
 # Foreign tools that judge our images, and a browser that judges our pages; a machine that cannot have them skips those tests and says so.
-prepare_host() { debian_packages skopeo skopeo umoci umoci || true; debian_packages chromium chromium || true; "$FNCTL_NODE" deploy/test/src/prepare-host.ts || status=1; }
+prepare_host() { debian_packages skopeo skopeo umoci umoci || true; debian_packages chromium chromium || true; prepare_guest || true; "$FNCTL_NODE" deploy/test/src/prepare-host.ts || status=1; }
 # distribution and crane are among the test cluster's tools; a chosen cluster brings its own. An old distribution is Debian's.
 registry_suite() {
   local tools=${FNCTL_TEST_BIN:-} old cache=${FNCTL_CACHE_DIR:-/var/cache/fnctl}
   debian_packages skopeo skopeo umoci umoci openssl openssl || true
   [ -n "${KUBECONFIG:-}" ] || tools=$(bash deploy/test/cluster/cluster.sh bin) || { status=1; return; }
-  old=$(debian_program "$cache/docker-registry" docker-registry /usr/bin/docker-registry) || old=
+  old=$(debian_file "$cache/docker-registry" docker-registry /usr/bin/docker-registry) || old=
   PATH=${tools:+$tools:}${old:+$(dirname "$old"):}$PATH suite registry
 }
 

@@ -1,6 +1,7 @@
 // The Debian part of a root file system: packages unpacked without running their scripts, then stripped of what a function never reads.
 import { chmod, cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { SANDBOX_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import { run } from "./run.ts";
 import { DEBIAN_SUITE } from "./versions.ts";
 
@@ -77,6 +78,9 @@ export async function debianTree(target: string, packages: readonly string[]): P
   for (const folder of EMPTY_FOLDERS) await mkdir(join(target, folder), { recursive: true });
   await mkdir(join(target, "tmp"));
   await chmod(join(target, "tmp"), 0o1777);
+  const shut = join(target, dirname(SANDBOX_PATHS.lastWords));
+  await mkdir(shut, { recursive: true });
+  await chmod(shut, 0o700);
   await writeEtc(target);
 }
 

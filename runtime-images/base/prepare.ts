@@ -46,7 +46,7 @@ export async function prepareRootfs(name: RootfsName, options: PrepareOptions): 
     rootfs: join(folder, "rootfs"),
     tar: join(folder, "rootfs.tar"),
     process: structuredClone(RECIPES[name].process),
-    podProcess: name === "builder" ? structuredClone(RECIPES[name].process) : inPod(RECIPES[name].process),
+    podProcess: inPod(RECIPES[name].process),
   };
   if (await exists(folder)) return result;
 

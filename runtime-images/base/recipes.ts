@@ -30,7 +30,7 @@ const ENV = {
   SSL_CERT_FILE: "/etc/ssl/certs/ca-certificates.crt",
 };
 
-/** Where `enter.pl` lies in the bases of functions. */
+/** Where `enter.pl` lies. */
 const ENTER = ENTER_PROGRAM.slice(1);
 /** How the process is started in a pod: there nobody else mounts its folders. */
 export const inPod = (process: ProcessSpec): ProcessSpec => ({ ...process, args: ["/usr/bin/perl", ENTER_PROGRAM, ...process.args] });
@@ -74,6 +74,7 @@ export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
     sources: ["base/builder-requirements.txt"],
     place: async (root, packageRoot) => {
       await placeNode(root);
+      await placeEnter(root, packageRoot);
       const target = join(root, "opt/fnctl/builder");
       await placeEsbuild(join(target, "node_modules"));
       await placeNpm(join(target, "npm"));

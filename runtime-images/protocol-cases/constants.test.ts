@@ -32,7 +32,7 @@ const expected = {
 };
 
 test("Node bootstrap", () => {
-  const { egress: _builders, mounts: _starters, ...podEnv } = POD_ENV;
+  const { egress: _builders, ...podEnv } = POD_ENV;
   expect({ ...node }).toEqual({ ...expected, PROTOCOL_PREFIX, POD_ENV: podEnv });
 });
 

@@ -27,6 +27,11 @@ export const SANDBOX_PATHS = {
   codeMount: "/function",
   /** Present only where the sandbox has a way out: the egress proxy's socket for this instance. */
   egressSocket: "/run/fn/egress/s",
+  /**
+   * In pods: where the kubelet mounts a file of the node's disk, for a container's last words, that anybody may write and nobody counts
+   * (SECURITY A16). Debian has this folder for private keys, so only root may enter it in every base image that there ever was.
+   */
+  lastWords: "/etc/ssl/private/termination-log",
 } as const;
 
 export const healthSchema = z.object({
@@ -42,8 +47,6 @@ export const healthSchema = z.object({
  * are this instance's own in any case. The certificate is
  * self-signed for this one instance (SECURITY B8): its peer trusts exactly it, under the instance's id as server name.
  */
-/** First program of a function's base image in a pod; bases made before there was one lack it. */
-export const ENTER_PROGRAM = "/opt/fnctl/enter.pl";
 export const POD_ENV = {
   /** TCP port on all addresses; set: the pod's way of listening. */
   port: "FNCTL_TLS_PORT",
@@ -52,12 +55,25 @@ export const POD_ENV = {
   certificate: "FNCTL_TLS_CERT",
   /** Most bytes of code that `PUT code` may unpack to. */
   codeBytes: "FNCTL_CODE_BYTES",
-  /** gVisor functions only, for what starts the bootstrap: folders in memory and their bytes, `/tmp=67108864 ...`. */
-  mounts: "FNCTL_MOUNTS",
   /** Builders only: URL of the egress proxy with this instance's credential, `http://<instance>:<credential>@host:port`. */
   egress: "FNCTL_EGRESS_PROXY",
 } as const;
 export const POD_PORT = 8443;
+
+/** First program of a base image in a pod (runtime-images/base/enter.pl). */
+export const ENTER_PROGRAM = "/opt/fnctl/enter-2.pl";
+/** That of bases made before it, which mounts a function's folders and no more; still older ones have none. */
+export const FORMER_ENTER_PROGRAM = "/opt/fnctl/enter.pl";
+/** How it is told what to do; it takes these out of the environment. */
+export const ENTER_ENV = {
+  /** Folders in memory and their bytes, `/tmp=67108864 ...`. */
+  mounts: "FNCTL_MOUNTS",
+} as const;
+/** How it ends, before anything else has run, where its sandbox does not let it do its work: what sandboxes of that class may not. */
+export const ENTER_EXITS: Readonly<Record<number, string>> = {
+  101: "make a user namespace (unshare)",
+  102: "mount a folder in it",
+};
 
 /**
  * `PUT code`, once, before init, in pods only (elsewhere 404): the layer as an uncompressed tar, entries below `function/code`. 201 when it is

@@ -5,6 +5,7 @@ import { PROTOCOL_PATHS } from "../contract/runtime-protocol.ts";
 import { newInstanceId } from "../ids/uuid7.ts";
 import { instanceSchema, type ImageRef, type Instance, type SandboxDriver, type SandboxSpec } from "./driver.ts";
 import { ask, init } from "./testing/ask.ts";
+import { STUBBORN, type Stubborn } from "./testing/conformance-function.ts";
 
 export interface DriverHarness {
   /** The one in use: `reopen` may have made it. */
@@ -17,6 +18,8 @@ export interface DriverHarness {
   crash(instance: Instance): Promise<void>;
   /** Lets it use more memory than it has; or the reason why this driver has no such limit. */
   exhaustMemory: ((instance: Instance) => Promise<void>) | string;
+  /** From now on it does not end when asked to; or the reason why this driver has no such instance. */
+  makeStubborn: ((instance: Instance, how: Stubborn) => Promise<void>) | string;
   /** Leaves what a driver leaves that was killed in the middle of a start, and returns the id; or why that cannot be. */
   abandonStart: (() => Promise<string>) | string;
   /** A second driver object over the same paths, as after a restart. */
@@ -27,6 +30,8 @@ export interface DriverHarness {
 }
 /** How many sandboxes are started and stopped at once. */
 const CROWD = 20;
+/** How often it is looked whether a sandbox that was stopped is gone, and how long apart. */
+const LOOKS = { count: 100, pauseMs: 100 };
 
 /** `missing`: why the driver cannot run on this machine; the suite is then skipped under that reason. */
 export function describeDriver(name: string, missing: string | undefined, makeHarness: () => Promise<DriverHarness>): void {
@@ -153,6 +158,22 @@ function describeEnds(current: Current): void {
     expect(await ask(neighbour.instance, "/")).toMatchObject({ status: 200 });
     await Promise.all([driver.stop(instance.id), driver.stop(neighbour.instance.id)]);
     expect(await leftovers(instance.id)).toEqual([]);
+  });
+
+  it.for(Object.keys(STUBBORN) as Stubborn[])("ends a function that %s when it is stopped, within some looks", async (how, context) => {
+    const { driver, makeStubborn, leftovers } = current();
+    if (typeof makeStubborn === "string") return context.skip(makeStubborn);
+    const { instance } = await ready(current());
+    await makeStubborn(instance, how);
+    const stopped = driver.stop(instance.id);
+    let left = await leftovers(instance.id);
+    for (let looked = 1; left.length > 0 && looked < LOOKS.count; looked++) {
+      await new Promise((resolve) => setTimeout(resolve, LOOKS.pauseMs));
+      left = await leftovers(instance.id);
+    }
+    expect(left).toEqual([]);
+    await stopped;
+    expect(await listed(driver, instance.id)).toBeUndefined();
   });
 }
 

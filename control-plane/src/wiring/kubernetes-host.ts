@@ -4,7 +4,7 @@ import { CoreV1Api } from "@kubernetes/client-node";
 import { conditionSchema, type Condition } from "../contract/conditions.ts";
 import type { ListenAddress } from "../contract/endpoint.ts";
 import { PlatformError } from "../contract/errors.ts";
-import { ENTER_PROGRAM } from "../contract/runtime-protocol.ts";
+import { ENTER_PROGRAM, FORMER_ENTER_PROGRAM } from "../contract/runtime-protocol.ts";
 import { createEgressCredentials } from "../internal/egress-credentials.ts";
 import { createAgentsClient } from "../logs/agents/agents-client.ts";
 import { createChannelBook } from "../logs/channel-book.ts";
@@ -16,6 +16,7 @@ import { createNetworkCheck, isProbeTenant, probeLayer, type NetworkCheck } from
 import { gated } from "../sandbox/kubernetes/network-check/gated.ts";
 import { publishEndpoint } from "../sandbox/kubernetes/endpoint.ts";
 import { announceEpoch } from "../sandbox/kubernetes/epoch.ts";
+import type { Enters } from "../sandbox/kubernetes/objects/pod.ts";
 import { DEFAULT_QUOTA } from "../sandbox/kubernetes/objects/tenant.ts";
 import { readSecret } from "../settings/secret.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
@@ -118,16 +119,20 @@ export async function wireKubernetesHost(
 }
 
 /** What is known of base images; where one cannot be read, what every base can do is done. */
-function createBaseBook(images: Data["images"], onError: (error: unknown) => void): (base: string) => Promise<boolean> {
-  const known = new Map<string, Promise<boolean>>();
-  const read = async (base: string) => (await images.getImage("base", base)).config.config.Entrypoint.includes(ENTER_PROGRAM);
+function createBaseBook(images: Data["images"], onError: (error: unknown) => void): (base: string) => Promise<Enters> {
+  const known = new Map<string, Promise<Enters>>();
+  const read = async (base: string): Promise<Enters> => {
+    const { Entrypoint: program } = (await images.getImage("base", base)).config.config;
+    if (program.includes(ENTER_PROGRAM)) return "fully";
+    return program.includes(FORMER_ENTER_PROGRAM) ? "mounts" : "not";
+  };
   return (base) => {
     const answer = known.get(base) ?? read(base);
     known.set(base, answer);
     return answer.catch((error: unknown) => {
       known.delete(base);
       onError(error);
-      return false;
+      return "not";
     });
   };
 }

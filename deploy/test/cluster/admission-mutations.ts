@@ -75,6 +75,9 @@ export const podMutations = (facts: { images: string; otherTenant: string; epoch
   ["a hook", /fnctl A15: the image's own/, (_spec, box) => (box.lifecycle = { preStop: { exec: { command: ["x"] } } })],
   ["a probe", /fnctl A15: the image's own/, (_spec, box) => (box.livenessProbe = { exec: { command: ["x"] } })],
   ["a terminal", /fnctl A15: the image's own/, (_spec, box) => (box.tty = true)],
+  ["last words where anybody may write", /fnctl A16/, (_spec, box) => delete box.terminationMessagePath],
+  ["last words in another folder", /fnctl A16/, (_spec, box) => (box.terminationMessagePath = "/tmp/x")],
+  ["last words from the log", /fnctl A16/, (_spec, box) => (box.terminationMessagePolicy = "FallbackToLogsOnError")],
   [
     "environment from a secret",
     /fnctl C4/,

@@ -44,7 +44,7 @@ export async function createDriverHost(cluster: Cluster): Promise<DriverHost> {
     platform: { uid, namespace: system, prefix: system },
     tenants: { podSecurity: "v1.34", quota: DEFAULT_QUOTA, controlPlaneAccount: "control-plane", tenantRole: "fnctl-tenant" },
     imageOf: (digest) => `${cluster.registry}/base@${digest}`,
-    enters: async () => true,
+    enters: async () => "fully",
     async layer(_tenantId, digest) {
       const bytes = layers.get(digest);
       if (bytes === undefined) throw new PlatformError("SANDBOX_FAILED", "There is no such layer.");

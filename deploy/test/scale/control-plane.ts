@@ -59,7 +59,7 @@ const driver = await createKubernetesDriver({
   },
   imageOf: (base) => `${plan.images}/base@${base}`,
   layer: async () => ({ bytes: layer.length, open: () => Readable.from([layer]) }),
-  enters: async () => true,
+  enters: async () => "fully",
   egressOf: async () => undefined,
   onError,
 });

@@ -6,16 +6,18 @@ import { PlatformError } from "../../contract/errors.ts";
 import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "./api-error.ts";
-import { askHealth, isGeneric, untilIdle } from "./health.ts";
+import { askHealth, isGeneric } from "./health.ts";
 import { createIsolations } from "./isolations.ts";
+import { knock, type Place } from "./knock.ts";
 import { createLinks } from "./links.ts";
 import { podName, tenantNamespace, type Platform } from "./objects/marks.ts";
-import { POD_LIFE_S, instancePod } from "./objects/pod.ts";
-import { addressOf, imageOf, instanceOf, isRunning, startFailure, unschedulable, type Pod } from "./pod-state.ts";
+import { POD_LIFE_S, instancePod, type Enters } from "./objects/pod.ts";
+import { addressOf, imageOf, instanceOf, isRunning, startFailure, type Pod } from "./pod-state.ts";
 import { createPods } from "./pods.ts";
-import type { PodWatch } from "./pod-watch.ts";
+import { createPulse } from "./pulse.ts";
 import { sendCode, type Layer } from "./send-code.ts";
 import { createTenants, type TenantSettings } from "./tenants.ts";
+import { untilUp } from "./until-up.ts";
 
 export interface KubernetesDriverOptions {
   config: KubeConfig;
@@ -23,8 +25,8 @@ export interface KubernetesDriverOptions {
   tenants: TenantSettings;
   /** Reference by digest of a base, as nodes pull it. */
   imageOf(base: string): string;
-  /** Whether the base has the program that mounts a function's folders (`ENTER_PROGRAM`). */
-  enters(base: string): Promise<boolean>;
+  /** What the base's first program can do. */
+  enters(base: string): Promise<Enters>;
   /** A version's code layer. Rejects when there is none. */
   layer(tenantId: string, digest: string): Promise<Layer>;
   /** The egress proxy's URL with a credential for this one instance. */
@@ -47,10 +49,6 @@ export interface KubernetesDriver extends SandboxDriver {
   close(): Promise<void>;
 }
 
-/** A pod whose image must be pulled first takes its time. */
-const START_MS = 60_000;
-/** No node has room: others may end in this time. */
-const ROOM_MS = 15_000;
 const CERTIFICATE_MS = (POD_LIFE_S + 24 * 3600) * 1000;
 
 export async function createKubernetesDriver(options: KubernetesDriverOptions): Promise<KubernetesDriver> {
@@ -59,6 +57,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const tenants = createTenants(config, platform, options.tenants);
   const isolations = createIsolations(config, options.onError);
   const links = createLinks();
+  const pulse = createPulse({ knock, onError: options.onError });
   /** Pods that have answered once; before that an unloaded one may still be on its way up. */
   const healthy = new Set<string>();
   const starting = new Map<string, Promise<Instance>>();
@@ -79,6 +78,8 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     await tenants.prepare(tenantId, spec.floor ?? "gvisor");
     await isolations.require(spec.isolation);
     const watch = await pods.watch(tenantNamespace(platform, tenantId));
+    const enters = await options.enters(spec.base);
+    refuseOldBase(spec, enters);
     const own = await createInstanceCertificate(spec.id, CERTIFICATE_MS);
     const object = instancePod({
       platform,
@@ -86,12 +87,12 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       image: options.imageOf(spec.base),
       ...own,
       egress: spec.egress ? await options.egressOf(spec) : undefined,
-      enters: await options.enters(spec.base),
+      enters,
     });
     const pod = await calling(`create pod ${podName(spec.id)}`, pods.create(object));
     watch.note(pod);
     try {
-      await untilUp(spec, pod, watch);
+      await untilUp(spec, pod, watch, (address) => links.to(spec.id, address));
     } catch (error) {
       links.drop(spec.id);
       await pods.remove({ pod, watch }).catch(options.onError);
@@ -101,31 +102,12 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     return mustDescribe(watch.get(podName(spec.id)));
   }
 
-  async function untilUp(spec: SandboxSpec, { metadata: { name, uid } }: Pod, watch: PodWatch): Promise<void> {
-    const end = Date.now() + START_MS;
-    const current = () => (watch.get(name)?.metadata.uid === uid ? watch.get(name) : undefined);
-    const roomUntil = Date.now() + ROOM_MS;
-    const verdict = await watch.until<true | string>(() => {
-      const now = current();
-      if (now === undefined) return "It was deleted while it started.";
-      const full = unschedulable(now);
-      if (full !== undefined && Date.now() > roomUntil) return full;
-      return startFailure(now) ?? (isRunning(now) && addressOf(now) !== undefined ? true : undefined);
-    }, START_MS);
-    const last = current();
-    if (verdict === undefined && last !== undefined && unschedulable(last) !== undefined)
-      throw new PlatformError("CAPACITY_UNAVAILABLE", `No node takes the sandbox: ${unschedulable(last)}`, {
-        hint: "Add nodes for sandboxes, or wait for others to end.",
-      });
-    if (verdict !== true) throw failedStart(verdict ?? `Not running after ${START_MS / 1000} s.`);
-    const address = addressOf(current() ?? ({} as Pod));
-    const alive = () => Date.now() < end && current() !== undefined && startFailure(current() as Pod) === undefined;
-    if (address === undefined || !(await untilIdle(links.to(spec.id, address), alive)))
-      throw failedStart(startFailure(current() ?? ({ status: { containerStatuses: [] } } as unknown as Pod)) ?? "It does not answer.");
+  function describe(pod: Pod): Instance | undefined {
+    const id = idOf(pod);
+    return instanceOf(pod, { healthy: healthy.has(id), silent: pulse.silent().has(id) });
   }
-
   function mustDescribe(pod: Pod | undefined): Instance {
-    const instance = pod === undefined ? undefined : instanceOf(pod, healthy.has(pod.metadata.name.slice(podName("").length)));
+    const instance = pod === undefined ? undefined : describe(pod);
     if (instance === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
     return instance;
   }
@@ -180,14 +162,18 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   }
 
   /** After a restart nobody knows yet which of the unloaded ones had come up. */
-  async function lookAt(pod: Pod): Promise<Instance | undefined> {
-    const instance = instanceOf(pod, true);
-    if (instance === undefined || instance.state !== "idle" || healthy.has(instance.id) || starting.has(instance.id)) {
-      return instance === undefined ? undefined : instanceOf(pod, healthy.has(instance.id));
-    }
-    if (instance.address !== undefined && isRunning(pod) && isGeneric(await askHealth(links.to(instance.id, instance.address))))
-      healthy.add(instance.id);
-    return instanceOf(pod, healthy.has(instance.id));
+  async function findOut(pod: Pod): Promise<void> {
+    const id = idOf(pod);
+    const instance = instanceOf(pod, { healthy: true, silent: false });
+    if (instance?.state !== "idle" || healthy.has(id) || starting.has(id) || instance.address === undefined || !isRunning(pod)) return;
+    if (isGeneric(await askHealth(links.to(id, instance.address)))) healthy.add(id);
+  }
+  async function list(): Promise<Instance[]> {
+    const all = await pods.all();
+    await Promise.all(all.map(findOut));
+    pulse.watch(new Map(all.filter((pod) => healthy.has(idOf(pod)) || imageOf(pod) !== undefined).flatMap(placeOf)));
+    const silent = pulse.silent();
+    return all.flatMap((pod) => instanceOf(pod, { healthy: healthy.has(idOf(pod)), silent: silent.has(idOf(pod)) }) ?? []);
   }
 
   return {
@@ -200,7 +186,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     load: (id, image) => inTurn(id, () => load(id, image)),
     beginLoad: (id, image) => inTurn(id, () => beginLoad(id, image)),
     stop,
-    list: async () => (await Promise.all((await pods.all()).map(lookAt))).filter((instance) => instance !== undefined),
+    list,
     async removeTenant(tenantId) {
       const name = tenantNamespace(platform, tenantId);
       const theirs = (await pods.all()).filter(({ metadata }) => metadata.namespace === name);
@@ -210,6 +196,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     },
     takeLink: (id) => links.take(id),
     close() {
+      pulse.close();
       links.close();
       return pods.close();
     },
@@ -220,10 +207,20 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   };
 }
 
+const idOf = (pod: Pod): string => pod.metadata.name.slice(podName("").length);
+/** Where it answers, while its node says that it runs. */
+function placeOf(pod: Pod): [string, Place][] {
+  const address = isRunning(pod) ? addressOf(pod) : undefined;
+  return address?.kind === "tls" ? [[idOf(pod), { host: address.host, port: address.port }]] : [];
+}
+
 /** Whoever began it is gone: only one control plane at a time drives. */
 const isHalfMade = (pod: Pod): boolean => !isRunning(pod) && startFailure(pod) === undefined;
 
-const failedStart = (detail: string): PlatformError =>
-  new PlatformError("SANDBOX_FAILED", `The sandbox could not be started: ${detail}`, {
-    hint: "`kubectl describe pod` and the node's log say more.",
+/** In Kata nobody else bounds what runs: not its volumes, its processes, its system calls. */
+function refuseOldBase({ isolation }: SandboxSpec, enters: Enters): void {
+  if (isolation !== "kata" || enters === "fully") return;
+  throw new PlatformError("ISOLATION_UNAVAILABLE", "This version's base image is from before functions were bounded in Kata.", {
+    hint: "Deploy it again: a new version gets a newer base.",
   });
+}

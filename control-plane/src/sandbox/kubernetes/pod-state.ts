@@ -1,6 +1,6 @@
 // What a pod, as the API server shows it, is to the platform: an Instance, or a reason why it never became one. Pure.
 import { z } from "zod";
-import { POD_ENV, POD_PORT } from "../../contract/runtime-protocol.ts";
+import { ENTER_EXITS, POD_ENV, POD_PORT } from "../../contract/runtime-protocol.ts";
 import { imageRefSchema, sandboxSpecSchema, type ImageRef, type Instance } from "../driver.ts";
 import { ANNOTATIONS } from "./objects/marks.ts";
 
@@ -48,11 +48,18 @@ const HOPELESS = new Set([
   "RunContainerError",
 ]);
 
+/** What its node does not say of it: that it has answered once; that it answers no more. */
+export interface Seen {
+  healthy: boolean;
+  silent: boolean;
+}
+const SILENT = { reason: "exited", detail: "It answers no more, though its node says that it runs." } as const;
+
 /** Undefined for a pod that this platform did not make in this way. */
-export function instanceOf(pod: Pod, healthy: boolean): Instance | undefined {
+export function instanceOf(pod: Pod, { healthy, silent }: Seen): Instance | undefined {
   const spec = specOf(pod);
   if (spec === undefined) return undefined;
-  const ended = endOf(pod);
+  const ended = endOf(pod) ?? (silent ? SILENT : undefined);
   const image = imageOf(pod);
   const address = addressOf(pod);
   return {
@@ -100,13 +107,18 @@ function endOf(pod: Pod): Instance["ended"] {
   return { reason: "exited", detail: "Its process ended by itself." };
 }
 
-/** Why a pod that is being started will not come up, as far as it says so. */
-export function startFailure(pod: Pod): string | undefined {
+/** Why a pod that is being started will not come up, as far as it says so; one that is gone will not. */
+export function startFailure(pod: Pod | undefined): string | undefined {
+  if (pod === undefined) return "It was deleted while it started.";
   const waits = pod.status.containerStatuses[0]?.state?.waiting;
   if (waits?.reason !== undefined && HOPELESS.has(waits.reason)) return clip(`${waits.reason}: ${waits.message ?? ""}`);
   const ended = endOf(pod);
   return ended === undefined ? undefined : ended.detail;
 }
+
+/** What its first program could not do, where it ended because of that. Only of a pod that has not run anything else yet. */
+export const whatItMayNot = (pod: Pod): string | undefined =>
+  ENTER_EXITS[pod.status.containerStatuses[0]?.state?.terminated?.exitCode ?? 0];
 
 /** Why no node takes it, when the scheduler says that none can. */
 export function unschedulable(pod: Pod): string | undefined {

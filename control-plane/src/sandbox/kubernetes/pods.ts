@@ -95,7 +95,8 @@ export function createPods(config: KubeConfig, platform: Platform, onError: (err
     async remove({ pod, watch: from }: { pod: Pod; watch: PodWatch }): Promise<void> {
       const { name, namespace, uid } = pod.metadata;
       await core
-        .deleteNamespacedPod({ name, namespace, gracePeriodSeconds: STOP_GRACE_S, body: { preconditions: { uid } } })
+        // All of it in the body: beside one, the API server does not look at the same options in the query.
+        .deleteNamespacedPod({ name, namespace, body: { gracePeriodSeconds: STOP_GRACE_S, preconditions: { uid } } })
         .catch((error: unknown) => {
           if (hasStatus(error, 404, 409)) return; // gone, or another pod of that name: either way this one is no more
           return calling(`delete pod ${name}`, Promise.reject(error as Error));

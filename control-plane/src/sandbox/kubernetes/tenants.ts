@@ -100,9 +100,10 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
       if (found === undefined) return;
       refuseForeign(object, found);
       const uid = found.metadata?.uid;
+      const options = { propagationPolicy: "Background", preconditions: { uid: uid ?? "" } };
       await calling(
         `delete namespace ${tenantNamespace(platform, tenantId)}`,
-        api.delete(headerOf(object), undefined, undefined, undefined, undefined, "Background", { preconditions: { uid: uid ?? "" } }),
+        api.delete(headerOf(object), undefined, undefined, undefined, undefined, undefined, options),
       );
       for (const end = Date.now() + GONE_MS; (await read(object))?.metadata?.uid === uid; await sleep(POLL_MS * 4))
         if (Date.now() > end) throw new PlatformError("UNAVAILABLE", `Namespace ${object.metadata.name} is still being removed.`);

@@ -30,6 +30,7 @@ async function makeHarness(): Promise<DriverHarness> {
       }),
     crash: (instance) => driver.crash(instance.id),
     exhaustMemory: "the memory driver shares its process's memory",
+    makeStubborn: "an instance of the memory driver is no process: it hears no signal, and one that spins would stop the test with it",
     abandonStart: "an instance of the memory driver ends with the process that starts it",
     reopen: () => createMemoryDriver(options),
     leftovers: async (id) => [path.join(options.socketsDir, id)].filter((file) => existsSync(file)),

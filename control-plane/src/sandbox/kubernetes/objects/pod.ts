@@ -1,9 +1,10 @@
 // The pod of one sandbox: data in, data out, as on the wire. Tenants supply no part of it (SECURITY 2.A); the admission policy of the
 // chart repeats every rule.
 import { LIMITS } from "../../../contract/limits.ts";
-import { POD_ENV, POD_PORT, SANDBOX_PATHS } from "../../../contract/runtime-protocol.ts";
+import { ENTER_ENV, POD_ENV, POD_PORT, SANDBOX_PATHS } from "../../../contract/runtime-protocol.ts";
 import type { Isolation } from "../../../contract/names.ts";
 import type { SandboxSpec } from "../../driver.ts";
+import { codeMib, folders, podMemoryMib } from "./folders.ts";
 import { ANNOTATIONS, LABELS, ownLabels, podName, tenantNamespace, type Platform } from "./marks.ts";
 import { FUNCTION_ACCOUNT, type WireObject } from "./tenant.ts";
 
@@ -17,9 +18,10 @@ export interface PodInput {
   certificate: string;
   /** URL of the egress proxy with this instance's credential. */
   egress: string | undefined;
-  /** The base has the program that mounts a function's folders. */
-  enters: boolean;
+  enters: Enters;
 }
+/** What the first program of a base can do: nothing, mount a function's folders, or all that this release asks of it. */
+export type Enters = "not" | "mounts" | "fully";
 
 /** Names of the cluster's RuntimeClasses (SECURITY A2). */
 export const RUNTIME_CLASSES: Record<Isolation, string> = { gvisor: "gvisor", kata: "kata" };
@@ -33,7 +35,6 @@ const BUILD_LIFE_S = LIMITS.buildMs / 1000 + 20 * 60; // some of it waiting in t
 /** What is promised, not what may be used. Functions wait most of their time: memory is what fills a node, 100 idle ones a core. */
 const CPU_REQUEST: Record<SandboxSpec["kind"], string> = { function: "10m", builder: "50m" };
 const EPHEMERAL = "64Mi";
-const CODE_MIB = 64;
 
 /** One core up to 1 GiB, two above: bursts are short, neighbours keep the rest. */
 const cpus = (memoryMib: number): number => (memoryMib > 1024 ? 2 : 1);
@@ -97,7 +98,7 @@ function container(input: PodInput) {
     ...(egress === undefined ? {} : { [POD_ENV.egress]: egress }),
     ...(mountsItself(input)
       ? {
-          [POD_ENV.mounts]: folders(spec)
+          [ENTER_ENV.mounts]: folders(spec)
             .map(({ path, mib }) => `${path}=${mib * 1024 * 1024}`)
             .join(" "),
         }
@@ -105,7 +106,7 @@ function container(input: PodInput) {
     FNCTL_MEMORY_MIB: String(spec.memoryMib),
     ...NO_CLUSTER,
   };
-  const memory = `${spec.memoryMib + (spec.kind === "function" ? codeMib(spec) : 0)}Mi`;
+  const memory = `${podMemoryMib(spec)}Mi`;
   return {
     name: CONTAINER,
     image,
@@ -121,6 +122,7 @@ function container(input: PodInput) {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ["ALL"] },
     },
+    terminationMessagePath: SANDBOX_PATHS.lastWords,
     volumeMounts: volumes(input).map(({ name, path }) => ({ name, mountPath: path })),
   };
 }
@@ -139,25 +141,9 @@ const NO_CLUSTER = Object.fromEntries(
   ].map((name) => [`KUBERNETES_${name}`, ""]),
 );
 
-const codeMib = (spec: SandboxSpec): number => spec.codeMib ?? CODE_MIB;
-
 /**
- * The Sentry keeps them itself, mounted by the image's first program (runtime-images/base/enter.pl): a pod with volumes would wait 300 ms
- * for the kubelet's next look at them. In Kata a guest's kernel may refuse a namespace to who is not root.
+ * By the image's first program (runtime-images/base/enter.pl): a pod with volumes would wait 300 ms for the kubelet's next look at them,
+ * and Kata makes a volume in memory as large as the virtual machine. Bases that cannot do it have volumes, in gVisor alone.
  */
-const mountsItself = ({ spec, enters }: PodInput): boolean => enters && spec.kind === "function" && spec.isolation === "gvisor";
+const mountsItself = ({ spec, enters }: PodInput): boolean => enters === "fully" || (enters === "mounts" && spec.kind === "function");
 const volumes = (input: PodInput) => (mountsItself(input) ? [] : folders(input.spec));
-
-/** All in memory, so that a full one is ENOSPC inside and nothing on the node's disk (SECURITY A7); their sum is within the limit. */
-function folders(spec: SandboxSpec): { name: string; path: string; mib: number }[] {
-  if (spec.kind === "builder")
-    return [
-      { name: "tmp", path: "/tmp", mib: 256 },
-      { name: "build", path: "/build", mib: spec.memoryMib - 512 },
-    ];
-  return [
-    { name: "tmp", path: "/tmp", mib: Math.min(512, spec.memoryMib / 2) },
-    { name: "shm", path: "/dev/shm", mib: Math.min(64, spec.memoryMib / 4) },
-    { name: "code", path: SANDBOX_PATHS.codeMount, mib: codeMib(spec) },
-  ];
-}

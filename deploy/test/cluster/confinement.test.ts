@@ -1,0 +1,92 @@
+// What a function's pod can write to and how much, found out by code that tries; in real gVisor pods on the real cluster.
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import type { SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
+import { PROBE, inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
+import { init } from "@fnctl/control-plane/sandbox/testing/ask";
+import type { Enters } from "@fnctl/control-plane/sandbox/kubernetes/objects/pod";
+import { createDriverHost, type DriverHost } from "./driver-host.ts";
+import { SANDBOX_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
+import { chart } from "./chart.ts";
+import { kubectl } from "./kubectl.ts";
+
+let classes: string;
+let host: DriverHost;
+beforeAll(async () => {
+  classes = await chart(["templates/runtime-classes.yaml"]);
+  await kubectl(["apply", "-f", "-"], classes);
+  host = await createDriverHost(inject("cluster"));
+});
+afterAll(async () => {
+  await (host as DriverHost | undefined)?.close(); // undefined when it did not come up
+  await kubectl(["delete", "-f", "-"], classes);
+});
+
+/** Runs code in a new pod of its own, and more of it as long as the test likes. */
+async function newPod(overrides: Partial<SandboxSpec> = {}) {
+  const spec = host.spec(overrides);
+  const [, image] = await Promise.all([host.driver.start(spec), host.place({ "index.mjs": PROBE })]);
+  const instance = await host.driver.load(spec.id, image);
+  expect(await init(instance, image)).toMatchObject({ status: 200 });
+  return <T>(code: string): Promise<T> => inside<T>(instance, code, 60_000);
+}
+
+/** Where something can be written: every mount of the pod, tried. */
+const TRY_MOUNTS = `
+  const points = fs.readFileSync("/proc/self/mountinfo", "utf8").trim().split("\\n").map((line) => line.split(" ")[4]);
+  const taken = (point) => fs.writeSync(fs.openSync(fs.statSync(point).isDirectory() ? point + "/tried" : point, "a"), "x") === 1;
+  return [...new Set(points)].filter((point) => attempt(() => taken(point)) === true).sort();`;
+/** The same by who has every right in a user namespace of its own. */
+const TRY_AS_ROOT_OF_ITS_OWN = (file: string) => `
+  return cp.execFileSync("/usr/bin/perl", ["-e", 'syscall(272, 0x10000000) == 0 or die "unshare: $!"; open(F, ">", "/proc/self/uid_map"); print F "0 10001 1"; close(F) or die "map: $!"; print $>, open(F, ">>", shift) ? " open" : " " . ($! + 0)', ${JSON.stringify(file)}]).toString();`;
+
+describe("a function's pod takes bytes in its folders alone", () => {
+  let run: Awaited<ReturnType<typeof newPod>>;
+  beforeAll(async () => void (run = await newPod()));
+
+  test("of all its mounts", async () => {
+    expect(await run(TRY_MOUNTS)).toEqual(["/dev/shm", "/function", "/tmp"]);
+  });
+  test("not in the file that its node keeps for a container's last words (A16)", async () => {
+    expect(await run(`return attempt(() => fs.openSync(${JSON.stringify(SANDBOX_PATHS.lastWords)}, "a"))`)).toBe("EACCES");
+    expect(await run(TRY_AS_ROOT_OF_ITS_OWN(SANDBOX_PATHS.lastWords))).toBe("0 13"); // root there, and EACCES
+  });
+});
+
+/** Fills folders to the last byte, one after the other, and leaves them full; code that lies there counts. */
+const FILL = (folders: readonly string[]) => `
+  const pages = (file) => Math.ceil(fs.statSync(file).size / 4096) * 4096;
+  const filled = (folder) => {
+    const file = fs.openSync(folder + "/fill", "w");
+    const there = fs.readdirSync(folder, { recursive: true }).map((name) => folder + "/" + name).filter((name) => fs.statSync(name).isFile());
+    let bytes = there.reduce((sum, name) => sum + pages(name), 0);
+    for (const some of [Buffer.alloc(64 * 1024), Buffer.alloc(4096)])
+      try { for (;;) bytes += fs.writeSync(file, some); } catch (error) { if (error.code !== "ENOSPC") throw error; }
+    return bytes;
+  };
+  return Object.fromEntries(${JSON.stringify(folders)}.map((folder) => [folder, filled(folder)]));`;
+
+/** Who it is, and what it may. */
+const RIGHTS = `
+  return {
+    caps: fs.readFileSync("/proc/self/status", "utf8").split("\\n").filter((line) => line.startsWith("Cap")),
+    ids: [process.getuid(), process.getgid()],
+    root: fs.readFileSync("/proc/self/mountinfo", "utf8").split("\\n").map((line) => line.split(" ")).find((fields) => fields[4] === "/")[5],
+  };`;
+const CAPS = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map((name) => `${name}:\t0000000000000000`);
+
+describe("a function's folders take what they are given and not a byte more, and are full before its memory is (A5, A7)", () => {
+  const MIB = 1024 * 1024;
+  test.each<[string, SandboxSpec["memoryMib"], Enters, Record<string, number>]>([
+    ["128 MiB", 128, "fully", { "/tmp": 32 * MIB, "/dev/shm": 16 * MIB, "/function": 16 * MIB }],
+    ["1024 MiB", 1024, "fully", { "/tmp": 256 * MIB, "/dev/shm": 64 * MIB, "/function": 16 * MIB }],
+    // Without /dev/shm: as a volume gVisor gives it no size, and memory ends first. Why it is mounted by itself, too.
+    ["128 MiB, as volumes, for a base that cannot mount", 128, "not", { "/tmp": 32 * MIB, "/function": 16 * MIB }],
+  ])("%s", async (_what, memoryMib, enters, sizes) => {
+    host.options.enters = async () => enters;
+    const run = await newPod({ memoryMib });
+    expect(await run(FILL(Object.keys(sizes)))).toEqual(sizes); // all of them stay full
+    expect(await run("return attempt(() => fs.writeFileSync('/tmp/more', 'x'))")).toBe("ENOSPC");
+    expect(await run("return Buffer.alloc(8 << 20, 1).length")).toBe(8 << 20);
+    expect(await run(RIGHTS)).toMatchObject({ caps: CAPS, ids: [10_001, 10_001], root: expect.stringMatching(/^ro\b/) });
+  });
+});

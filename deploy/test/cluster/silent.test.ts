@@ -1,0 +1,86 @@
+// A sandbox that is dead while its node calls it running, on the real cluster: its processes are stopped from outside, so that nothing of it
+// answers any more and nobody is told.
+import { readFileSync, readdirSync } from "node:fs";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { PROBE, inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
+import { init } from "@fnctl/control-plane/sandbox/testing/ask";
+import type { Instance } from "@fnctl/control-plane/sandbox/driver";
+import { createDriverHost, type DriverHost } from "./driver-host.ts";
+import { chart } from "./chart.ts";
+import { kubectl } from "./kubectl.ts";
+
+let classes: string;
+let host: DriverHost;
+beforeAll(async () => {
+  classes = await chart(["templates/runtime-classes.yaml"]);
+  await kubectl(["apply", "-f", "-"], classes);
+  host = await createDriverHost(inject("cluster"));
+});
+afterAll(async () => {
+  await (host as DriverHost | undefined)?.close(); // undefined when it did not come up
+  await kubectl(["delete", "-f", "-"], classes);
+});
+
+async function newPod(): Promise<Instance> {
+  const spec = host.spec();
+  const [, image] = await Promise.all([host.driver.start(spec), host.place({ "index.mjs": PROBE })]);
+  const instance = await host.driver.load(spec.id, image);
+  expect(await init(instance, image)).toMatchObject({ status: 200 });
+  return instance;
+}
+const field = (id: string, path: string) =>
+  kubectl(["get", "pods", "-A", "-l", `fnctl.dev/instance=${id}`, "-o", `jsonpath={.items[*]${path}}`]);
+
+/** Of the pod, where its node is this machine. */
+async function processesOf(id: string): Promise<number[]> {
+  const uid = await field(id, ".metadata.uid");
+  const inPod = (pid: string): boolean => {
+    try {
+      return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(`pod${uid}`);
+    } catch {
+      return false; // it has ended
+    }
+  };
+  return readdirSync("/proc")
+    .filter((pid) => /^\d+$/.test(pid) && inPod(pid))
+    .map(Number);
+}
+const stateOf = async ({ id }: Instance) => (await host.driver.list()).find((instance) => instance.id === id);
+
+/** More than one thread, so that it takes all that it may of the processor. */
+const SPIN = `
+  const { Worker } = await import("node:worker_threads");
+  for (let i = 0; i < 3; i++) new Worker("for (;;);", { eval: true });
+  setTimeout(() => { for (;;); }, 200);`;
+/** A look a second, as the platform's loop does; enough for several rounds of its own. */
+const LOOKS = 30;
+
+test("is listed as ended, with the reason, and makes room; one that spins, and a neighbour, are not given up", async (context) => {
+  const [dead, spinning, neighbour] = await Promise.all([newPod(), newPod(), newPod()]);
+  const stopped = await processesOf(dead.id);
+  if (stopped.length === 0) return context.skip("the node of this cluster is another machine, whose processes cannot be stopped from here");
+  await inside(spinning, SPIN);
+  expect((await stateOf(dead))?.state).toBe("loaded");
+  try {
+    for (const pid of stopped) process.kill(pid, "SIGSTOP");
+    const seen: (Instance | undefined)[] = [];
+    for (let looked = 0; looked < LOOKS; looked++) {
+      seen.push(await stateOf(dead));
+      expect([(await stateOf(spinning))?.state, (await stateOf(neighbour))?.state]).toEqual(["loaded", "loaded"]);
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+    expect(await field(dead.id, ".status.phase")).toBe("Running"); // as its node sees it
+    const first = seen.findIndex((instance) => instance?.state === "ended");
+    expect(first).toBeGreaterThan(0);
+    expect(first).toBeLessThanOrEqual(12);
+    expect(seen.at(-1)?.ended).toEqual({ reason: "exited", detail: expect.stringContaining("answers no more") });
+    await expect(host.driver.load(dead.id, dead.image!)).rejects.toMatchObject({ code: "FUNCTION_CRASHED" });
+    const gone = host.driver.stop(dead.id);
+    await expect.poll(() => stateOf(dead)).toBeUndefined(); // at once, though its node cannot confirm it while it is stopped
+    for (const pid of stopped) process.kill(pid, "SIGCONT");
+    await gone;
+  } finally {
+    for (const pid of await processesOf(dead.id)) process.kill(pid, "SIGCONT");
+  }
+  expect(await inside(neighbour)).toBe("alive");
+});
