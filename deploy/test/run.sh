@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh check|unit|e2e|registry|cluster|bench|all: the project's own checks. Sets up what it needs; every suite leaves its counts for the closing line.
+# run.sh check|unit|e2e|registry|cluster|reliability|bench|all: the project's own checks. Sets up what it needs; every suite leaves its counts for the closing line.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/deploy/single/prepare.sh"
@@ -44,10 +44,11 @@ case ${1:-unit} in
   registry) registry_suite ;;
   cluster) registry_suite; suite cluster ;;
   all) check; prepare_host; suite unit; suite e2e; registry_suite; suite cluster ;;
+  reliability) shift; "$FNCTL_NODE" deploy/test/reliability/reliability.ts "$@" || status=1 ;;
   bench) shift; exec "$FNCTL_NODE" deploy/test/bench/bench.ts "$@" ;;
   bench-cluster) shift; exec "$FNCTL_NODE" deploy/test/bench/cluster.ts "$@" ;;
   bench-scale) shift; exec "$FNCTL_NODE" deploy/test/bench/scale.ts "$@" ;;
-  *) echo "usage: run.sh check|unit|e2e|registry|cluster|bench|bench-cluster|bench-scale|all" >&2; exit 2 ;;
+  *) echo "usage: run.sh check|unit|e2e|registry|cluster|reliability|bench|bench-cluster|bench-scale|all" >&2; exit 2 ;;
 esac
 [ -n "${FNCTL_RESULTS_DIR:-}" ] || "$FNCTL_NODE" deploy/test/src/counts.ts "$results" || status=1
 exit $status

@@ -92,6 +92,7 @@ export function createApiClient({ url, tenant, token }: ApiClientOptions) {
   }
 
   return {
+    url,
     api,
     create: async (name: string, files: Files, config: Record<string, unknown> = {}, as = token()) =>
       create(name, await archive(files), config, as),

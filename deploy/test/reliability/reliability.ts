@@ -1,0 +1,59 @@
+// `npm run reliability [-- --short] [-- --only NAME]`: a greedy tenant, an anonymous client, a bad day, and what a neighbour notices. Times are
+// judged here and in `npm run bench`, never in tests: against a control that burns the same processor time in the same run.
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { burn, whileCounting } from "./burn.ts";
+import { sample, type SampleOptions } from "./load.ts";
+import { report } from "./report.ts";
+import { judge, type Scenario, type Stage, type Verdict } from "./scenario.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import { openStage } from "./stage.ts";
+
+/** In full 10 minutes in all; short for `.ci/run`. Milliseconds of each of the three parts of a scenario. */
+const PART_MS = { full: 20_000, short: 5_000 };
+const SAMPLES = 500;
+/** A machine that CI shares may be busy with something else for a moment; what is wrong with us is wrong every time. */
+const TRIES = { full: 1, short: 3 };
+
+async function run(scenario: Scenario, stage: Stage, mode: "full" | "short"): Promise<Verdict> {
+  const { clients, pauseMs, samples = SAMPLES } = scenario;
+  const least = mode === "full" ? samples : Math.min(samples, SAMPLES);
+  const options: SampleOptions = { samples: least, ms: PART_MS[mode], clients, pauseMs };
+  const measure = () => sample(() => scenario.ask(stage), options);
+  await scenario.prepare(stage);
+  const { value: calm, processors: before } = await whileCounting(stage.cgroupParent, measure);
+  const end = await scenario.begin(stage);
+  const { value: storm, processors } = await whileCounting(stage.cgroupParent, measure).finally(end);
+  const putOut = await burn(stage.cgroupParent, Math.max(0, processors - before));
+  const control = await measure().finally(putOut);
+  return judge(scenario.what, { calm, control, storm, processors, faults: (await scenario.after?.(stage)) ?? [] });
+}
+
+const { values } = parseArgs({ options: { short: { type: "boolean" }, only: { type: "string" }, save: { type: "string" } } });
+const mode = values.short === true ? "short" : "full";
+const chosen = Object.entries(SCENARIOS).filter(([name]) => values.only === undefined || values.only.split(",").includes(name));
+if (chosen.length === 0) throw new Error(`There is no such scenario; there are ${Object.keys(SCENARIOS).join(", ")}.`);
+
+const verdicts: Verdict[] = [];
+const { stage, close } = await openStage();
+try {
+  for (const [name, scenario] of chosen)
+    for (let attempt = 1; ; attempt++) {
+      process.stderr.write(`· ${name}: ${scenario.what}\n`);
+      const verdict = await run(scenario, stage, mode);
+      for (const fault of verdict.faults) process.stderr.write(`  ${attempt < TRIES[mode] ? "again, because" : "failed:"} ${fault}\n`);
+      if (verdict.faults.length > 0 && attempt < TRIES[mode]) continue;
+      verdicts.push(verdict);
+      break;
+    }
+} finally {
+  await close();
+}
+const text = report(verdicts, mode);
+process.stdout.write(text);
+if (values.save !== undefined) await writeFile(path.resolve(values.save), text);
+const failed = verdicts.filter(({ faults }) => faults.length > 0).length;
+const results = process.env["FNCTL_RESULTS_DIR"];
+if (results !== undefined) await writeFile(path.join(results, "reliability.counts"), `${verdicts.length - failed} ${failed} 0`);
+process.exit(failed === 0 ? 0 : 1); // connections that are kept would hold the event loop
