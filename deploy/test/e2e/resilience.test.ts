@@ -1,6 +1,7 @@
 // Any one process may die at any time: nothing that was acknowledged is lost, and warm requests go on (DESIGN section 2).
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { api, call, deploy } from "./api.ts";
+import { database } from "./database.ts";
 import { killAndWait, pidOf } from "./processes.ts";
 
 const SOURCE = `let n = 0; export default async (request) => { console.log("served", ++n); return Response.json({ n, pid: process.pid, started: globalThis.started ??= Date.now() }); };`;
@@ -59,6 +60,27 @@ describe("kill -9", () => {
     const { served, bad } = await underTraffic(() => killAndWait("postgres"));
     expect(bad).toEqual([]);
     expect(served).toBeGreaterThan(10);
+    await expect.poll(async () => (await api("GET", "/v1/functions")).status, { timeout: 20_000 }).toBe(200);
+  });
+
+  test("of every connection to Postgres, again and again while deploys are sent, ends no part of the platform", async () => {
+    const before = pidOf("control-plane");
+    let done = false;
+    const cutting = database(async (sql) => {
+      while (!done) {
+        await sql.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'fnctl\\_%'");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    });
+    const codes = new Set<string>();
+    for (let turn = 0; turn < 40; turn++) {
+      const answer = await api("GET", turn % 2 === 0 ? "/v1/functions" : "/v1/functions/steady");
+      codes.add(answer.status === 200 ? "200" : ((await answer.json()) as { code: string }).code);
+    }
+    done = true;
+    await cutting;
+    expect([...codes].filter((code) => code !== "200" && code !== "UNAVAILABLE")).toEqual([]);
+    expect(pidOf("control-plane")).toBe(before);
     await expect.poll(async () => (await api("GET", "/v1/functions")).status, { timeout: 20_000 }).toBe(200);
   });
 
