@@ -167,6 +167,17 @@ function logCases(get: () => Sandbox): void {
     get().pauseOutput(false);
     await eventually(() => records(get()).find((line) => /^\d+ log lines were dropped/.test(line.m)), "the note of dropped lines");
   });
+  test("a request that prints without end costs the others none of their lines, while nobody reads them", async () => {
+    const own = "quiet-000001";
+    get().pauseOutput(true);
+    await call(get().socket, "/flood", { headers: { "x-request-id": "flooding-0001" } });
+    await call(get().socket, `/log?${own}`, { headers: { "x-request-id": own } });
+    get().pauseOutput(false);
+    await eventually(
+      () => (records(get()).filter((line) => line.r === own).length >= 5 ? true : undefined),
+      "the quiet request's five lines",
+    );
+  });
 }
 
 function lambdaCases(get: () => Sandbox): void {

@@ -3,6 +3,7 @@ import { Writable } from "node:stream";
 import { formatWithOptions } from "node:util";
 import { createLogPipe, type LogPipe } from "./log-pipe.ts";
 import { encodeRecord, type Level } from "./log-records.ts";
+import { requestContext } from "./request-context.ts";
 
 const EXIT_FLUSH_MS = 200;
 const CONSOLE_LEVELS = { debug: "debug", log: "info", info: "info", warn: "warn", error: "error", trace: "debug" } as const;
@@ -18,11 +19,11 @@ export function captureOutput(): Output {
   const out = createLogPipe(1, note);
   const err = createLogPipe(2, note);
   const pipeOf = (level: Level): LogPipe => (level === "warn" || level === "error" ? err : out);
-  const log = (level: Level, message: string): void => pipeOf(level).write(encodeRecord(level, message));
+  const log = (level: Level, message: string): void => pipeOf(level).write(encodeRecord(level, message), currentRequest());
 
   const streams = [
-    replaceStream("stdout", 1, (line) => out.write(encodeRecord("info", line))),
-    replaceStream("stderr", 2, (line) => err.write(encodeRecord("error", line))),
+    replaceStream("stdout", 1, (line) => out.write(encodeRecord("info", line), currentRequest())),
+    replaceStream("stderr", 2, (line) => err.write(encodeRecord("error", line), currentRequest())),
   ];
   for (const [method, level] of Object.entries(CONSOLE_LEVELS)) {
     const format = (args: unknown[]): string => formatWithOptions({ colors: false }, ...args);
@@ -36,6 +37,8 @@ export function captureOutput(): Output {
   });
   return { log };
 }
+
+const currentRequest = (): string | undefined => requestContext.getStore()?.requestId;
 
 function stackTrace(message: string): string {
   const holder = { name: "Trace", message, stack: "" };

@@ -51,7 +51,8 @@ class Output:
 
     def log(self, level: str, message: str) -> None:
         pipe = self._err if level in ("warn", "error") else self._out
-        pipe.write(encode_record(level, message))
+        request = current_request.get()
+        pipe.write(encode_record(level, message), request.request_id or "" if request is not None else "")
 
     def flush(self) -> None:
         self._out.flush(_EXIT_FLUSH_SECONDS)

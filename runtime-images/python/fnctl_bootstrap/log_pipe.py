@@ -5,8 +5,9 @@ import select
 import stat
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
+
+from .log_queue import LogQueue
 
 BUFFER_BYTES = 256 * 1024
 
@@ -15,8 +16,7 @@ class LogPipe:
     def __init__(self, fd: int, dropped_note: Callable[[int], bytes]) -> None:
         self._fd = fd
         self._dropped_note = dropped_note
-        self._queue: deque[bytes] = deque()
-        self._queued = 0
+        self._queue = LogQueue(BUFFER_BYTES)
         self._dropped = 0
         # Re-entrant, because a signal handler that logs may interrupt a write in the same thread.
         self._lock = threading.RLock()
@@ -25,12 +25,10 @@ class LogPipe:
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
             os.set_blocking(fd, False)
 
-    def write(self, line: bytes) -> None:
+    def write(self, line: bytes, request: str = "") -> None:
+        """`request`: whose line it is; none: of no request."""
         with self._lock:
-            if self._queued + len(line) > BUFFER_BYTES:
-                self._dropped += 1
-            else:
-                self._push(line)
+            self._dropped += self._queue.push(line, request)
             if not self._waiting and not self._drain():
                 self._waiting = True
                 threading.Thread(target=self._wait_and_drain, name="fnctl-log", daemon=True).start()
@@ -44,28 +42,21 @@ class LogPipe:
                     return
             select.select([], [self._fd], [], max(0.0, end - time.monotonic()))
 
-    def _push(self, line: bytes) -> None:
-        self._queue.append(line)
-        self._queued += len(line)
-
     def _drain(self) -> bool:
         """Writes until the queue is empty (True) or the pipe is full (False)."""
-        while self._queue or self._dropped:
-            if not self._queue:
-                self._push(self._dropped_note(self._dropped))
+        while (chunk := self._queue.first()) is not None or self._dropped:
+            if chunk is None:
+                note = self._dropped_note(self._dropped)
                 self._dropped = 0
-            chunk = self._queue[0]
+                self._queue.push(note, "")
+                continue
             try:
                 written = os.write(self._fd, chunk)
             except BlockingIOError:
                 return False
             except OSError:
                 written = len(chunk)  # nobody reads any more
-            self._queued -= written
-            if written == len(chunk):
-                self._queue.popleft()
-            else:
-                self._queue[0] = chunk[written:]
+            self._queue.written(written)
         return True
 
     def _wait_and_drain(self) -> None:
