@@ -2,6 +2,7 @@
 # As volumes the kubelet would mount them, and every start would wait for its next look, 300 ms. Perl, because a user namespace needs
 # a process of one thread and every Debian base has it. What it becomes has no capability in that namespace, nor can it get one.
 # FNCTL_MOUNTS: `PATH=BYTES ...`; absent: nothing is mounted. Numbers are those of x86_64.
+$SIG{TERM} = sub { exit 0 }; # a container's first process is not ended by a signal that it does not handle
 my ($UNSHARE, $MOUNT, $PRCTL) = (272, 165, 157);
 my ($NEWUSER_NEWNS, $NOSUID_NODEV, $CAPBSET_DROP, $EINVAL) = (0x10020000, 6, 24, 22);
 

@@ -3,7 +3,7 @@ import { cacheDir, findRunsc } from "../base/find-runsc.ts";
 import { prepareRootfs } from "../base/prepare.ts";
 import { runCases } from "./cases.ts";
 import { call, eventually, init, records, untilIdle } from "./client.ts";
-import { nodeFunctions } from "./functions.ts";
+import { nodeFunctions } from "./node-functions.ts";
 import { startNodeProcess } from "./node-process.ts";
 import { startSandbox } from "./runsc.ts";
 
