@@ -35,6 +35,26 @@ const cases: Array<[what: string, files: Record<string, string>, main: string, a
     "(7, 7, 'shop.main')",
   ],
   [
+    "src as a package itself, as before",
+    {
+      "src/__init__.py": "",
+      "src/shared.py": "P = 7\n",
+      "src/api/__init__.py": "",
+      "src/api/main.py": answers("(P, __name__)", "from ..shared import P"),
+    },
+    "src/api/main.py",
+    "(7, 'src.api.main')",
+  ],
+  [
+    "folders in src that are no packages: both ways of importing",
+    {
+      "src/shared/p.py": "P = 7\n",
+      "src/api/main.py": answers("(P, Q, __name__)", "from ..shared.p import P\nfrom shared.p import P as Q"),
+    },
+    "src/api/main.py",
+    "(7, 7, 'src.api.main')",
+  ],
+  [
     "a file in src imports its neighbour as before",
     { "src/main.py": answers("P", "from prices import P"), "src/prices.py": "P = 7\n" },
     "src/main.py",
@@ -122,6 +142,7 @@ suite("builder: local Python projects", () => {
       /^libs\/a\/pyproject\.toml: b comes from a place/,
     ],
     ["a dependency on a repository", 'dependencies = ["b @ git+https://github.com/a/b"]\n', /^libs\/a\/pyproject\.toml: .*is a repository/],
+    ["a number that JSON has not", "[tool.x]\nvalue = nan\n", /^libs\/a\/pyproject\.toml is not valid/],
     ["a dependency outside of the project", 'dependencies = ["b"]\n[tool.uv.sources]\nb = { path = "../../../b" }\n', /out of the project/],
   ])(
     "%s is refused",

@@ -25,6 +25,10 @@ const bad = {
   null: () => { throw null; },
   error: () => { throw { get stack() { throw new Error("inside"); }, [inspect.custom]() { throw new Error("inside"); } }; },
   "named-error": () => { throw Object.assign(new Error("inside-request"), { name: "RequestError" }); },
+  "broken-stream": () => {
+    const answer = new Response(new ReadableStream({ pull(c) { c.error(new Error("inside-stream")); } }));
+    return answer.body === null ? 1 : answer;
+  },
   "locked-body": () => { const body = new ReadableStream({}); body.getReader(); return new Response(body); },
 };
 export default {
@@ -37,6 +41,10 @@ export default {
     if (pathname.startsWith("/bad/")) return bad[pathname.slice(5)]();
     switch (pathname) {
       case "/used-body": { const used = new Response("inside"); await used.text(); return used; }
+      case "/late-native": {
+        const answer = new Response(new ReadableStream({ async pull(c) { if (this.sent) { await sleep(20); c.error(new Error("late-boom")); } else { this.sent = true; c.enqueue(encoder.encode("first")); } } }));
+        return answer.body === null ? 1 : answer;
+      }
       case "/late-first": return new Response(new ReadableStream({ async pull(c) { await sleep(20); c.error(new Error("late-boom")); } }));
       case "/echo": return new Response(request.body, { headers: { "content-type": request.headers.get("content-type") ?? "application/octet-stream" } });
       case "/json": return Response.json(await request.json());
@@ -117,6 +125,7 @@ export default async (req, res) => {
       ...both("error", /cannot be shown/),
       ...both("named-error", /RequestError\]: inside-request[^]*web\.mjs:\d+/),
       ...both("locked-body", /body/),
+      ...both("broken-stream", /Error: inside-stream/),
       "/used-body": /body/,
     },
     lambda: {

@@ -30,14 +30,15 @@ export async function buildPython(workspace: Workspace): Promise<{ entry: Entry;
   await addFolder(files, source, "", (_path, name) => NOT_CODE.has(name));
   // Console scripts name an interpreter and are of no use to a function; the lock is uv's own.
   if (packages !== undefined) await addFolder(files, packages, PACKAGES, (path) => path === "bin" || path === ".lock");
-  const paths = importPaths(roots, file);
+  const paths = await importPaths(workspace, roots, file);
   if (paths.length > 0) files.set(ROOTS, Buffer.from(JSON.stringify(paths)));
   return { entry: request.handler === undefined ? { file } : { file, name: request.handler }, files };
 }
 
-/** A package in `src` imports itself by its own name, whether or not the project is also asked for as a package. */
-function importPaths(roots: readonly string[], file: string): string[] {
-  const own = /^src\/[^/]+\//.test(file) ? ["src"] : [];
+/** A package in `src` imports itself by its own name, whether or not the project is also asked for as a package; unless `src` is one. */
+async function importPaths({ source }: Workspace, roots: readonly string[], file: string): Promise<string[]> {
+  const inSource = await readdir(join(source, "src")).catch((): string[] => []);
+  const own = /^src\/[^/]+\//.test(file) && !inSource.includes("__init__.py") ? ["src"] : [];
   return [...new Set([...own, ...roots])].filter((root) => root !== ".");
 }
 

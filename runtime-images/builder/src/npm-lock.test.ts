@@ -85,6 +85,8 @@ describe("refused by name is", () => {
     ],
     ["a link that leads out", v3({ "node_modules/x": { resolved: "../x", link: true } }), /node_modules\/x leads out/],
     ["a linked folder outside", v3({ "../x": {} }), /\.\.\/x leads out/],
+    ["an installation outside", v3({ "node_modules/../../x": x }), /leads out/],
+    ["an absolute installation", v3({ "/node_modules/x": x }), /leads out/],
     ["a link to the root", v3({ "node_modules/x": { resolved: "/", link: true } }), /leads out/],
     ["an archive outside", v3({ "node_modules/x": { resolved: "file:libs/../../x.tgz" } }), /leads out/],
     ["version 1 without integrity", v1({ a: { ...x, dependencies: { y: open } } }), /node_modules\/a\/node_modules\/y has no integrity/],

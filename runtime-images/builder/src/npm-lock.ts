@@ -26,8 +26,9 @@ export function checkNpmLock(text: string): void {
 function openPackages(packages: ReadonlyMap<string, Entry>): string[] {
   const open: string[] = [];
   for (const [path, entry] of packages) {
-    if (!path.includes(MODULES)) requireInProject(path, path); // the project, and folders of it that are linked
-    else if (entry["link"] === true) requireInProject(path, String(entry["resolved"]));
+    requireInProject(path, path);
+    if (!path.includes(MODULES)) continue; // the project, and folders of it that are linked
+    if (entry["link"] === true) requireInProject(path, String(entry["resolved"]));
     else if (!isPinned(path, entry) && !(entry["inBundle"] === true && isBundled(packages, path))) open.push(path);
   }
   return open;

@@ -8,7 +8,7 @@ import { toolEnvironment, type Workspace } from "./workspace.ts";
 export const PYTHON = "/usr/bin/python3.13";
 const MOST_BYTES = 1024 * 1024;
 const SCRIPT =
-  "import json, sys, tomllib\ntry: data = tomllib.load(open(sys.argv[1], 'rb'))\nexcept (ValueError, RecursionError) as error: print(error, file=sys.stderr); sys.exit(2)\njson.dump(data, open(sys.argv[2], 'w'), default=str)";
+  "import json, sys, tomllib\ntry: text = json.dumps(tomllib.load(open(sys.argv[1], 'rb')), default=str, allow_nan=False)\nexcept (ValueError, RecursionError) as error: print(error, file=sys.stderr); sys.exit(2)\nopen(sys.argv[2], 'w').write(text)";
 
 export interface PythonProject {
   name: string | undefined;

@@ -42,7 +42,7 @@ export function serveFetch(handler: FetchHandler): RequestListener {
       const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse };
       const context = new FetchContext(incoming, outgoing);
       const answer: unknown = handler(request, context, context);
-      return answer instanceof Promise ? answer.then(checkedResponse) : checkedResponse(answer);
+      return answer instanceof Promise ? answer.then((value) => checkedResponse(value, outgoing)) : checkedResponse(answer, outgoing);
     },
     { errorHandler: failureResponse, hostname: "localhost" },
   );

@@ -15,12 +15,16 @@ export async function watchLoad<T>(load: () => Promise<T>): Promise<T> {
     fail(error);
     throw error;
   };
-  process.on("uncaughtException", fail);
+  const onUncaught = (error: unknown): void => {
+    if (error instanceof EndedWhileLoading || process.listenerCount("uncaughtException") === listeners) fail(error);
+  };
+  process.on("uncaughtException", onUncaught);
+  const listeners = process.listenerCount("uncaughtException"); // with another one, the function decides for itself
   try {
     return await Promise.race([failed, load()]);
   } finally {
     watching = false;
     process.exit = exit;
-    process.off("uncaughtException", fail);
+    process.off("uncaughtException", onUncaught);
   }
 }

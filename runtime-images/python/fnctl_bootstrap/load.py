@@ -62,9 +62,9 @@ def _prepare_path(code_folder: str, file: PurePosixPath, roots: list[str]) -> No
 
 
 def _import_file(code_folder: str, file: PurePosixPath, roots: list[str]) -> ModuleType:
-    """Under the name by which its own package imports it, so that no module of it is there twice."""
-    packaged = [file.relative_to(root) for root in roots if file.is_relative_to(root) and len(file.relative_to(root).parts) > 1]
-    parts = min(packaged, key=lambda path: len(path.parts), default=file).with_suffix("").parts
+    """A module of a package under the name by which its package imports it, so that none is there twice."""
+    packaged = [root for root in roots if file.is_relative_to(root) and _in_package(code_folder, root, file)]
+    parts = file.relative_to(max(packaged, key=len, default="")).with_suffix("").parts
     if all("." not in part for part in parts):
         return importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts))
     spec = importlib.util.spec_from_file_location("function_main", os.path.join(code_folder, file))
@@ -74,6 +74,11 @@ def _import_file(code_folder: str, file: PurePosixPath, roots: list[str]) -> Mod
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _in_package(code_folder: str, root: str, file: PurePosixPath) -> bool:
+    first, *rest = file.relative_to(root).parts
+    return bool(rest) and os.path.isfile(os.path.join(code_folder, root, first, "__init__.py"))
 
 
 def _to_asgi(kind: str, handler: Any, init: dict[str, Any]) -> Any:
