@@ -67,7 +67,7 @@ class Instance:
         self._output.log("error", error if isinstance(error, str) else user_trace(error))
         try:
             await answer.settle()
-        except Exception:  # noqa: S110 - that it could not be sent follows from what was logged
+        except (Exception, asyncio.CancelledError):  # noqa: S110 - that it could not be sent follows from what was logged
             pass
         if not answer.wanting:
             return
