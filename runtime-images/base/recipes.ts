@@ -66,7 +66,8 @@ export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
   },
   builder: {
     process: {
-      args: ["/usr/local/bin/node", "/opt/fnctl/builder/server.mjs"],
+      // No inspector: whoever got to run beside it could otherwise open one by a signal, and speak for the builder.
+      args: ["/usr/local/bin/node", "--disable-sigusr1", "/opt/fnctl/builder/server.mjs"],
       env: { ...ENV, HOME: "/build/home", TMPDIR: "/build/tmp" },
       cwd: "/build",
     },

@@ -101,6 +101,18 @@ suite("builder: Node", () => {
       /npm ci failed \(EUSAGE\)/,
       /npm install/,
     ],
+    [
+      "a lockfile that pins no bytes",
+      {
+        "index.ts": "",
+        "package.json": '{"dependencies":{"hono":"4.13.19"}}',
+        "package-lock.json":
+          '{"lockfileVersion":3,"packages":{"":{"dependencies":{"hono":"4.13.19"}},"node_modules/hono":{"version":"4.13.19","resolved":"https://registry.npmjs.org/hono/-/hono-4.13.19.tgz"}}}',
+      },
+      {},
+      /node_modules\/hono has no integrity/,
+      /npm install/,
+    ],
     ["a package.json that is no JSON", { "index.ts": "", "package.json": "{," }, {}, /package\.json is not valid JSON/, /^$/],
     ["no entry", { "readme.md": "x" }, {}, /No file with a handler/, /main:/],
     ["a main that is not there", { "index.ts": "" }, { main: "src/other.ts" }, /src\/other\.ts/, /fnctl\.yaml/],

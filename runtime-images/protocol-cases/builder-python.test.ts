@@ -4,30 +4,11 @@ import type { BuilderEvent } from "@fnctl/control-plane/contract/runtime-protoco
 import { build, packSource } from "./builder-client.ts";
 import { binary, run, suite } from "./builder-harness.ts";
 import { call } from "./client.ts";
+import { projectLock } from "./uv-locks.ts";
 
 const lockedProject = {
   "pyproject.toml": '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.12"\ndependencies = ["itsdangerous==2.2.0"]\n',
-  "uv.lock": `version = 1
-revision = 5
-requires-python = ">=3.12"
-
-[[package]]
-name = "itsdangerous"
-version = "2.2.0"
-source = { registry = "https://pypi.org/simple" }
-wheels = [
-    { url = "https://files.pythonhosted.org/packages/04/96/92447566d16df59b2a776c0fb82dbc4d9e07cd95062562af01e408583fc4/itsdangerous-2.2.0-py3-none-any.whl", hash = "sha256:c6242fc49e35958c8b15141343aa660db5fc54d4f13a1db01a3f5891b98700ef", size = 16234 },
-]
-
-[[package]]
-name = "x"
-version = "1"
-source = { virtual = "." }
-dependencies = [{ name = "itsdangerous" }]
-
-[package.metadata]
-requires-dist = [{ name = "itsdangerous", specifier = "==2.2.0" }]
-`,
+  "uv.lock": projectLock,
 };
 
 suite("builder: Python", () => {
@@ -87,6 +68,11 @@ suite("builder: Python", () => {
       "an index of its own",
       { "main.py": "", "requirements.txt": "--extra-index-url https://evil.example/simple\nflask\n" },
       /names a package index/,
+    ],
+    [
+      "an index of its own in a file that it names",
+      { "main.py": "", "requirements.txt": "-r more.txt\n", "more.txt": "\n--extra-index-url https://evil.example/simple\n" },
+      /^more\.txt:2: --extra-index-url names a package index/,
     ],
     ["a wrong hash", { "main.py": "", "requirements.txt": `click==8.5.1 --hash=sha256:${"0".repeat(64)}\n` }, /[Hh]ash/],
     ["no entry", { "readme.md": "" }, /No file with a handler/],

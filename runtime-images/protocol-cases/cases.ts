@@ -3,6 +3,8 @@ import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { call, eventually, init, open, records, untilIdle } from "./client.ts";
+import { failingCases } from "./failing-cases.ts";
+import { lifeCases } from "./life-cases.ts";
 import type { FunctionSet } from "./functions.ts";
 import type { Sandbox } from "./runsc.ts";
 
@@ -30,10 +32,17 @@ export function runCases(name: string, subject: Subject): void {
   withFunction("web handler", "web", (get) => {
     webCases(get);
     streamCases(get);
+    failingCases(get, subject.functions.failing.web);
   });
   withFunction("web handler's log", "web", logCases);
-  withFunction("Lambda style handler", "lambda", lambdaCases);
-  withFunction("classic handler", "classic", classicCases);
+  withFunction("Lambda style handler", "lambda", (get) => {
+    lambdaCases(get);
+    failingCases(get, subject.functions.failing.lambda);
+  });
+  withFunction("classic handler", "classic", (get) => {
+    classicCases(get);
+    failingCases(get, subject.functions.failing.classic);
+  });
   lifeCases(name, subject);
 }
 
@@ -103,6 +112,13 @@ function streamCases(get: () => Sandbox): void {
     request.end();
     await new Promise((resolve) => incoming.once("end", resolve));
   });
+  test("the head arrives before there is any body", async () => {
+    const { request, response } = open(get().socket, "/echo", { method: "POST" });
+    request.flushHeaders();
+    const incoming = await response;
+    request.end("after the head");
+    expect((await incoming.toArray()).join("")).toBe("after the head");
+  });
   test("echoes JSON", async () => {
     expect(JSON.parse((await call(get().socket, "/json", { body: '{"a":[1,"é"]}' })).text)).toEqual({ a: [1, "é"] });
   });
@@ -125,8 +141,15 @@ function streamCases(get: () => Sandbox): void {
     setTimeout(() => request.destroy(), 50);
     await eventually(() => records(get()).some((line) => line.m === "wait aborted") || undefined, "the abort");
   });
-  test("an error after the first bytes cuts the connection instead of ending the body", async () => {
-    await expect(call(get().socket, "/late")).rejects.toThrow();
+  test("an error after the first bytes cuts the connection instead of ending the body, and is not sent", async () => {
+    const { request, response } = open(get().socket, "/late");
+    request.end();
+    const incoming = await response;
+    let text = "";
+    incoming.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    await expect(new Promise((resolve, reject) => incoming.once("end", resolve).once("error", reject))).rejects.toThrow();
+    expect(text).toBe("first");
+    await eventually(() => records(get()).find((line) => line.l === "error" && line.m.includes("late-boom")), "the stack");
     expect((await call(get().socket, "/")).text).toBe("hello");
   });
 }
@@ -246,50 +269,5 @@ function classicCases(get: () => Sandbox): void {
     expect(reply.status).toBe(500);
     expect(reply.text).not.toContain("boom-inside");
     await eventually(() => records(get()).find((line) => line.m.includes("boom-inside")), "the stack");
-  });
-}
-
-function lifeCases(name: string, subject: Subject): void {
-  const fresh = async (body: (sandbox: Sandbox) => Promise<void>): Promise<void> => {
-    const sandbox = await subject.start();
-    try {
-      await untilIdle(sandbox);
-      await body(sandbox);
-    } finally {
-      await sandbox.stop();
-    }
-  };
-  const state = async (sandbox: Sandbox): Promise<unknown> => JSON.parse((await call(sandbox.socket, "/.fnctl/v1/health")).text);
-
-  describe(`${name}: life`, () => {
-    test("idle, ready; init happens once; nothing is served before it", () =>
-      fresh(async (sandbox) => {
-        expect(await state(sandbox)).toEqual({ state: "idle", runtime: subject.runtime, protocol: 1 });
-        expect((await call(sandbox.socket, "/")).status).toBe(503);
-        expect((await call(sandbox.socket, "/.fnctl/v1/other")).status).toBe(404);
-        expect((await init(sandbox, subject.functions.web)).status).toBe(200);
-        expect(await state(sandbox)).toMatchObject({ state: "ready" });
-        expect((await init(sandbox, subject.functions.web)).status).toBe(409);
-      }));
-    test("after SIGTERM the running request ends, then the process", () =>
-      fresh(async (sandbox) => {
-        await init(sandbox, subject.functions.web);
-        const running = call(sandbox.socket, "/wait");
-        setTimeout(() => void sandbox.signal("TERM"), 100);
-        expect((await running).text).toBe("waited");
-        await sandbox.exited;
-      }));
-    for (const [title, fn] of Object.entries(subject.functions.broken)) {
-      test(`init with ${title} is a 422 with the owner's own stack`, () =>
-        fresh(async (sandbox) => {
-          const reply = await init(sandbox, fn);
-          expect(reply.status).toBe(422);
-          const failure = JSON.parse(reply.text);
-          expect(failure.message).toMatch(fn.message);
-          expect(failure.stack).toMatch(fn.stack);
-          expect(failure.stack).not.toMatch(/\/opt\/fnctl|node:internal|frozen importlib/);
-          expect(await state(sandbox)).toMatchObject({ state: "failed" });
-        }));
-    }
   });
 }

@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { cacheDir, findRunsc } from "../base/find-runsc.ts";
 import { prepareRootfs } from "../base/prepare.ts";
 import { runCases } from "./cases.ts";
-import { call, eventually, init, records, untilIdle } from "./client.ts";
-import { nodeFunctions } from "./functions.ts";
+import { call, eventually, init, open, records, untilIdle } from "./client.ts";
+import { nodeFunctions } from "./node-functions.ts";
 import { startNodeProcess } from "./node-process.ts";
 import { startSandbox } from "./runsc.ts";
 
@@ -37,13 +37,41 @@ describe("Node only", () => {
     }));
   test("103 Early Hints of a listener pass", () =>
     classic(async (socket) => {
-      const { open } = await import("./client.ts");
       const { request, response } = open(socket, "/hints");
       const hints = new Promise((resolve) => request.once("information", resolve));
       request.end();
       expect(await hints).toMatchObject({ statusCode: 103, headers: { link: "</a.css>; rel=preload" } });
       (await response).resume();
     }));
+  test.each([
+    ["/late-first", ""],
+    ["/late-native", "first"],
+  ])("a stream that fails, %s, is cut where it failed, logged once and not sent", async (path, sent) => {
+    const sandbox = await startNodeProcess();
+    await untilIdle(sandbox);
+    await init(sandbox, nodeFunctions.web);
+    const { request, response } = open(sandbox.socket, path, { headers: { "x-request-id": "late-stream" } });
+    request.end();
+    const incoming = await response;
+    let text = "";
+    incoming.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    await expect(new Promise((resolve, reject) => incoming.once("end", resolve).once("error", reject))).rejects.toThrow();
+    expect(text).toBe(sent);
+    const mine = () => records(sandbox).filter((line) => line.r === "late-stream");
+    await eventually(() => mine().length > 0 || undefined, "the stack");
+    await call(sandbox.socket, "/");
+    expect(mine()).toEqual([expect.objectContaining({ l: "error", m: expect.stringContaining("late-boom") })]);
+    await sandbox.stop();
+  });
+  test("a handler of the function's own for what nobody caught decides while it is loaded, too", async () => {
+    const sandbox = await startNodeProcess();
+    await untilIdle(sandbox);
+    const source =
+      'process.on("uncaughtException", () => console.log("mine"));\nsetTimeout(() => { throw new Error("beside"); }, 5);\nawait new Promise((done) => setTimeout(done, 50));\nexport default () => new Response("loaded");\n';
+    expect((await init(sandbox, { file: "own.mjs", source })).status).toBe(200);
+    expect((await call(sandbox.socket, "/")).text).toBe("loaded");
+    await sandbox.stop();
+  });
   test("an unhandled rejection is logged and ends the process", async () => {
     const sandbox = await startNodeProcess();
     await untilIdle(sandbox);

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { cacheDir, findRunsc } from "../base/find-runsc.ts";
 import { prepareRootfs } from "../base/prepare.ts";
 import { runCases } from "./cases.ts";
-import { call, init, untilIdle } from "./client.ts";
-import { pythonFunctions } from "./functions.ts";
+import { call, eventually, init, records, untilIdle } from "./client.ts";
+import { pythonFunctions } from "./python-functions.ts";
 import { startSandbox } from "./runsc.ts";
 
 const { binary, missing } = findRunsc();
@@ -22,6 +22,16 @@ if (missing === undefined) {
     await untilIdle(sandbox);
     await init(sandbox, pythonFunctions.web);
     expect((await call(sandbox.socket, "/state")).text).toBe("yes");
+    await sandbox.stop();
+  });
+
+  test("Python: an answer that is not whole when the app returns is cut, and the log says so", async () => {
+    const sandbox = await start();
+    await untilIdle(sandbox);
+    await init(sandbox, pythonFunctions.web);
+    await expect(call(sandbox.socket, "/late-end", { headers: { "x-request-id": "late-end-1" } })).rejects.toThrow();
+    const record = await eventually(() => records(sandbox).find((line) => line.r === "late-end-1"), "the log");
+    expect(record).toMatchObject({ l: "error", m: "The app returned before its answer was whole." });
     await sandbox.stop();
   });
 } else {

@@ -21,7 +21,7 @@ export interface Sandbox {
   output(): string;
   /** Plays a log collector that stopped reading. */
   pauseOutput(paused: boolean): void;
-  signal(name: "TERM" | "KILL"): Promise<void>;
+  signal(name: "TERM" | "KILL" | "USR1"): Promise<void>;
   /** Resolves when the process is gone. */
   exited: Promise<unknown>;
   stop(): Promise<void>;

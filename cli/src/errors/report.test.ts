@@ -23,6 +23,13 @@ test("the user's own stack is shown, and cannot steer the terminal", () => {
   expect(text).not.toMatch(/[\u001b\u0007\u202e]/);
 });
 
+test("what a function printed last is shown, and cannot steer the terminal", () => {
+  const facts = { output: "loading\n\u001b[2Jgone" };
+  expect(renderError(new CliError("INIT_FAILED", "It ended.", { facts }), plain)).toContain(
+    "\n  its last output:\n    loading\n    \\x1b[2Jgone\n",
+  );
+});
+
 test("mistakes are listed as file:line:column", () => {
   const error = new CliError("INVALID_CONFIG", "fnctl.yaml has a mistake.", {
     mistakes: [{ file: "fnctl.yaml", line: 3, column: 9, message: "memory: too much" }],

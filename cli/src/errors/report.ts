@@ -29,8 +29,10 @@ export function renderError(error: CliError, style: Style): string {
   for (const line of detail) lines.push(`  ${printable(line)}`);
   for (const { file, line, column, message } of mistakes)
     lines.push(`  ${style.bold(`${printable(file)}:${line}:${column}`)}  ${printable(message)}`);
-  const stack = error.options.facts?.["stack"];
+  const { stack, output } = error.options.facts ?? {};
   if (typeof stack === "string" && stack.trim() !== "") lines.push(style.dim(indent(printableBlock(stack.trimEnd()))));
+  if (typeof output === "string" && output.trim() !== "")
+    lines.push("  its last output:", style.dim(indent(printableBlock(output.trimEnd()))));
   if (hint !== undefined) lines.push(`  fix:     ${printable(hint)}`);
   lines.push(`  next:    ${printable(next ?? nextCommand(error.code))}`);
   if (requestId !== undefined) lines.push(`  request: ${printable(requestId)}`);

@@ -4,6 +4,7 @@ import { PlatformError } from "../contract/errors.ts";
 import { dialOf } from "../contract/instance-address.ts";
 import { PROTOCOL_PATHS, initFailedSchema, initOkSchema, type InitRequest } from "../contract/runtime-protocol.ts";
 import type { Instance } from "../sandbox/driver.ts";
+import { NoInitAnswer } from "./load-failure.ts";
 
 /** Longest import of a user's code, milliseconds. */
 export const INIT_TIMEOUT_MS = 60_000;
@@ -23,8 +24,11 @@ export function connect({ id, address }: Pick<Instance, "id" | "address">, timeo
 /** A connection for `init` alone. */
 export const initConnection = (instance: Pick<Instance, "id" | "address">): Client => connect(instance, INIT_TIMEOUT_MS, ANSWER_CAP);
 
-/** Sends `init` and ends the connection; throws INIT_FAILED with the user's own stack trace in `facts` when their code does not load. */
-export async function initInstance(client: Client, request: InitRequest): Promise<{ importMs: number }> {
+/**
+ * Sends `init` and ends the connection. Throws INIT_FAILED with the user's own stack trace in `facts` when their code does not load, and
+ * NoInitAnswer when nobody says so.
+ */
+export async function initInstance(client: Client, request: InitRequest, timeoutMs = INIT_TIMEOUT_MS): Promise<{ importMs: number }> {
   try {
     const answer = await client
       .request({
@@ -32,15 +36,16 @@ export async function initInstance(client: Client, request: InitRequest): Promis
         path: PROTOCOL_PATHS.init,
         headers: { "content-type": "application/json" },
         body: JSON.stringify(request),
-        headersTimeout: INIT_TIMEOUT_MS,
-        bodyTimeout: INIT_TIMEOUT_MS,
-        signal: AbortSignal.timeout(INIT_TIMEOUT_MS),
+        headersTimeout: timeoutMs,
+        bodyTimeout: timeoutMs,
+        signal: AbortSignal.timeout(timeoutMs),
       })
       .catch(silent);
     const value: unknown = await answer.body.json().catch(silent);
-    if (answer.statusCode === 200) return initOkSchema.parse(value);
+    const ok = answer.statusCode === 200 ? initOkSchema.safeParse(value) : undefined;
+    if (ok?.success === true) return ok.data;
     const failed = initFailedSchema.safeParse(value);
-    throw failed.success ? initError(failed.data.message, failed.data.stack) : silent(undefined);
+    throw failed.success ? initError(failed.data.message, failed.data.stack) : new NoInitAnswer(false, value);
   } finally {
     void client.destroy();
   }
@@ -53,9 +58,8 @@ function initError(message: string, stack: string | undefined): PlatformError {
   });
 }
 
+const TIMEOUTS = new Set(["TimeoutError", "HeadersTimeoutError", "BodyTimeoutError"]);
+
 function silent(cause: unknown): never {
-  throw new PlatformError("INIT_FAILED", "The function ended, or did not answer in time, while it was being loaded.", {
-    hint: "Look for process.exit, endless loops or too much memory at import.",
-    cause,
-  });
+  throw new NoInitAnswer(cause instanceof Error && TIMEOUTS.has(cause.name), cause);
 }

@@ -4,6 +4,7 @@ import { CODE_SIZES_MIB } from "../contract/limits.ts";
 import { PlatformError } from "../contract/errors.ts";
 import type { Client } from "undici";
 import { initConnection, initInstance } from "./instance-client.ts";
+import { explainLoadFailure } from "./load-failure.ts";
 import type { VersionInfo } from "./version-info.ts";
 import type { LaunchReason } from "./launch.ts";
 import type { PoolKey } from "./pool-key.ts";
@@ -33,6 +34,8 @@ export interface StarterOptions {
   perTenant: boolean;
   /** A connection to the sandbox that stands already. */
   takeLink?(id: string): Client | undefined;
+  /** Lines that an instance printed last, as far as they are known. */
+  lastOutput?(image: ImageRef, instance: string): Promise<string[]>;
   onError(error: unknown): void;
 }
 
@@ -74,8 +77,10 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, 
       await Promise.all([initInstance(takeLink?.(instance.id) ?? initConnection(instance), info.init), settled]);
       return { instance, timing: { ...timing, initMs: performance.now() - begun } };
     } catch (error) {
+      const lastOutput = options.lastOutput ?? (async () => []);
+      const told = await explainLoadFailure(error, instance.id, info.image, { driver, lastOutput });
       driver.stop(instance.id).catch(onError);
-      throw error;
+      throw told;
     }
   };
 }

@@ -1,8 +1,10 @@
 // The internal listener's two secrets: gateways' and agents' (SECURITY D8). What it answers to gateways is tested with them.
+import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { PlatformError } from "../contract/errors.ts";
 import { INTERNAL_PATHS } from "../contract/internal.ts";
 import { newInstanceId } from "../ids/uuid7.ts";
 import { createInternalListener, type InternalDeps } from "./listener.ts";
@@ -20,6 +22,7 @@ async function open(agents: boolean): Promise<void> {
   const deps = {
     secret: Buffer.from(GATEWAYS),
     agents: agents ? { secret: Buffer.from(AGENTS), channels } : undefined,
+    leases: { acquire: () => Promise.reject(new PlatformError("INIT_FAILED", "inside", { facts: { stack: "inside" } })) },
     status: () => ({}),
     onError: (error: unknown) => void failed.push(error),
   };
@@ -38,6 +41,16 @@ async function post(path: string, secret: string, body: unknown = {}): Promise<n
 }
 const get = async (path: string, secret: string) =>
   (await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${secret}` } })).status;
+
+test("a gateway, which tells it to anybody, is not told why code does not load", async () => {
+  await open(false);
+  const body = JSON.stringify({ holder: "gw-1", functionId: randomUUID(), versionId: randomUUID(), waitMs: 0 });
+  const answer = await fetch(`${url}${INTERNAL_PATHS.leases}`, { method: "POST", headers: { authorization: `Bearer ${GATEWAYS}` }, body });
+  expect(answer.status).toBe(502);
+  const text = await answer.text();
+  expect(text).not.toContain("inside");
+  expect(JSON.parse(text)).toMatchObject({ code: "INIT_FAILED", detail: "The function could not be loaded." });
+});
 
 describe("agents of nodes", () => {
   test("ask whose instances are, with their own secret", async () => {

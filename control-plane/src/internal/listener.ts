@@ -16,6 +16,7 @@ import type { LogChannel } from "../contract/logs.ts";
 import { authorised } from "../http/authorised.ts";
 import { readJson } from "../http/json-body.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
+import { hideLoadFailure } from "../instances/load-failure.ts";
 import type { LeaseManager } from "../instances/lease-manager.ts";
 import type { Reconciler } from "../instances/reconciler.ts";
 
@@ -44,7 +45,7 @@ export interface InternalDeps {
 
 export function createInternalListener(deps: InternalDeps): RequestListener {
   const posts: Record<string, (body: unknown) => unknown> = {
-    [INTERNAL_PATHS.leases]: (body) => deps.leases.acquire(leaseRequestSchema.parse(body)),
+    [INTERNAL_PATHS.leases]: (body) => deps.leases.acquire(leaseRequestSchema.parse(body)).catch(hideLoadFailure),
     [INTERNAL_PATHS.applied]: (body) => {
       const { holder, at } = appliedRequestSchema.parse(body);
       deps.feed.applied(holder, at);

@@ -4,6 +4,7 @@ import { RUNTIMES } from "../contract/limits.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import { instanceFailure } from "../db/schema.ts";
 import type { ImageStore } from "../images/layout-store.ts";
+import { readLastOutput } from "../instances/last-output.ts";
 import type { InstanceFailure } from "../instances/launch.ts";
 import { MAX_INSTANCES, createLeaseManager } from "../instances/lease-manager.ts";
 import { createReconciler } from "../instances/reconciler.ts";
@@ -14,6 +15,7 @@ import { createServed } from "../instances/served.ts";
 import { createFairTurns, type FairTurnsOptions } from "../service/fair-turns.ts";
 import { createWarmPool } from "../instances/warm-pool.ts";
 import { BUILDER_MEMORY_MIB } from "../builds/worker.ts";
+import type { ImageRef } from "../sandbox/driver.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 import type { Data } from "./data.ts";
 import type { SandboxHost } from "./sandbox-host.ts";
@@ -54,7 +56,9 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   });
   const versions = createVersionInfo(data.system);
   const beginLoad = host.beginLoad === undefined ? {} : { beginLoad: host.beginLoad };
-  const start = createStarter({ driver, pool, ensureLayer: host.ensureLayer, perTenant, takeLink: host.takeLink, ...beginLoad, onError });
+  const lastOutput = (image: ImageRef, instance: string) => readLastOutput(collector, image, instance);
+  const { ensureLayer, takeLink } = host;
+  const start = createStarter({ driver, pool, ensureLayer, perTenant, takeLink, lastOutput, ...beginLoad, onError });
 
   /** For the owner: a line in the function's log, and the last failure that `describe` shows. */
   function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {

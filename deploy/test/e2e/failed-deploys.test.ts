@@ -76,6 +76,35 @@ describe("a version that cannot be loaded leaves with 7", () => {
     expect(result.stderr).not.toContain("fnctl_bootstrap");
   });
 
+  test.each<[string, string, string, string, RegExp]>([
+    ["process.exit", "index.js", "process.exit(3);\n", "node24", /process\.exit\(3\) while it was loaded/],
+    ["sys.exit", "main.py", "import sys\nsys.exit(3)\n", "python3.13", /sys\.exit\(3\) while it was loaded/],
+    [
+      "os._exit",
+      "main.py",
+      "print('opening the cupboard')\nimport os, time\ntime.sleep(0.2)\nos._exit(3)\n",
+      "python3.13",
+      /process ended[^]*opening the cupboard/,
+    ],
+    [
+      "a signal",
+      "index.js",
+      "console.log('opening the cupboard'); await new Promise((done) => setTimeout(done, 200)); process.kill(process.pid, 'SIGKILL');\n",
+      "node24",
+      /process ended[^]*opening the cupboard/,
+    ],
+    [
+      "too much memory",
+      "index.js",
+      "console.log('opening the cupboard'); const all = []; for (;;) all.push(Buffer.alloc(2 ** 20, 1));\n",
+      "node24\nmemory: 128",
+      /out of memory[^]*128 MiB[^]*opening the cupboard/,
+    ],
+  ])("import that ends by %s: which it was, and what was printed last", async (_what, file, text, runtime, message) => {
+    const result = await deployFolder("ends-while-loading", { [file]: text }, `runtime: ${runtime}`);
+    expect([result.code, result.stderr]).toEqual([7, expect.stringMatching(message)]);
+  });
+
   test("module without a handler: what it exports instead", async () => {
     const result = await deployFolder("no-handler", { "index.js": "export const colour = 'red';\n" });
     expect(result.code).toBe(7);

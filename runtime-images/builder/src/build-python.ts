@@ -6,13 +6,15 @@ import { BuildFailure } from "./build-failure.ts";
 import { findPythonEntry } from "./entry-file.ts";
 import { LEFT_OUT, addFolder, type LayerFiles } from "./layer.ts";
 import type { Entry } from "./protocol.ts";
+import { PYTHON } from "./python-project.ts";
 import { runTool, type ToolResult } from "./tools.ts";
 import { installPythonDependencies } from "./uv-install.ts";
 import { toolEnvironment, type Workspace } from "./workspace.ts";
 
-const PYTHON = "/usr/bin/python3.13";
 /** The bootstrap puts it on sys.path (python/fnctl_bootstrap/protocol.py). */
 const PACKAGES = ".fnctl/python";
+/** Folders of the source that it puts there too, as a JSON list. */
+const ROOTS = ".fnctl/import-roots.json";
 const NOT_CODE = new Set([...LEFT_OUT, ".venv", "venv", ".mypy_cache", ".pytest_cache", ".ruff_cache"]);
 
 export async function buildPython(workspace: Workspace): Promise<{ entry: Entry; files: LayerFiles }> {
@@ -21,14 +23,23 @@ export async function buildPython(workspace: Workspace): Promise<{ entry: Entry;
   if (!file.endsWith(".py"))
     throw new BuildFailure(`${file} is not a Python file.`, "Set `main:` in fnctl.yaml to the module that defines the handler.");
   await workspace.step("check", () => checkSyntax(workspace, file));
-  const packages = await installPythonDependencies(workspace);
+  const { packages, roots } = await installPythonDependencies(workspace);
   await workspace.step("compile", () => compile(workspace, packages));
 
   const files: LayerFiles = new Map();
   await addFolder(files, source, "", (_path, name) => NOT_CODE.has(name));
   // Console scripts name an interpreter and are of no use to a function; the lock is uv's own.
   if (packages !== undefined) await addFolder(files, packages, PACKAGES, (path) => path === "bin" || path === ".lock");
+  const paths = await importPaths(workspace, roots, file);
+  if (paths.length > 0) files.set(ROOTS, Buffer.from(JSON.stringify(paths)));
   return { entry: request.handler === undefined ? { file } : { file, name: request.handler }, files };
+}
+
+/** A package in `src` imports itself by its own name, whether or not the project is also asked for as a package; unless `src` is one. */
+async function importPaths({ source }: Workspace, roots: readonly string[], file: string): Promise<string[]> {
+  const inSource = await readdir(join(source, "src")).catch((): string[] => []);
+  const own = /^src\/[^/]+\//.test(file) && !inSource.includes("__init__.py") ? ["src"] : [];
+  return [...new Set([...own, ...roots])].filter((root) => root !== ".");
 }
 
 async function checkSyntax(workspace: Workspace, file: string): Promise<void> {

@@ -1,4 +1,6 @@
 // Start of the builder inside its sandbox.
+// oxlint-disable-next-line import/no-unassigned-import -- it acts by being imported, before anything else is
+import "../../node/src/end-on-sigterm.ts";
 import { existsSync } from "node:fs";
 import { buildNode } from "./build-node.ts";
 import { buildPython } from "./build-python.ts";

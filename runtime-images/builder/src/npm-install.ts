@@ -1,12 +1,14 @@
 // Installs a Node function's production dependencies from its lockfile, without running any package's scripts (SECURITY G3, G4).
-import { access, mkdir } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BuildFailure } from "./build-failure.ts";
+import { checkNpmLock } from "./npm-lock.ts";
+import { npmSettings } from "./npm-settings.ts";
 import { runTool } from "./tools.ts";
 import { toolEnvironment, type Workspace } from "./workspace.ts";
 
 const NPM = "/opt/fnctl/builder/npm/bin/npm-cli.js";
-const LOCKFILES = ["package-lock.json", "npm-shrinkwrap.json"];
+const LOCK = "package-lock.json";
 
 export async function installNpmDependencies(workspace: Workspace, packageJson: Record<string, unknown>): Promise<void> {
   if (
@@ -15,28 +17,33 @@ export async function installNpmDependencies(workspace: Workspace, packageJson: 
     packageJson["workspaces"] === undefined
   )
     return;
-  const present = await Promise.all(
-    LOCKFILES.map((name) =>
-      access(join(workspace.source, name)).then(
-        () => true,
-        () => false,
-      ),
-    ),
-  );
-  if (!present.includes(true)) {
+  const lock = await readOptional(join(workspace.source, LOCK));
+  if (lock === undefined) {
     throw new BuildFailure(
       "package.json has dependencies, but there is no package-lock.json.",
-      "Run `npm install --package-lock-only` and deploy again; yarn and pnpm lockfiles are not read.",
+      "Run `npm install --package-lock-only` and deploy again; lockfiles of yarn and pnpm, and npm-shrinkwrap.json, are not read.",
     );
   }
-  await workspace.step("npm ci", () => npmCi(workspace));
+  checkNpmLock(lock);
+  await workspace.step("npm ci", async () => npmCi(workspace, await takeSettings(workspace)));
 }
 
-async function npmCi(workspace: Workspace): Promise<void> {
+/** The project's .npmrc leaves its place, so that npm does not find it, and what may be said of it goes into a file of ours. */
+async function takeSettings({ source, scratch, request, emit }: Workspace): Promise<string> {
+  const file = join(scratch, "home/.npmrc");
+  const text = (await readOptional(join(source, ".npmrc"))) ?? "";
+  await rm(join(source, ".npmrc"), { recursive: true, force: true });
+  const { lines, dropped } = npmSettings(text, request.npmRegistry);
+  if (dropped.length > 0) emit({ type: "log", stream: "stderr", text: `Not used from .npmrc: ${dropped.slice(0, 20).join(", ")}.` });
+  await writeFile(file, lines.map((line) => `${line}\n`).join(""));
+  return file;
+}
+
+async function npmCi(workspace: Workspace, userconfig: string): Promise<void> {
   const { source, scratch, request } = workspace;
-  await mkdir(join(scratch, "home"), { recursive: true });
   const settings = [
     "--ignore-scripts",
+    "--allow-git=none",
     "--no-audit",
     "--no-fund",
     "--omit=dev",
@@ -45,7 +52,7 @@ async function npmCi(workspace: Workspace): Promise<void> {
     "--no-progress",
     "--no-bin-links",
     `--cache=${join(scratch, "npm")}`,
-    `--userconfig=${join(scratch, "home/.npmrc")}`,
+    `--userconfig=${userconfig}`,
     `--globalconfig=${join(scratch, "home/npmrc-global")}`,
     // The lockfile's hosts give way to the operator's registry, the only one that can be reached.
     "--replace-registry-host=always",
@@ -53,7 +60,7 @@ async function npmCi(workspace: Workspace): Promise<void> {
     ...(request.npmRegistry === undefined ? [] : [`--registry=${request.npmRegistry}`]),
     ...(workspace.proxy === undefined ? [] : [`--proxy=${workspace.proxy}`, `--https-proxy=${workspace.proxy}`]),
   ];
-  const result = await runTool(process.execPath, [NPM, "ci", ...settings], {
+  const result = await runTool(process.execPath, ["--disable-sigusr1", NPM, "ci", ...settings], {
     cwd: source,
     env: toolEnvironment(workspace),
     signal: workspace.signal,
@@ -79,5 +86,11 @@ function npmFailure(tail: readonly string[]): BuildFailure {
     code === undefined ? undefined : hints[code],
   );
 }
+
+const readOptional = (file: string): Promise<string | undefined> =>
+  readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "EISDIR") return undefined;
+    throw error;
+  });
 
 const hasEntries = (value: unknown): boolean => typeof value === "object" && value !== null && Object.keys(value).length > 0;

@@ -24,13 +24,20 @@ export function answerFailure(outgoing: ServerResponse, error: unknown): void {
     return;
   }
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name);
-  outgoing.writeHead(500, { "content-type": PROBLEM_TYPE }).end(functionError());
+  outgoing.statusMessage = ""; // it may be what could not be written
+  const body = functionError();
+  // The length too: somebody else's may be remembered.
+  outgoing.writeHead(500, { "content-type": PROBLEM_TYPE, "content-length": Buffer.byteLength(body) }).end(body);
 }
 
 /** The stack as its author wants to read it: without frames of Node and of this bootstrap. */
 export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return inspect(error);
-  return userStack(inspect(error));
+  try {
+    const text = inspect(error);
+    return error instanceof Error ? userStack(text) : text;
+  } catch {
+    return "An error was thrown that cannot be shown."; // its own code shows it, and throws
+  }
 }
 
 export function userStack(stack: string): string {

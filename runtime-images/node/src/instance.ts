@@ -9,8 +9,11 @@ import { RequestContext, requestContext } from "./request-context.ts";
 const INIT_BODY_BYTES = 1024 * 1024;
 type State = "idle" | "loading" | "ready" | "failed";
 
-/** `codeBytes`: in a pod, the most that the code may have which is sent in; elsewhere it lies there already. */
-export function createInstance(codeFolder: string, codeBytes?: number): RequestListener {
+/**
+ * `codeBytes`: in a pod, the most that the code may have which is sent in; elsewhere it lies there already. `becameReady`: from now on there
+ * may be requests that an end has to wait for.
+ */
+export function createInstance(codeFolder: string, codeBytes?: number, becameReady: () => void = () => undefined): RequestListener {
   let state: State = "idle";
   let code: string | undefined;
   let receiving = false;
@@ -48,6 +51,7 @@ export function createInstance(codeFolder: string, codeBytes?: number): RequestL
       const loaded = await loadFunction(request, file);
       invoke = loaded.listener;
       state = "ready";
+      becameReady();
       json(outgoing, 200, { importMs: loaded.importMs, kind: loaded.kind });
     } catch (error) {
       state = "failed";

@@ -9,6 +9,7 @@ import { serveFetch } from "./serve-fetch.ts";
 import { serveLambda } from "./serve-lambda.ts";
 import { serveListener } from "./serve-listener.ts";
 import { nameSourcesInStacks } from "./source-positions.ts";
+import { EndedWhileLoading, watchLoad } from "./watch-load.ts";
 
 const STACK_CHARACTERS = 16_000;
 
@@ -23,8 +24,9 @@ export async function loadFunction(init: InitRequest, file: string): Promise<Loa
   Object.assign(process.env, init.env, { FNCTL_TENANT: init.tenant, FNCTL_FUNCTION: init.function, FNCTL_VERSION: String(init.version) });
   nameSourcesInStacks();
   const started = performance.now();
-  const module = (await import(pathToFileURL(file).href)) as Record<string, unknown>;
-  const found = await findHandler(module, init.entry.name);
+  const found = await watchLoad(async () =>
+    findHandler((await import(pathToFileURL(file).href)) as Record<string, unknown>, init.entry.name),
+  );
   return { kind: found.kind, importMs: performance.now() - started, listener: toListener(found, init) };
 }
 
@@ -43,7 +45,8 @@ function toListener(found: Found, init: InitRequest): RequestListener {
 export async function toInitFailure(error: unknown, file: string): Promise<{ message: string; stack?: string }> {
   if (!(error instanceof Error)) return { message: `The module threw ${String(error)}, which is not an Error.` };
   const stack = error instanceof SyntaxError ? ((await syntaxErrorPlace(file)) ?? error.stack) : error.stack;
-  return { message: `${error.name}: ${error.message}`, stack: userStack(stack ?? "").slice(0, STACK_CHARACTERS) };
+  const message = error instanceof EndedWhileLoading ? error.message : `${error.name}: ${error.message}`;
+  return { message, stack: userStack(stack ?? "").slice(0, STACK_CHARACTERS) };
 }
 
 /** An imported module's SyntaxError does not say where it is; `node --check` does. Undefined when that file is not the broken one. */

@@ -1,4 +1,5 @@
 // Start of the Node runtime inside a sandbox: idle until `init`, then the user's function. See README.md beside this folder.
+import { drainOnSigterm } from "./end-on-sigterm.ts";
 import { describe } from "./failures.ts";
 import { createInstance } from "./instance.ts";
 import { listen } from "./listen.ts";
@@ -7,13 +8,14 @@ import { takePodSettings } from "./pod.ts";
 import { CODE_FOLDER, SOCKET_PATH } from "./protocol.ts";
 import { rehearse } from "./rehearse.ts";
 import { warmFetch } from "./serve-fetch.ts";
+import { EndedWhileLoading } from "./watch-load.ts";
 
 const output = captureOutput();
 
 // One failed promise can leave the function in any state: say it and end; the platform reports the crash and starts another instance.
 // A handler of the user's own takes the decision over.
 process.on("uncaughtException", (error) => {
-  output.log("error", describe(error));
+  if (!(error instanceof EndedWhileLoading)) output.log("error", describe(error));
   if (process.listenerCount("uncaughtException") === 1) process.exit(1);
 });
 
@@ -27,5 +29,7 @@ warmFetch();
 await rehearse((folder) => createInstance(folder, pod?.codeBytes), pod !== undefined).catch((error: unknown) =>
   output.log("warn", `The rehearsal failed: ${describe(error)}`),
 );
-const server = await listen(pod ?? socketPath, createInstance(codeFolder, pod?.codeBytes));
-process.once("SIGTERM", () => server.drain(() => process.exit(0)));
+const server = await listen(
+  pod ?? socketPath,
+  createInstance(codeFolder, pod?.codeBytes, () => drainOnSigterm(() => server.drain(() => process.exit(0)))),
+);

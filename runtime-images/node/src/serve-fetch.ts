@@ -1,7 +1,8 @@
 // Web-standard handlers, on @hono/node-server's lazy Request and Response (undici's own cost several times the rest of a request).
-import { getRequestListener } from "@hono/node-server";
+import { RequestError, getRequestListener } from "@hono/node-server";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { PROBLEM_TYPE, describe, functionError } from "./failures.ts";
+import { PROBLEM_TYPE, answerFailure, describe, functionError } from "./failures.ts";
+import { checkedResponse, guardHead, learnResponse } from "./guard-response.ts";
 import type { FetchHandler } from "./handler-kind.ts";
 import { requestContext } from "./request-context.ts";
 
@@ -32,6 +33,7 @@ class FetchContext {
 /** Puts the lightweight Request and Response in the globals' place; run in the idle state, before any import of user code. */
 export function warmFetch(): void {
   getRequestListener(() => new Response(null));
+  learnResponse();
 }
 
 export function serveFetch(handler: FetchHandler): RequestListener {
@@ -40,7 +42,7 @@ export function serveFetch(handler: FetchHandler): RequestListener {
       const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse };
       const context = new FetchContext(incoming, outgoing);
       const answer: unknown = handler(request, context, context);
-      return answer instanceof Promise ? answer.then(asResponse) : asResponse(answer);
+      return answer instanceof Promise ? answer.then((value) => checkedResponse(value, outgoing)) : checkedResponse(answer, outgoing);
     },
     { errorHandler: failureResponse, hostname: "localhost" },
   );
@@ -48,18 +50,13 @@ export function serveFetch(handler: FetchHandler): RequestListener {
     // What the client's own connection was; Request.url, Express' req.secure and others read it from the socket.
     (incoming.socket as { encrypted?: boolean }).encrypted = incoming.headers["x-forwarded-proto"] === "https";
     if (incoming.method === "HEAD") endAtFirstByte(outgoing);
-    void listener(incoming, outgoing);
+    guardHead(outgoing);
+    listener(incoming, outgoing).catch((error: unknown) => answerFailure(outgoing, error));
   };
 }
 
-function asResponse(answer: unknown): Response {
-  // Another class than the global one (undici or node-fetch as a package) is as good when it has the same parts.
-  if (answer instanceof Response || typeof (answer as Response | undefined)?.headers?.get === "function") return answer as Response;
-  throw new TypeError(`The handler must return a Response, but returned ${answer === null ? "null" : typeof answer}.`);
-}
-
 function failureResponse(error: unknown): Response {
-  if (error instanceof Error && error.name === "RequestError") return new Response(null, { status: 400 });
+  if (error instanceof RequestError) return new Response(null, { status: 400 });
   console.error(describe(error));
   return new Response(functionError(), { status: 500, headers: { "content-type": PROBLEM_TYPE } });
 }

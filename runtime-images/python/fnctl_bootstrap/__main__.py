@@ -1,6 +1,8 @@
 """Start of the Python runtime inside a sandbox. Paths differ only where it runs outside one (tests, `fnctl dev`)."""
 
-import os
+from . import end_on_sigterm  # noqa: F401, I001 - before anything else
+
+import os  # noqa: E402
 
 from .log_capture import capture_output
 from .protocol import CODE_FOLDER, SOCKET_PATH

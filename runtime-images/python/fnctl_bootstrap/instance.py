@@ -1,8 +1,10 @@
 """The instance: its state, the platform's routes, and every other request handed to the function."""
 
+import asyncio
 import json
 from typing import Any
 
+from .answer import Answer
 from .context import RequestContext, current_request
 from .failures import PROBLEM_TYPE, function_error, send_json, send_problem, user_trace
 from .lifespan import StartupFailed
@@ -26,6 +28,10 @@ class Instance:
         # Set by the server: receives the lifespan whose shutdown it has to run.
         self.on_lifespan: Any = lambda _lifespan: None
 
+    @property
+    def is_ready(self) -> bool:
+        return self._state == "ready"
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path: str = scope["path"]
         if path.startswith(PREFIX):
@@ -41,16 +47,33 @@ class Instance:
                 if value == b"https":
                     scope["scheme"] = "https"
                 break
+        answer = Answer(send)
         try:
-            await self._app(scope, receive, send)
-        except Exception as error:
-            await self._failed(error, send)
+            await self._app(scope, receive, answer.send)
+            if answer.wanting:
+                await answer.settle()
+                begun = answer.cycle.response_started
+                await self._failed("The app returned before its answer was whole." if begun else "The app returned without an answer.", answer, send)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            # An exit, an interrupt and a cancellation of the app's own are failures of this request like any other.
+            await self._failed(error, answer, send)
 
-    async def _failed(self, error: Exception, send: Any) -> None:
-        self._output.log("error", user_trace(error))
-        # uvicorn's request cycle; with half an answer out, raising makes it cut the connection, so that the rest is not taken for whole.
-        if getattr(getattr(send, "__self__", None), "response_started", True):
-            raise error
+    async def _failed(self, error: BaseException | str, answer: Answer, send: Any) -> None:
+        task = asyncio.current_task()
+        while task is not None and task.cancelling():
+            task.uncancel()
+        self._output.log("error", error if isinstance(error, str) else user_trace(error))
+        try:
+            await answer.settle()
+        except (Exception, asyncio.CancelledError):  # noqa: S110 - that it could not be sent follows from what was logged
+            pass
+        if not answer.wanting:
+            return
+        # With half an answer out, uvicorn cuts the connection of an app that raises, so that the rest is not taken for whole.
+        if answer.cycle.response_started:
+            raise error if isinstance(error, BaseException) else RuntimeError(error)
         context = current_request.get()
         await send_json(send, 500, function_error(context and context.request_id), PROBLEM_TYPE)
 
@@ -98,7 +121,7 @@ class Instance:
         self._state = "loading"
         try:
             loaded = await load_function(json.loads(await _read(receive)), self._code_folder)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self._state = "failed"
             await send_json(send, 422, _init_failure(error))
             return
@@ -112,6 +135,9 @@ class Instance:
 def _init_failure(error: BaseException) -> dict[str, str]:
     if isinstance(error, StartupFailed):
         return {"message": "The application's startup failed.", "stack": str(error)[-16_000:]}
+    if isinstance(error, SystemExit):
+        code = "" if error.code is None else json.dumps(error.code, default=str)
+        return {"message": f"The code called sys.exit({code}) while it was loaded.", "stack": user_trace(error)[-16_000:]}
     return {"message": f"{type(error).__name__}: {error}", "stack": user_trace(error)[-16_000:]}
 
 

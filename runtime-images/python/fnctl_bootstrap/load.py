@@ -3,6 +3,7 @@
 import importlib
 import importlib.machinery
 import importlib.util
+import json
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .handler_kind import find_handler
 from .lifespan import start_lifespan
-from .protocol import PACKAGES_FOLDER
+from .protocol import IMPORT_ROOTS_FILE, PACKAGES_FOLDER
 from .serve_lambda import lambda_app
 
 # Parts of this bootstrap that a function may bring along in another version.
@@ -31,18 +32,27 @@ async def load_function(init: dict[str, Any], code_folder: str) -> Loaded:
     os.environ.update(init["env"], FNCTL_TENANT=init["tenant"], FNCTL_FUNCTION=init["function"], FNCTL_VERSION=str(init["version"]))
     file = PurePosixPath(init["entry"]["file"])
     os.chdir(code_folder)  # it was not there when the process started
-    _prepare_path(code_folder, file)
+    roots = _import_roots(code_folder)
+    _prepare_path(code_folder, file, roots)
     started = time.perf_counter()
-    module = _import_file(code_folder, file)
+    module = _import_file(code_folder, file, roots)
     kind, handler = find_handler(module, init["entry"].get("name"))
     lifespan = await start_lifespan(handler) if kind == "asgi" else None
     import_ms = (time.perf_counter() - started) * 1000
     return Loaded(kind, import_ms, _to_asgi(kind, handler, init), lifespan)
 
 
-def _prepare_path(code_folder: str, file: PurePosixPath) -> None:
-    """First the source's root, then the entry's own folder (both ways of importing a neighbour work), then the installed packages."""
-    own = [code_folder, os.path.join(code_folder, file.parent), os.path.join(code_folder, PACKAGES_FOLDER)]
+def _import_roots(code_folder: str) -> list[str]:
+    try:
+        with open(os.path.join(code_folder, IMPORT_ROOTS_FILE), encoding="utf-8") as lines:
+            return list(json.load(lines))
+    except FileNotFoundError:
+        return []
+
+
+def _prepare_path(code_folder: str, file: PurePosixPath, roots: list[str]) -> None:
+    """The source's root, the entry's own folder (both ways of importing a neighbour work), what the build found to be packages, installed ones."""
+    own = [os.path.join(code_folder, folder) for folder in (".", file.parent, *roots, PACKAGES_FOLDER)]
     sys.path[:0] = [path for path in dict.fromkeys(os.path.normpath(path) for path in own) if os.path.isdir(path)]
     importlib.invalidate_caches()
     for name in _OURS:
@@ -51,8 +61,10 @@ def _prepare_path(code_folder: str, file: PurePosixPath) -> None:
                 del sys.modules[loaded]
 
 
-def _import_file(code_folder: str, file: PurePosixPath) -> ModuleType:
-    parts = file.with_suffix("").parts
+def _import_file(code_folder: str, file: PurePosixPath, roots: list[str]) -> ModuleType:
+    """A module of a package under the name by which its package imports it, so that none is there twice."""
+    packaged = [root for root in roots if file.is_relative_to(root) and _in_package(code_folder, root, file)]
+    parts = file.relative_to(max(packaged, key=len, default="")).with_suffix("").parts
     if all("." not in part for part in parts):
         return importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts))
     spec = importlib.util.spec_from_file_location("function_main", os.path.join(code_folder, file))
@@ -64,12 +76,17 @@ def _import_file(code_folder: str, file: PurePosixPath) -> ModuleType:
     return module
 
 
+def _in_package(code_folder: str, root: str, file: PurePosixPath) -> bool:
+    first, *rest = file.relative_to(root).parts
+    return bool(rest) and os.path.isfile(os.path.join(code_folder, root, first, "__init__.py"))
+
+
 def _to_asgi(kind: str, handler: Any, init: dict[str, Any]) -> Any:
     concurrency = init["limits"]["concurrency"]
     if kind == "wsgi":
-        from a2wsgi import WSGIMiddleware
+        from .serve_wsgi import wsgi_app
 
-        return WSGIMiddleware(handler, workers=min(concurrency, 64))
+        return wsgi_app(handler, concurrency)
     if kind == "lambda":
         return lambda_app(handler, init["function"], str(init["version"]), init["limits"]["memoryMib"], concurrency)
     return handler

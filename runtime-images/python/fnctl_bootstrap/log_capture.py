@@ -11,6 +11,7 @@ import traceback
 from typing import Any
 
 from .context import current_request
+from .end_on_sigterm import before_end
 from .log_pipe import LogPipe
 from .protocol import LOG_LINE_BYTES, RECORD_MARK
 
@@ -153,6 +154,7 @@ def capture_output() -> Output:
         output.flush()
 
     atexit.register(finish)
+    before_end(finish)
     return output
 
 

@@ -11,6 +11,8 @@ SOCKET_PATH = "/run/fn/sock/s"
 CODE_FOLDER = "/function/code"
 # Where the builder puts installed packages, below the code folder.
 PACKAGES_FOLDER = ".fnctl/python"
+# A JSON list of further folders below the code folder to look for modules in; absent when there are none.
+IMPORT_ROOTS_FILE = ".fnctl/import-roots.json"
 REQUEST_ID_HEADER = b"x-request-id"
 TIMEOUT_HEADER = b"x-fnctl-timeout-ms"
 RECORD_MARK = "\x1e"

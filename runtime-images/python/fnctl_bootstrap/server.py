@@ -1,9 +1,11 @@
 """uvicorn with uvloop and httptools on the instance's socket. A bound socket is what the platform takes for "idle"."""
 
 import logging
+from typing import Any
 
 import uvicorn
 
+from .end_on_sigterm import end
 from .instance import Instance
 from .pod import PodSettings
 
@@ -26,11 +28,23 @@ class SandboxConfig(uvicorn.Config):
         self.ssl = None if self._pod is None else self._pod.ssl_context()
 
 
+class SandboxServer(uvicorn.Server):
+    def __init__(self, config: SandboxConfig, instance: Instance) -> None:
+        super().__init__(config)
+        self._instance = instance
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Before it serves there is nothing to wait for, and code that is being loaded may never return to the event loop."""
+        if not self._instance.is_ready:
+            end()
+        super().handle_exit(sig, frame)
+
+
 def serve(instance: Instance, at: str | PodSettings) -> None:
     """Returns after SIGTERM, when the running requests have ended and the app's own shutdown ran."""
     # Errors of the function are logged by the instance; what is left of uvicorn's own log is of no use to the function's owner.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    server = uvicorn.Server(SandboxConfig(instance, at))
+    server = SandboxServer(SandboxConfig(instance, at), instance)
 
     def adopt(lifespan) -> None:
         # Connections made before hold the old dict, later ones read the new lifespan's.
