@@ -113,6 +113,27 @@ suite("builder: Node", () => {
       /node_modules\/hono has no integrity/,
       /npm install/,
     ],
+    [
+      "a lockfile that names other bytes",
+      {
+        "index.ts": "",
+        "package.json": '{"dependencies":{"is-number":"7.0.0"}}',
+        "package-lock.json": JSON.stringify({
+          lockfileVersion: 3,
+          packages: {
+            "": { dependencies: { "is-number": "7.0.0" } },
+            "node_modules/is-number": {
+              version: "7.0.0",
+              resolved: "https://registry.example.com/is-number/-/is-number-7.0.0.tgz",
+              integrity: `sha512-${Buffer.alloc(64).toString("base64")}`,
+            },
+          },
+        }),
+      },
+      {},
+      /npm ci failed \(EINTEGRITY\)/,
+      /other bytes than the lockfile names/,
+    ],
     ["a package.json that is no JSON", { "index.ts": "", "package.json": "{," }, {}, /package\.json is not valid JSON/, /^$/],
     ["no entry", { "readme.md": "x" }, {}, /No file with a handler/, /main:/],
     ["a main that is not there", { "index.ts": "" }, { main: "src/other.ts" }, /src\/other\.ts/, /fnctl\.yaml/],

@@ -51,6 +51,11 @@ async function npmCi(workspace: Workspace, userconfig: string): Promise<void> {
     "--loglevel=warn",
     "--no-progress",
     "--no-bin-links",
+    // A moment's fault of the network is tried again at once; npm's own pauses, 10 s and a minute, are also made before bytes are fetched
+    // again that can only be wrong again.
+    "--fetch-retries=2",
+    "--fetch-retry-mintimeout=500",
+    "--fetch-retry-maxtimeout=2000",
     `--cache=${join(scratch, "npm")}`,
     `--userconfig=${userconfig}`,
     `--globalconfig=${join(scratch, "home/npmrc-global")}`,
