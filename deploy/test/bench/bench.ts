@@ -7,6 +7,7 @@ import { idleInstances, memory } from "./memory.ts";
 import type { Row } from "./rows.ts";
 import { printTable } from "./rows.ts";
 import { routes, shim, throughput } from "./scripts.ts";
+import { upAgain } from "./up.ts";
 import { warm } from "./warm.ts";
 
 interface Benchmark {
@@ -22,6 +23,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   throughput: { run: throughput, what: "processor time of ingress per request" },
   deploy: { run: deployPhases, what: "fnctl deploy without dependencies, by phase" },
   deploys: { run: deploysAtOnce, what: "twelve deploys without dependencies at once" },
+  up: { run: upAgain, what: "npm run up, first and again" },
   memory: { run: memory, what: "memory of the machine per idle instance" },
   shim: { run: shim, what: "what the bootstraps cost inside the sandbox" },
   routes: { run: routes, what: "100,000 routes in one ingress" },
