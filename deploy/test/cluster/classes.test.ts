@@ -4,6 +4,7 @@ import type { Condition } from "@fnctl/control-plane/contract/conditions";
 import type { Isolation } from "@fnctl/control-plane/contract/names";
 import { createClassCheck } from "@fnctl/control-plane/sandbox/kubernetes/class-check/check";
 import { probeLayer } from "@fnctl/control-plane/sandbox/kubernetes/probe-sandbox";
+import { pushBase } from "./bases.ts";
 import { createDriverHost, type DriverHost } from "./driver-host.ts";
 import { chart } from "./chart.ts";
 import { kubectl } from "./kubectl.ts";
@@ -47,12 +48,12 @@ async function lookAt({ driver, options, base, errors }: DriverHost, isolation: 
 }
 const NODE_OF_GVISOR = "runtimeClasses.kata.nodeSelector.fnctl\\.dev/sandbox";
 
-test("gVisor is what it promises: kernel, sizes, memory, rights", async () => {
+test("gVisor is what it promises: kernel, sizes, memory, processes, rights", async () => {
   const found = await lookAt(await withClasses({}), "gvisor");
   expect(found).toMatchObject({ status: "True", isolation: "gvisor", message: "Sandboxes of the class gvisor are as promised." });
   expect(found.facts?.map(({ fact, holds }) => [fact, holds])).toEqual(
-    ["kernel", "memory", "size of /tmp", "size of /dev/shm", "size of /function", "user", "capabilities", "new privileges"]
-      .concat("root file system", "file for last words")
+    ["kernel", "memory", "size of /tmp", "size of /dev/shm", "size of /function", "most processes", "system calls", "user"]
+      .concat("capabilities", "new privileges", "root file system", "file for last words")
       .map((fact) => [fact, true]),
   );
 });
@@ -65,6 +66,19 @@ test("a class that is called kata and is gVisor is refused, by its kernel", asyn
     message: expect.stringMatching(/^The class kata is not as promised: its kernel: Linux version \S*gvisor/),
   });
 });
+
+test.each(["node24", "python3.13", "builder"] as const)(
+  "%s comes up under the filter of system calls that Kata's pods have",
+  async (name) => {
+    // gVisor applies it, too, where it is told to.
+    const { driver, spec } = await withClasses({ "runtimeClasses.kata.handler": "runsc", [NODE_OF_GVISOR]: "gvisor" });
+    const { digest } = await pushBase(inject("cluster"), name);
+    const builder = name === "builder" ? ({ kind: "builder", memoryMib: 2048 } as const) : {};
+    const { id, state } = await driver.start(spec({ base: digest, isolation: "kata", ...builder }));
+    expect(state).toBe("idle");
+    await driver.stop(id);
+  },
+);
 
 test("a class in which no user namespace can be made is refused by its name", async () => {
   // runc under a container runtime's default profile, as a Kata guest is with one.

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
-import type { Enters } from "@fnctl/control-plane/sandbox/kubernetes/objects/pod";
+import { PIDS, type Enters } from "@fnctl/control-plane/sandbox/kubernetes/objects/pod";
 import { SANDBOX_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import { withDriverHost } from "./with-driver-host.ts";
 
@@ -72,4 +72,23 @@ describe("a function's folders take what they are given and not a byte more, and
     expect(await run("return Buffer.alloc(8 << 20, 1).length")).toBe(8 << 20);
     expect(await run(RIGHTS)).toMatchObject({ caps: CAPS, ids: [10_001, 10_001], root: expect.stringMatching(/^ro\b/) });
   });
+});
+
+test("a function has a bound of processes, which it can lower and not raise, and which holds (A9)", async () => {
+  current().options.enters = async () => "fully";
+  const run = await runIn();
+  // As many as that would take a minute in gVisor; the bound that it is given holds as this one does.
+  const script = `
+    my $limit = sub { my $both = pack('Q2', $_[0], $_[0]); syscall(160, 6, $both) == 0 ? 'set' : $! + 0 };
+    my @seen = ($limit->(${PIDS + 1}), $limit->(40));
+    my @all; while (@all < 100 && defined(my $p = fork)) { if (!$p) { sleep 60; exit } push @all, $p }
+    print join(' ', @seen, $! + 0, scalar(@all));
+    kill 9, @all;`;
+  const said = await run<string>(
+    `return cp.execFileSync("/usr/bin/perl", ["-e", ${JSON.stringify(script)}], { timeout: 50_000 }).toString()`,
+  );
+  const [raised, lowered, error, made] = said.split(" ");
+  expect([raised, lowered, error]).toEqual(["1", "set", "11"]); // EPERM, EAGAIN
+  expect(Number(made)).toBeLessThan(40);
+  expect(await run("return fs.readFileSync('/proc/self/limits', 'utf8')")).toMatch(new RegExp(`^Max processes +${PIDS} +${PIDS} `, "m"));
 });

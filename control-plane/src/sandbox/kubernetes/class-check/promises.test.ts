@@ -21,9 +21,12 @@ const FOUND: Findings = {
   capabilities: Array.from({ length: 5 }, () => "0000000000000000"),
   noNewPrivileges: "1",
   root: "ro",
+  pids: "512 512",
+  seccomp: "0",
+  possible: ["unshare"],
   lastWords: "EACCES",
 };
-const VM: Findings = { ...FOUND, kernel: "Linux version 6.12.47 (kata)", memoryKib: 150_000 };
+const VM: Findings = { ...FOUND, kernel: "Linux version 6.12.47 (kata)", memoryKib: 150_000, seccomp: "2", possible: [] };
 const judge = (isolation: Given["isolation"], found: Findings) =>
   judgeClass(given(isolation, isolation === "gvisor" ? 64 : 320), found, new Date(0));
 
@@ -60,6 +63,10 @@ describe("is refused, by the name of what is wrong:", () => {
     ["a folder that takes a page too many", "gvisor", { sizes: { ...FOUND.sizes, "/tmp": 32 * MIB + 4096 } }, /size of \/tmp/],
     ["a folder that is too small", "gvisor", { sizes: { ...FOUND.sizes, "/dev/shm": 8 * MIB } }, /size of \/dev\/shm/],
     ["a folder that is not there", "gvisor", { sizes: {} }, /size of \/function: 0\.0 MiB/],
+    ["no bound of processes", "kata", { pids: "unlimited unlimited" }, /its most processes: unlimited unlimited, where 512/],
+    ["a bound of processes that can be raised", "gvisor", { pids: "512 unlimited" }, /its most processes/],
+    ["system calls that nobody filters", "kata", { seccomp: "0" }, /its system calls: not filtered/],
+    ["a dangerous system call", "kata", { possible: ["bpf", "mount"] }, /its system calls: filtered, possible: bpf mount/],
     ["root", "gvisor", { user: "0:0" }, /its user: 0:0/],
     ["a capability", "kata", { capabilities: ["0000000000000000", "00000000a80425fb"] }, /its capabilities: 00000000a80425fb/],
     ["no word about capabilities", "kata", { capabilities: ["", "", "", "", ""] }, /its capabilities: unknown/],

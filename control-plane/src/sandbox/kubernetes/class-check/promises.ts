@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Condition, Fact } from "../../../contract/conditions.ts";
 import type { Isolation } from "../../../contract/names.ts";
 import type { Folder } from "../objects/folders.ts";
-import { POD_UID } from "../objects/pod.ts";
+import { PIDS, POD_UID } from "../objects/pod.ts";
 
 const word = z.string().max(300);
 /** A sandbox's own word (`inspect`). */
@@ -17,6 +17,9 @@ export const findingsSchema = z.object({
   capabilities: z.array(word).max(10),
   noNewPrivileges: word,
   root: word,
+  pids: word,
+  seccomp: word,
+  possible: z.array(word).max(50),
   lastWords: word,
 });
 export type Findings = z.infer<typeof findingsSchema>;
@@ -37,7 +40,14 @@ const SLACK = 64 * 1024;
 const NO_CAPABILITY = /^0*$/;
 
 export function judgeClass(given: Given, found: Findings, at: Date): Condition {
-  const facts = [kernel(given, found), memory(given, found), ...sizes(given, found), ...rights(found)].map(toFact);
+  const facts = [
+    kernel(given, found),
+    memory(given, found),
+    ...sizes(given, found),
+    pids(found),
+    systemCalls(given, found),
+    ...rights(found),
+  ].map(toFact);
   const bad = facts.filter(({ holds }) => !holds);
   const result = { type: "SandboxClassVerified" as const, isolation: given.isolation, at: at.toISOString(), probes: [], facts };
   if (bad.length === 0) return { ...result, status: "True", message: `Sandboxes of the class ${given.isolation} are as promised.` };
@@ -68,6 +78,15 @@ const sizes = ({ folders }: Given, found: Findings): Row[] =>
     const bytes = found.sizes[path] ?? 0;
     return [`size of ${path}`, `${(bytes / MIB).toFixed(1)} MiB`, `${mib} MiB`, bytes <= mib * MIB && bytes > mib * MIB - SLACK];
   });
+
+const pids = ({ pids: found }: Findings): Row => ["most processes", found, String(PIDS), found === `${PIDS} ${PIDS}`];
+
+/** gVisor's own kernel is the filter, and answers them all. */
+function systemCalls({ isolation }: Given, { seccomp, possible }: Findings): Row {
+  if (isolation === "gvisor") return ["system calls", "answered by the Sentry", "answered by the Sentry", true];
+  const found = [seccomp === "2" ? "filtered" : "not filtered", ...(possible.length === 0 ? [] : [`possible: ${possible.join(" ")}`])];
+  return ["system calls", found.join(", "), "filtered", seccomp === "2" && possible.length === 0];
+}
 
 function rights({ user, capabilities, noNewPrivileges, root, lastWords }: Findings): Row[] {
   const none = capabilities.length > 0 && capabilities.every((set) => set !== "" && NO_CAPABILITY.test(set));
