@@ -23,11 +23,107 @@ const perl = (...args: string[]) => ["/usr/bin/perl", ENTER_PROGRAM, ...args];
 const mounts = (tmp: number, shm: number) => ({ [ENTER_ENV.mounts]: `/tmp=${tmp * MIB} /dev/shm=${shm * MIB} /function=${16 * MIB}` });
 const fill = { args: perl("/usr/local/bin/node", "-e", FILL, "/tmp", "/dev/shm", "/function"), memoryMib: 144 };
 
+const bounded = { ...mounts(32, 16), [ENTER_ENV.pids]: "64", [ENTER_ENV.seccomp]: "on" };
+/** Each system call there is (up to 470) with arguments that no call takes, in a process of its own; prints those that answer EPERM, ENOSYS. */
+const CALLS = `
+  my %seen;
+  for my $call (grep { !/^(?:15|34|5[6-9]|60|231)$/ } 0 .. 470) { # which would not come back
+    my $child = fork // die "fork: $!";
+    if ($child == 0) { alarm 5; my $r = syscall($call, (-1) x 6); exit($r < 0 && ($! == 1 || $! == 38) ? $! : 0) }
+    waitpid $child, 0;
+    push @{$seen{$? >> 8}}, $call if $? >> 8;
+  }
+  print join(',', @{$seen{1}}), ' ', join(',', @{$seen{38}});`;
+/** Calls whose arguments decide, then some that programs need. */
+const ARGUMENTS = `
+  my $try = sub { my ($name, @call) = @_; my $r = syscall($call[0], map { $_ + 0 } @call[1 .. $#call]); print "$name=", $r < 0 ? $! + 0 : 'ok', ' ' };
+  $try->(inet => 41, 2, 1, 0); $try->(inet6 => 41, 10, 1, 0); $try->(unix => 41, 1, 1, 0); $try->(route => 41, 16, 3, 0);
+  $try->(netfilter => 41, 16, 3, 12); $try->(vsock => 41, 40, 1, 0); $try->(alg => 41, 38, 5, 0); $try->(packet => 41, 17, 3, 0);
+  $try->(user => 56, 0x10000011, 0, 0, 0, 0); $try->(mounts => 56, 0x20011, 0, 0, 0, 0); $try->(clone3 => 435, 0, 88);
+  $try->(persona => 135, 0xffffffff); $try->(randomless => 135, 0x40000); $try->(type => 16, 0, 0x5412, 0);`;
+/** What Node does in a function, and Python's part is tried where there is Python. */
+const NODE = `
+  const cp = require("child_process"), os = require("os"), { Worker } = require("worker_threads");
+  const seen = { child: cp.spawnSync("/usr/bin/perl", ["-e", "print 42"]).stdout.toString(), addresses: Object.keys(os.networkInterfaces()).length };
+  const server = require("http").createServer((_, response) => response.end("hello")).listen(0, "127.0.0.1", async () => {
+    seen.http = await (await fetch("http://127.0.0.1:" + server.address().port)).text();
+    server.close();
+    new Worker("require('worker_threads').parentPort.postMessage('from a thread')", { eval: true }).on("message", (message) => {
+      console.log(JSON.stringify({ ...seen, message }));
+      process.exit();
+    });
+  });`;
+const FORKS = `
+  my @children;
+  while (defined(my $p = fork)) { if (!$p) { sleep 60; exit } push @children, $p }
+  print scalar(@children), ' ', $! + 0;
+  kill 9, @children;`;
+/** By their numbers on x86_64; those between 335 and 423 do not exist. */
+const REFUSED = [
+  "41", // socket, of the family -1
+  "101", // ptrace
+  "103", // syslog
+  "116", // setgroups, by the kernel itself
+  "134", // uselib
+  "136", // ustat
+  "139", // sysfs
+  "153-156", // vhangup, modify_ldt, pivot_root, _sysctl
+  "159", // adjtimex
+  "161", // chroot
+  "163-185", // acct, settimeofday, mount, umount2, swapon, swapoff, reboot, sethostname .. iopl, ioperm, *_module, quotactl ...
+  "205", // set_thread_area
+  "211-212", // get_thread_area, lookup_dcookie
+  "214-215", // epoll_ctl_old, epoll_wait_old
+  "227", // clock_settime
+  "236-239", // vserver, mbind, set_mempolicy, get_mempolicy
+  "246", // kexec_load
+  "248-250", // add_key, request_key, keyctl
+  "256", // migrate_pages
+  "272", // unshare
+  "279", // move_pages
+  "298", // perf_event_open
+  "300-301", // fanotify_init, fanotify_mark
+  "303-305", // name_to_handle_at, open_by_handle_at, clock_adjtime
+  "308", // setns
+  "310-313", // process_vm_readv, process_vm_writev, kcmp, finit_module
+  "320-321", // kexec_file_load, bpf
+  "323", // userfaultfd
+  "335-423",
+  "425-433", // io_uring_*, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick
+  "438", // pidfd_getfd
+  "440", // process_madvise
+  "442-443", // mount_setattr, quotactl_fd
+  "447-448", // memfd_secret, process_mrelease
+  "450", // set_mempolicy_home_node
+  "457-461", // statmount, listmount, lsm_*
+];
+/** `1,2,3,7` as `1-3`, `7`. */
+const rangesOf = (list: string): string[] =>
+  list
+    .split(",")
+    .map(Number)
+    .reduce<[number, number][]>((ranges, call) => {
+      const last = ranges.at(-1);
+      if (last?.[1] === call - 1) last[1] = call;
+      else ranges.push([call, call]);
+      return ranges;
+    }, [])
+    .map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`));
+
 const SCENARIOS = {
   filled: { ...fill, env: mounts(32, 16) },
   larger: { ...fill, env: mounts(64, 32) },
   guarded: { args: perl("/usr/bin/perl", "-e", "print 'ran'"), env: mounts(32, 16), guarded: true },
   noNamespaces: { args: perl("/usr/bin/perl", "-e", "print 'ran'"), env: mounts(32, 16), sysctl: "user.max_user_namespaces=0" },
+  calls: { args: perl("/usr/bin/perl", "-e", CALLS), env: { ...bounded, [ENTER_ENV.pids]: "512" } },
+  arguments: { args: perl("/usr/bin/perl", "-e", ARGUMENTS), env: bounded },
+  node: { args: perl("/usr/local/bin/node", "-e", NODE), env: bounded, memoryMib: 144 },
+  forks: { args: perl("/usr/bin/perl", "-e", FORKS), env: bounded },
+  unbounded: {
+    args: perl("/usr/bin/perl", "-e", "print syscall(272, 0x10000000) < 0 ? $! : 'a namespace of its own'"),
+    env: mounts(32, 16),
+  },
+  noFilter: { args: perl("/usr/bin/perl", "-e", "print 'ran'"), env: { ...bounded, [ENTER_ENV.seccomp]: "off" } },
   noFolder: { args: perl("/usr/bin/perl", "-e", "print 'ran'"), env: { [ENTER_ENV.mounts]: "/nowhere=4096" } },
 } satisfies Record<string, Scenario>;
 
@@ -51,5 +147,32 @@ describe.skipIf(missing !== undefined)(`in a virtual machine${missing === undefi
   });
   test("what cannot be mounted is not done without", () => {
     expect(ended.noFolder).toEqual({ status: 102, output: "mount /nowhere: No such file or directory\n" });
+  });
+  test("refuses each system call that a program without rights does not need", () => {
+    const { status, output } = ended.calls;
+    expect(status).toBe(0);
+    const [refused = "", unknown = ""] = output.split(" ");
+    expect(rangesOf(refused)).toEqual(REFUSED);
+    // Programs go on without: clone3, what is newer than the filter, what is newer than this kernel.
+    expect(rangesOf(unknown)).toEqual(expect.arrayContaining(["435", expect.stringMatching(/^46[2-7]-470$/)]));
+  });
+  test("lets no argument through that leads out: namespaces, other socket families, a terminal's input", () => {
+    const [sockets, clones, others] = [
+      "inet=ok inet6=ok unix=ok route=ok netfilter=1 vsock=1 alg=1 packet=1",
+      "user=1 mounts=1 clone3=38",
+      "persona=ok randomless=1 type=1",
+    ];
+    expect(ended.arguments.output.trim()).toBe(`${sockets} ${clones} ${others}`);
+  });
+  test("Node does under it what it does without: children, threads, servers, its own addresses", () => {
+    expect(ended.node.status).toBe(0);
+    expect(JSON.parse(ended.node.output)).toEqual({ child: "42", addresses: expect.any(Number), http: "hello", message: "from a thread" });
+  });
+  test("processes are as many as it was told", () => {
+    expect(ended.forks.output).toBe("63 11"); // and itself; EAGAIN
+  });
+  test("without it a function gets a user namespace of its own: this is what the filter is for", () => {
+    expect(ended.unbounded.output).toBe("a namespace of its own");
+    expect(ended.noFilter).toEqual({ status: 100, output: expect.stringMatching(/^FNCTL_SECCOMP/) });
   });
 });

@@ -3,7 +3,7 @@
 # root moved, cgroup, unprivileged user, no new privileges, no capabilities), and says on the second serial line how it ended.
 # Numbers are those of x86_64.
 my ($MOUNT, $UNSHARE, $PRCTL, $CHROOT, $REBOOT) = (165, 272, 157, 161, 169);
-my ($BIND_REC, $MOVE, $PRIVATE_REC) = (0x5000, 0x2000, 0x44000);
+my ($BIND_REC, $MOVE, $PRIVATE_REC, $READ_ONLY) = (0x5000, 0x2000, 0x44000, 0x1021);
 my ($NEWNS, $CAPBSET_DROP, $NO_NEW_PRIVS) = (0x20000, 24, 38);
 my $UID = 10001;
 $ENV{PATH} = '/usr/local/bin:/usr/bin';
@@ -15,6 +15,9 @@ mkdir '/dev/shm';
 mount('sysfs', '/sys');
 mount('cgroup2', '/sys/fs/cgroup');
 say_to('/sys/fs/cgroup/cgroup.subtree_control', '+memory');
+socket(my $any, 2, 2, 0);
+my $loopback = pack('a16 s x22', 'lo', 1); # IFF_UP
+ioctl($any, 0x8914, $loopback) or die "lo: $!"; # SIOCSIFFLAGS
 open(my $line, '>', '/dev/ttyS1') or die "ttyS1: $!";
 select((select($line), $| = 1)[0]);
 for (split /\n/, slurp('/scenarios')) {
@@ -51,6 +54,7 @@ sub contain {
         syscall($MOUNT, $here, $root, $null, $MOVE, $null) == 0 or die "move: $!";
         my $dot = '.';
         syscall($CHROOT, $dot) == 0 or die "chroot: $!";
+        syscall($MOUNT, $none, $root, $null, $READ_ONLY, $null) == 0 or die "read only: $!";
         chdir '/function';
         syscall($PRCTL, $CAPBSET_DROP, $_, 0, 0, 0) for 0 .. 63;
         $( = $) = "$UID $UID";

@@ -1,6 +1,7 @@
-// `fnctl doctor cluster`: whether the cluster's network keeps sandboxes in, found out anew from inside real ones; for operators.
+// `fnctl doctor cluster`: whether the cluster's network keeps sandboxes in, and whether each class of them is what it promises, found out anew
+// from inside real ones; for operators.
 import type { Command } from "commander";
-import { conditionsSchema, type Condition, type ProbeResult } from "@fnctl/control-plane/contract/conditions";
+import { conditionsSchema, type Condition, type Fact, type ProbeResult } from "@fnctl/control-plane/contract/conditions";
 import type { CliIo } from "../cli-io.ts";
 import { CliError } from "../errors/cli-error.ts";
 import { addCommand, createSession, type GlobalFlags } from "../session.ts";
@@ -8,27 +9,42 @@ import { printable } from "../terminal/printable.ts";
 import { table } from "../terminal/table.ts";
 
 export function registerDoctorCluster(doctor: Command, io: CliIo): void {
-  addCommand(doctor, "cluster", "check that the cluster's network keeps sandboxes in (operator's token)").action(
+  addCommand(doctor, "cluster", "check that the cluster's network keeps sandboxes in, and what they are (operator's token)").action(
     async (_flags: GlobalFlags, command: Command) => {
       const session = createSession(io, command.optsWithGlobals<GlobalFlags>());
-      session.note("two tenants that are nobody's try to reach what no sandbox may; this takes some seconds");
+      session.note("tenants that are nobody's try to reach what no sandbox may, and look at themselves; this takes some seconds");
       const { conditions } = await (await session.api()).json(conditionsSchema, "POST", "/v1/conditions/check");
-      session.result({ conditions }, conditions.map(describe).join("\n"));
+      session.result({ conditions }, conditions.map(describeCondition).join("\n"));
       if (conditions.length === 0) return session.note("This platform runs on one machine: its sandboxes have no network device.");
-      const bad = conditions.find(({ status }) => status !== "True");
-      if (bad !== undefined)
-        throw new CliError("UNHEALTHY", bad.message, {
-          next: "look at the cluster's NetworkPolicies and whether its CNI enforces them, then run this again",
-        });
+      const bad = conditions.filter(({ status }) => status !== "True");
+      if (bad.length > 0) throw new CliError("UNHEALTHY", bad.map(({ message }) => message).join(" "), { next: whatToDo(bad) });
     },
   );
 }
 
-function describe({ type, status, at, message, probes }: Condition): string {
-  const rows = probes.map((probe) => [probe.target, probe.address, probe.fromSandbox, probe.fromPlatform ?? "-", verdict(probe)]);
-  const head = `${type}  ${status}  ${at}\n${printable(message)}\n`;
-  return rows.length === 0 ? head : `${head}\n${table(["TARGET", "ADDRESS", "SANDBOX", "PLATFORM", ""], rows)}`;
+const whatToDo = (bad: readonly Condition[]): string =>
+  bad.some(({ type }) => type === "NetworkIsolationVerified")
+    ? "look at the cluster's NetworkPolicies and whether its CNI enforces them, then run this again"
+    : "set up the nodes of the class as the cluster page of the manual says, then run this again";
+
+/** As text for a terminal. */
+export function describeCondition({ type, isolation, status, at, message, probes, facts = [] }: Condition): string {
+  const head = `${type}${isolation === undefined ? "" : ` ${isolation}`}  ${status}  ${at}\n${printable(message)}\n`;
+  const tables = [
+    probes.length === 0 ? "" : table(["TARGET", "ADDRESS", "SANDBOX", "PLATFORM", ""], probes.map(probeRow)),
+    facts.length === 0 ? "" : table(["FACT", "FOUND", "PROMISED", ""], facts.map(factRow)),
+  ];
+  return [head, ...tables.filter(Boolean)].join("\n");
 }
+
+const probeRow = (probe: ProbeResult): string[] => [
+  probe.target,
+  probe.address,
+  probe.fromSandbox,
+  probe.fromPlatform ?? "-",
+  verdict(probe),
+];
+const factRow = ({ fact, found, promised, holds }: Fact): string[] => [fact, found, promised, holds ? "holds" : "NOT SO"];
 
 function verdict({ allowed, fromSandbox, fromPlatform }: ProbeResult): string {
   if (allowed) return fromSandbox === "open" ? "allowed" : "NOT REACHED";

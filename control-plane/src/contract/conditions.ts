@@ -1,5 +1,6 @@
 // What the platform has found out about the place it runs in; for operators.
 import { z } from "zod";
+import { isolationSchema } from "./names.ts";
 
 const probeSchema = z.object({
   /** What was tried to be reached, in words, and where it is. */
@@ -14,13 +15,28 @@ const probeSchema = z.object({
 });
 export type ProbeResult = z.infer<typeof probeSchema>;
 
+const factSchema = z.object({
+  /** What was looked at, in words. */
+  fact: z.string(),
+  /** As a sandbox found it, and as it is promised. */
+  found: z.string(),
+  promised: z.string(),
+  holds: z.boolean(),
+});
+export type Fact = z.infer<typeof factSchema>;
+
 /** As Kubernetes writes conditions (meta/v1 Condition). `Unknown`: not found out yet, which counts as False. */
 export const conditionSchema = z.object({
-  type: z.literal("NetworkIsolationVerified"),
+  type: z.enum(["NetworkIsolationVerified", "SandboxClassVerified"]),
+  /** The class of sandboxes that was looked at. */
+  isolation: isolationSchema.optional(),
   status: z.enum(["True", "False", "Unknown"]),
   at: z.iso.datetime(),
   message: z.string(),
+  /** Of the network. */
   probes: z.array(probeSchema),
+  /** Of a class. */
+  facts: z.array(factSchema).optional(),
 });
 export type Condition = z.infer<typeof conditionSchema>;
 /** One machine has none: its sandboxes have no network device. */

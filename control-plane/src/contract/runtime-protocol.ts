@@ -68,11 +68,17 @@ export const FORMER_ENTER_PROGRAM = "/opt/fnctl/enter.pl";
 export const ENTER_ENV = {
   /** Folders in memory and their bytes, `/tmp=67108864 ...`. */
   mounts: "FNCTL_MOUNTS",
+  /** Most processes and threads at a time. */
+  pids: "FNCTL_PIDS",
+  /** `on`: what runs later may make only the system calls that an unprivileged program needs. */
+  seccomp: "FNCTL_SECCOMP",
 } as const;
 /** How it ends, before anything else has run, where its sandbox does not let it do its work: what sandboxes of that class may not. */
 export const ENTER_EXITS: Readonly<Record<number, string>> = {
   101: "make a user namespace (unshare)",
   102: "mount a folder in it",
+  103: "bound their processes (RLIMIT_NPROC)",
+  104: "filter their system calls (seccomp)",
 };
 
 /**

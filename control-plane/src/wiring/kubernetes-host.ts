@@ -4,27 +4,29 @@ import { CoreV1Api } from "@kubernetes/client-node";
 import { conditionSchema, type Condition } from "../contract/conditions.ts";
 import type { ListenAddress } from "../contract/endpoint.ts";
 import { PlatformError } from "../contract/errors.ts";
+import { ISOLATIONS } from "../contract/limits.ts";
+import type { Isolation } from "../contract/names.ts";
 import { ENTER_PROGRAM, FORMER_ENTER_PROGRAM } from "../contract/runtime-protocol.ts";
 import { createEgressCredentials } from "../internal/egress-credentials.ts";
 import { createAgentsClient } from "../logs/agents/agents-client.ts";
 import { createChannelBook } from "../logs/channel-book.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
 import { createAgentPlaces } from "../sandbox/kubernetes/agent-places.ts";
-import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
+import { createKubernetesDriver, type KubernetesDriver } from "../sandbox/kubernetes/driver.ts";
 import { PooledKubeConfig } from "../sandbox/kubernetes/pooled-config.ts";
-import { createNetworkCheck, isProbeTenant, probeLayer, type NetworkCheck } from "../sandbox/kubernetes/network-check/check.ts";
-import { gated } from "../sandbox/kubernetes/network-check/gated.ts";
+import { createChecks, type Checks } from "../sandbox/kubernetes/checks.ts";
+import { isProbeTenant, probeLayer } from "../sandbox/kubernetes/probe-sandbox.ts";
 import { publishEndpoint } from "../sandbox/kubernetes/endpoint.ts";
 import { announceEpoch } from "../sandbox/kubernetes/epoch.ts";
 import type { Enters } from "../sandbox/kubernetes/objects/pod.ts";
 import { DEFAULT_QUOTA } from "../sandbox/kubernetes/objects/tenant.ts";
+import type { Memory } from "../sandbox/kubernetes/verdict.ts";
 import { readSecret } from "../settings/secret.ts";
 import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
 import { readClusterFacts } from "./cluster-facts.ts";
 import type { Data } from "./data.ts";
 import { buildSource, type SandboxHost } from "./sandbox-host.ts";
 
-const NETWORK = "NetworkIsolationVerified" satisfies Condition["type"];
 export type ClusterSettings = Extract<ControlPlaneSettings, { FNCTL_DRIVER: "kubernetes" }>;
 
 export async function wireKubernetesHost(
@@ -47,9 +49,10 @@ export async function wireKubernetesHost(
   const credential = createEgressCredentials(secret.toString(), await egressAddress(core, settings));
   const layers = createLayerMemory(data.images);
   const probes = await probeLayer();
-  const place = `${uid}/${probes.digest.slice(7, 23)}`; // what an older check proved is less than this one would
-  const before = conditionSchema.safeParse(await data.system.condition(NETWORK, place)).data; // one that is not understood proves nothing
-  const pods = await createKubernetesDriver({
+  // What an older check proved is less than this one would.
+  const memory = await readMemory(data.system, `${uid}/${probes.digest.slice(7, 23)}`, epoch, onError);
+  let checks: Checks | undefined;
+  const pods: KubernetesDriver = await createKubernetesDriver({
     config,
     platform: { uid, namespace, prefix: settings.FNCTL_TENANT_PREFIX },
     tenants: {
@@ -61,15 +64,18 @@ export async function wireKubernetesHost(
     imageOf: (base) => `${settings.FNCTL_IMAGE_PREFIX}/base@${base}`,
     enters: createBaseBook(data.images, onError),
     layer: async (tenantId, digest) => (isProbeTenant(tenantId) && digest === probes.digest ? probes.layer : layers.get(tenantId, digest)),
+    async verified({ tenantId, isolation }) {
+      if (isProbeTenant(tenantId)) return;
+      if (checks === undefined) throw new PlatformError("UNAVAILABLE", "The control plane is still starting.");
+      await checks.require(isolation);
+    },
     egressOf: ({ id, kind, tenantId = null }) => credential(id, buildSource(tenantId, kind, allow)),
     onError,
   });
   const book = createChannelBook((id) => pods.look(id));
   const agentSecret = readSecret(settings.FNCTL_AGENT_SECRET_FILE);
-  let network: NetworkCheck | undefined;
-  const notYet = () => Promise.reject(new PlatformError("UNAVAILABLE", "The control plane is still starting."));
   return {
-    driver: gated(book.remembering(pods), () => network?.require() ?? notYet()),
+    driver: book.remembering(pods),
     perTenant: true,
     prepareEgress: async () => undefined,
     labelEgress: async () => undefined,
@@ -97,14 +103,17 @@ export async function wireKubernetesHost(
       channels: async (ids) => (await book.channels(ids)).filter(({ tenantId }) => !isProbeTenant(tenantId)),
     },
     conditions: {
-      current: () => (network === undefined ? [] : [network.current()]),
-      check: async () => (network === undefined ? [] : [await network.run()]),
+      current: () => checks?.current() ?? [],
+      check: async () => (await checks?.run()) ?? [],
     },
     begin(base) {
       const facts = () => readClusterFacts(config, settings);
-      const keep = (condition: Condition) => void data.system.keepCondition({ type: NETWORK, place, epoch, condition }).catch(onError);
-      network = createNetworkCheck({ driver: pods, base, epoch, facts, before, keep, onError });
-      void network.run();
+      const nodeBootId = async (id: string) => {
+        const name = (await pods.look(id))?.node ?? "";
+        return (await core.readNode({ name })).status?.nodeInfo?.bootID ?? "";
+      };
+      checks = createChecks({ driver: pods, isolations: pods.classes, base, epoch, facts, nodeBootId, memory, onError });
+      checks.begin().catch(onError);
     },
     publish() {
       const port = (name: string, at: ListenAddress) => ({ name, port: at.kind === "tcp" ? at.port : 0 });
@@ -112,10 +121,25 @@ export async function wireKubernetesHost(
       return publishEndpoint(config, { namespace, service: settings.FNCTL_CONTROL_SERVICE, address: settings.FNCTL_POD_ADDRESS, ports });
     },
     async close() {
-      network?.close();
+      checks?.close();
       await pods.close();
     },
   };
+}
+
+/** What owners before found out of each class, and where this one keeps what it does. */
+async function readMemory(system: Data["system"], place: string, epoch: number, onError: (error: unknown) => void) {
+  const placeOf = (isolation: Isolation) => `${place}/${isolation}`;
+  const before = new Map<string, Condition>();
+  for (const type of conditionSchema.shape.type.options)
+    for (const isolation of ISOLATIONS) {
+      const { data } = conditionSchema.safeParse(await system.condition(type, placeOf(isolation))); // one that is not understood proves nothing
+      if (data !== undefined) before.set(`${type}/${isolation}`, data);
+    }
+  return (type: Condition["type"], isolation: Isolation): Memory => ({
+    before: before.get(`${type}/${isolation}`),
+    keep: (condition) => void system.keepCondition({ type, place: placeOf(isolation), epoch, condition }).catch(onError),
+  });
 }
 
 /** What is known of base images; where one cannot be read, what every base can do is done. */

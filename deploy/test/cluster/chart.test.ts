@@ -29,6 +29,16 @@ test("renders what its golden file shows", async () => {
   await golden("chart.yaml", await chart([], OWN_SECRETS, "fnctl", "fnctl-system"));
 });
 
+test.each<[string, Record<string, string>, string]>([
+  ["QEMU", {}, "320Mi"],
+  ["Cloud Hypervisor", { "runtimeClasses.kata.hypervisor": "cloud-hypervisor" }, "130Mi"],
+  ["as measured", { "runtimeClasses.kata.overhead.cpu": "100m", "runtimeClasses.kata.overhead.memory": "200Mi" }, "200Mi"],
+])("a pod in Kata brings along what its hypervisor costs: %s", async (_what, set, memory) => {
+  const classes = await chart(["templates/runtime-classes.yaml"], { ...OWN_SECRETS, ...set });
+  const kata = classes.split("---").find((one) => /^ {2}name: kata$/m.test(one)) ?? "";
+  expect(/^ {4}memory: (\S+)$/m.exec(kata)?.[1]).toBe(memory);
+});
+
 describe("refuses values that mean something else than was meant", () => {
   test.each<[string, Record<string, string>, RegExp]>([
     ["no image", { "image.prefix": "" }, /image\.prefix/],
@@ -38,6 +48,8 @@ describe("refuses values that mean something else than was meant", () => {
     ["an unknown TLS mode", { "database.sslmode": "prefer" }, /sslmode/],
     ["a path in the public address", { publicUrl: "https://example.com/path" }, /publicUrl/],
     ["no gateways", { "gateway.replicas": "0" }, /replicas/],
+    ["an unknown hypervisor", { "runtimeClasses.kata.hypervisor": "firecracker" }, /hypervisor/],
+    ["half an overhead", { "runtimeClasses.kata.overhead.memory": "200Mi" }, /overhead/],
   ])("%s", async (_what, set, message) => {
     await expect(chart([], { ...OWN_SECRETS, ...set })).rejects.toThrow(message);
   });

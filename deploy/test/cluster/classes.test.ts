@@ -1,5 +1,10 @@
 // RuntimeClasses that are not what their names promise: nothing is started in them, and the refusal says what they lack.
 import { afterEach, expect, inject, test } from "vitest";
+import type { Condition } from "@fnctl/control-plane/contract/conditions";
+import type { Isolation } from "@fnctl/control-plane/contract/names";
+import { createClassCheck } from "@fnctl/control-plane/sandbox/kubernetes/class-check/check";
+import { probeLayer } from "@fnctl/control-plane/sandbox/kubernetes/probe-sandbox";
+import { pushBase } from "./bases.ts";
 import { createDriverHost, type DriverHost } from "./driver-host.ts";
 import { chart } from "./chart.ts";
 import { kubectl } from "./kubectl.ts";
@@ -17,6 +22,63 @@ async function withClasses(set: Record<string, string>): Promise<DriverHost> {
   await kubectl(["apply", "-f", "-"], classes);
   return (host = await createDriverHost(inject("cluster")));
 }
+
+/** What a sandbox of the class finds in itself, and the verdict. */
+async function lookAt({ driver, options, base, errors }: DriverHost, isolation: Isolation): Promise<Condition> {
+  const [probe, layer] = [await probeLayer(), options.layer];
+  options.layer = async (tenantId, digest) => (digest === probe.digest ? probe.layer : layer(tenantId, digest));
+  const check = createClassCheck({
+    driver,
+    isolation,
+    base,
+    epoch: 1,
+    overheadMib: () => driver.classes.overheadMib(isolation),
+    nodeBootId: async (id) => {
+      const node = (await driver.look(id))?.node ?? "";
+      return kubectl(["get", "node", node, "-o", "jsonpath={.status.nodeInfo.bootID}"]);
+    },
+    keep: () => undefined,
+    onError: (error) => void errors.push(error),
+  });
+  try {
+    return await check.run();
+  } finally {
+    check.close();
+  }
+}
+const NODE_OF_GVISOR = "runtimeClasses.kata.nodeSelector.fnctl\\.dev/sandbox";
+
+test("gVisor is what it promises: kernel, sizes, memory, processes, rights", async () => {
+  const found = await lookAt(await withClasses({}), "gvisor");
+  expect(found).toMatchObject({ status: "True", isolation: "gvisor", message: "Sandboxes of the class gvisor are as promised." });
+  expect(found.facts?.map(({ fact, holds }) => [fact, holds])).toEqual(
+    ["kernel", "memory", "size of /tmp", "size of /dev/shm", "size of /function", "most processes", "system calls", "user"]
+      .concat("capabilities", "new privileges", "root file system", "file for last words")
+      .map((fact) => [fact, true]),
+  );
+});
+
+test("a class that is called kata and is gVisor is refused, by its kernel", async () => {
+  const set = { "runtimeClasses.kata.handler": "runsc", [NODE_OF_GVISOR]: "gvisor" };
+  const { status, message } = await lookAt(await withClasses(set), "kata");
+  expect({ status, message }).toEqual({
+    status: "False",
+    message: expect.stringMatching(/^The class kata is not as promised: its kernel: Linux version \S*gvisor/),
+  });
+});
+
+test.each(["node24", "python3.13", "builder"] as const)(
+  "%s comes up under the filter of system calls that Kata's pods have",
+  async (name) => {
+    // gVisor applies it, too, where it is told to.
+    const { driver, spec } = await withClasses({ "runtimeClasses.kata.handler": "runsc", [NODE_OF_GVISOR]: "gvisor" });
+    const { digest } = await pushBase(inject("cluster"), name);
+    const builder = name === "builder" ? ({ kind: "builder", memoryMib: 2048 } as const) : {};
+    const { id, state } = await driver.start(spec({ base: digest, isolation: "kata", ...builder }));
+    expect(state).toBe("idle");
+    await driver.stop(id);
+  },
+);
 
 test("a class in which no user namespace can be made is refused by its name", async () => {
   // runc under a container runtime's default profile, as a Kata guest is with one.

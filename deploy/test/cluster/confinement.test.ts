@@ -1,32 +1,15 @@
 // What a function's pod can write to and how much, found out by code that tries; in real gVisor pods on the real cluster.
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
-import { PROBE, inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
-import { init } from "@fnctl/control-plane/sandbox/testing/ask";
-import type { Enters } from "@fnctl/control-plane/sandbox/kubernetes/objects/pod";
-import { createDriverHost, type DriverHost } from "./driver-host.ts";
+import { inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
+import { PIDS, type Enters } from "@fnctl/control-plane/sandbox/kubernetes/objects/pod";
 import { SANDBOX_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
-import { chart } from "./chart.ts";
-import { kubectl } from "./kubectl.ts";
+import { withDriverHost } from "./with-driver-host.ts";
 
-let classes: string;
-let host: DriverHost;
-beforeAll(async () => {
-  classes = await chart(["templates/runtime-classes.yaml"]);
-  await kubectl(["apply", "-f", "-"], classes);
-  host = await createDriverHost(inject("cluster"));
-});
-afterAll(async () => {
-  await (host as DriverHost | undefined)?.close(); // undefined when it did not come up
-  await kubectl(["delete", "-f", "-"], classes);
-});
-
+const { current, newPod } = withDriverHost();
 /** Runs code in a new pod of its own, and more of it as long as the test likes. */
-async function newPod(overrides: Partial<SandboxSpec> = {}) {
-  const spec = host.spec(overrides);
-  const [, image] = await Promise.all([host.driver.start(spec), host.place({ "index.mjs": PROBE })]);
-  const instance = await host.driver.load(spec.id, image);
-  expect(await init(instance, image)).toMatchObject({ status: 200 });
+async function runIn(overrides: Partial<SandboxSpec> = {}) {
+  const instance = await newPod(overrides);
   return <T>(code: string): Promise<T> => inside<T>(instance, code, 60_000);
 }
 
@@ -40,8 +23,8 @@ const TRY_AS_ROOT_OF_ITS_OWN = (file: string) => `
   return cp.execFileSync("/usr/bin/perl", ["-e", 'syscall(272, 0x10000000) == 0 or die "unshare: $!"; open(F, ">", "/proc/self/uid_map"); print F "0 10001 1"; close(F) or die "map: $!"; print $>, open(F, ">>", shift) ? " open" : " " . ($! + 0)', ${JSON.stringify(file)}]).toString();`;
 
 describe("a function's pod takes bytes in its folders alone", () => {
-  let run: Awaited<ReturnType<typeof newPod>>;
-  beforeAll(async () => void (run = await newPod()));
+  let run: Awaited<ReturnType<typeof runIn>>;
+  beforeAll(async () => void (run = await runIn()));
 
   test("of all its mounts", async () => {
     expect(await run(TRY_MOUNTS)).toEqual(["/dev/shm", "/function", "/tmp"]);
@@ -82,11 +65,30 @@ describe("a function's folders take what they are given and not a byte more, and
     // Without /dev/shm: as a volume gVisor gives it no size, and memory ends first. Why it is mounted by itself, too.
     ["128 MiB, as volumes, for a base that cannot mount", 128, "not", { "/tmp": 32 * MIB, "/function": 16 * MIB }],
   ])("%s", async (_what, memoryMib, enters, sizes) => {
-    host.options.enters = async () => enters;
-    const run = await newPod({ memoryMib });
+    current().options.enters = async () => enters;
+    const run = await runIn({ memoryMib });
     expect(await run(FILL(Object.keys(sizes)))).toEqual(sizes); // all of them stay full
     expect(await run("return attempt(() => fs.writeFileSync('/tmp/more', 'x'))")).toBe("ENOSPC");
     expect(await run("return Buffer.alloc(8 << 20, 1).length")).toBe(8 << 20);
     expect(await run(RIGHTS)).toMatchObject({ caps: CAPS, ids: [10_001, 10_001], root: expect.stringMatching(/^ro\b/) });
   });
+});
+
+test("a function has a bound of processes, which it can lower and not raise, and which holds (A9)", async () => {
+  current().options.enters = async () => "fully";
+  const run = await runIn();
+  // As many as that would take a minute in gVisor; the bound that it is given holds as this one does.
+  const script = `
+    my $limit = sub { my $both = pack('Q2', $_[0], $_[0]); syscall(160, 6, $both) == 0 ? 'set' : $! + 0 };
+    my @seen = ($limit->(${PIDS + 1}), $limit->(40));
+    my @all; while (@all < 100 && defined(my $p = fork)) { if (!$p) { sleep 60; exit } push @all, $p }
+    print join(' ', @seen, $! + 0, scalar(@all));
+    kill 9, @all;`;
+  const said = await run<string>(
+    `return cp.execFileSync("/usr/bin/perl", ["-e", ${JSON.stringify(script)}], { timeout: 50_000 }).toString()`,
+  );
+  const [raised, lowered, error, made] = said.split(" ");
+  expect([raised, lowered, error]).toEqual(["1", "set", "11"]); // EPERM, EAGAIN
+  expect(Number(made)).toBeLessThan(40);
+  expect(await run("return fs.readFileSync('/proc/self/limits', 'utf8')")).toMatch(new RegExp(`^Max processes +${PIDS} +${PIDS} `, "m"));
 });

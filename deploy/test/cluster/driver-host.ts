@@ -21,6 +21,8 @@ export interface DriverHost {
   driver: KubernetesDriver;
   options: KubernetesDriverOptions;
   tenantId: string;
+  /** Digest of the Node base. */
+  base: string;
   spec(overrides?: Partial<SandboxSpec>): SandboxSpec;
   place(files: Record<string, string>, tenantId?: string): Promise<ImageRef>;
   errors: unknown[];
@@ -58,6 +60,7 @@ export async function createDriverHost(cluster: Cluster): Promise<DriverHost> {
     driver: await createKubernetesDriver(options),
     options,
     tenantId: randomUUID(),
+    base: base.digest,
     errors,
     spec: (overrides = {}) => ({
       id: newInstanceId(),

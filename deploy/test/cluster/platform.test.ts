@@ -90,17 +90,33 @@ test("a tenant that is raised to elevated risk is served from gVisor no more, an
   expect(await platform.kubectl(floor)).toBe("kata");
 });
 
-async function operator(method: "GET" | "POST", where: string): Promise<Condition> {
+/** Of the cluster's one class. */
+async function operator(
+  method: "GET" | "POST",
+  where: string,
+  wanted: Condition["type"] = "NetworkIsolationVerified",
+): Promise<Condition | undefined> {
   const answer = await request(`${platform.url}${where}`, { method, headers: { authorization: `Bearer ${platform.operatorToken}` } });
   const { conditions } = conditionsSchema.parse(await answer.body.json());
-  return conditions[0]!;
+  expect(conditions.map(({ type, isolation }) => [type, isolation])).toEqual([
+    ["NetworkIsolationVerified", "gvisor"],
+    ["SandboxClassVerified", "gvisor"],
+  ]);
+  return conditions.find(({ type }) => type === wanted);
 }
+
+test("the class of the cluster's sandboxes is verified from inside one, and shown", async () => {
+  expect(await operator("GET", "/v1/conditions", "SandboxClassVerified")).toMatchObject({
+    status: "True",
+    facts: expect.arrayContaining([{ fact: "size of /tmp", found: "32.0 MiB", promised: "32 MiB", holds: true }]),
+  });
+});
 
 describe("the network around a sandbox", () => {
   test("is closed, as seen from inside gVisor, but for the egress proxy; and what is closed is there", async () => {
     const condition = await operator("POST", "/v1/conditions/check");
     expect(condition).toMatchObject({ type: "NetworkIsolationVerified", status: "True" });
-    const { probes } = condition;
+    const { probes = [] } = condition ?? {};
     expect(probes.filter(({ fromSandbox }) => fromSandbox === "open").map(({ target }) => target)).toEqual(["the egress proxy"]);
     const proved = new Set(probes.filter(({ allowed, fromPlatform }) => !allowed && fromPlatform === "open").map(({ target }) => target));
     // Positive controls: the platform's own pod, which no policy holds, reaches these at the same time by the same probe.
@@ -124,7 +140,7 @@ describe("the network around a sandbox", () => {
     await platform.kubectl(["apply", "-f", "-"], JSON.stringify(hole));
     const found = await operator("POST", "/v1/conditions/check");
     expect(found).toMatchObject({ status: "False", message: expect.stringContaining("the Kubernetes API") });
-    expect(found.probes.find(({ target }) => target === "a node, by ICMP")?.fromSandbox).toBe("open"); // a sandbox can ping where it may
+    expect(found?.probes.find(({ target }) => target === "a node, by ICMP")?.fromSandbox).toBe("open"); // a sandbox can ping where it may
     await expect(deploy("refused", { "fnctl.yaml": "name: refused\nruntime: node24\n", "index.js": HELLO })).rejects.toThrow(
       /ISOLATION_UNAVAILABLE[^]*fnctl doctor cluster/,
     );

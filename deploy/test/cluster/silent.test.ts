@@ -1,33 +1,13 @@
 // A sandbox that is dead while its node calls it running, on the real cluster: its processes are stopped from outside, so that nothing of it
 // answers any more and nobody is told.
 import { readFileSync, readdirSync } from "node:fs";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { PROBE, inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
-import { init } from "@fnctl/control-plane/sandbox/testing/ask";
+import { expect, test } from "vitest";
+import { inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
 import type { Instance } from "@fnctl/control-plane/sandbox/driver";
-import { createDriverHost, type DriverHost } from "./driver-host.ts";
-import { chart } from "./chart.ts";
 import { kubectl } from "./kubectl.ts";
+import { withDriverHost } from "./with-driver-host.ts";
 
-let classes: string;
-let host: DriverHost;
-beforeAll(async () => {
-  classes = await chart(["templates/runtime-classes.yaml"]);
-  await kubectl(["apply", "-f", "-"], classes);
-  host = await createDriverHost(inject("cluster"));
-});
-afterAll(async () => {
-  await (host as DriverHost | undefined)?.close(); // undefined when it did not come up
-  await kubectl(["delete", "-f", "-"], classes);
-});
-
-async function newPod(): Promise<Instance> {
-  const spec = host.spec();
-  const [, image] = await Promise.all([host.driver.start(spec), host.place({ "index.mjs": PROBE })]);
-  const instance = await host.driver.load(spec.id, image);
-  expect(await init(instance, image)).toMatchObject({ status: 200 });
-  return instance;
-}
+const { current, newPod } = withDriverHost();
 const field = (id: string, path: string) =>
   kubectl(["get", "pods", "-A", "-l", `fnctl.dev/instance=${id}`, "-o", `jsonpath={.items[*]${path}}`]);
 
@@ -45,7 +25,7 @@ async function processesOf(id: string): Promise<number[]> {
     .filter((pid) => /^\d+$/.test(pid) && inPod(pid))
     .map(Number);
 }
-const stateOf = async ({ id }: Instance) => (await host.driver.list()).find((instance) => instance.id === id);
+const stateOf = async ({ id }: Instance) => (await current().driver.list()).find((instance) => instance.id === id);
 
 /** More than one thread, so that it takes all that it may of the processor. */
 const SPIN = `
@@ -74,8 +54,8 @@ test("is listed as ended, with the reason, and makes room; one that spins, and a
     expect(first).toBeGreaterThan(0);
     expect(first).toBeLessThanOrEqual(12);
     expect(seen.at(-1)?.ended).toEqual({ reason: "exited", detail: expect.stringContaining("answers no more") });
-    await expect(host.driver.load(dead.id, dead.image!)).rejects.toMatchObject({ code: "FUNCTION_CRASHED" });
-    const gone = host.driver.stop(dead.id);
+    await expect(current().driver.load(dead.id, dead.image!)).rejects.toMatchObject({ code: "FUNCTION_CRASHED" });
+    const gone = current().driver.stop(dead.id);
     await expect.poll(() => stateOf(dead)).toBeUndefined(); // at once, though its node cannot confirm it while it is stopped
     for (const pid of stopped) process.kill(pid, "SIGCONT");
     await gone;
@@ -83,4 +63,5 @@ test("is listed as ended, with the reason, and makes room; one that spins, and a
     for (const pid of await processesOf(dead.id)) process.kill(pid, "SIGCONT");
   }
   expect(await inside(neighbour)).toBe("alive");
+  await Promise.all([spinning, neighbour].map(({ id }) => current().driver.stop(id))); // a namespace alone would give the spinning one 15 minutes
 });

@@ -7,7 +7,7 @@ import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.t
 import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "./api-error.ts";
 import { askHealth, isGeneric } from "./health.ts";
-import { createIsolations } from "./isolations.ts";
+import { createIsolations, type Isolations } from "./isolations.ts";
 import { knock, type Place } from "./knock.ts";
 import { createLinks } from "./links.ts";
 import { podName, tenantNamespace, type Platform } from "./objects/marks.ts";
@@ -31,6 +31,8 @@ export interface KubernetesDriverOptions {
   layer(tenantId: string, digest: string): Promise<Layer>;
   /** The egress proxy's URL with a credential for this one instance. */
   egressOf(spec: SandboxSpec): Promise<string | undefined>;
+  /** Rejects while it is not verified of the sandbox's class what it must be, and what its network keeps in. */
+  verified?(spec: SandboxSpec): Promise<void>;
   onError(error: unknown): void;
 }
 /** The code is in; `settled` when it is written down whose it is, which must be before anybody is given the sandbox. */
@@ -45,6 +47,8 @@ export interface KubernetesDriver extends SandboxDriver {
   takeLink(id: string): Client | undefined;
   /** What was loaded into an instance, and where it runs; of one that is ending, too. */
   look(id: string): Promise<{ image: ImageRef | undefined; node: string | undefined } | undefined>;
+  /** What the cluster has of the classes of sandboxes. */
+  classes: Isolations;
   /** Follows no pod any more; those that run go on. */
   close(): Promise<void>;
 }
@@ -77,6 +81,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     // The tenant's place first: what it must not have is refused there, too, even while the better isolation is missing.
     await tenants.prepare(tenantId, spec.floor ?? "gvisor");
     await isolations.require(spec.isolation);
+    await options.verified?.(spec);
     const watch = await pods.watch(tenantNamespace(platform, tenantId));
     const enters = await options.enters(spec.base);
     refuseOldBase(spec, enters);
@@ -195,6 +200,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       await tenants.remove(tenantId);
     },
     takeLink: (id) => links.take(id),
+    classes: isolations,
     close() {
       pulse.close();
       links.close();

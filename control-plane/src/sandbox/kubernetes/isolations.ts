@@ -1,9 +1,11 @@
 // Which isolations the cluster really has: a RuntimeClass, and a node that is ready for it. Never a downgrade (SECURITY A2).
-import { CoreV1Api, NodeV1Api, type KubeConfig, type V1Node } from "@kubernetes/client-node";
+import { CoreV1Api, NodeV1Api, type KubeConfig, type V1Node, type V1RuntimeClass } from "@kubernetes/client-node";
+import type { Condition } from "../../contract/conditions.ts";
 import { ISOLATIONS } from "../../contract/limits.ts";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
 import { calling, hasStatus } from "./api-error.ts";
+import { mibOf } from "./objects/folders.ts";
 import { RUNTIME_CLASSES } from "./objects/pod.ts";
 
 /** Nodes come and go; so long an answer is good. */
@@ -11,7 +13,7 @@ const FRESH_MS = 10_000;
 /** And so long it serves while a newer one is fetched: a cold start does not wait for what seldom changes. */
 const USABLE_MS = 60_000;
 
-type Finding = { available: true } | { available: false; missing: string };
+type Finding = { available: true; overheadMib: number } | { available: false; missing: string };
 
 export function createIsolations(config: KubeConfig, onError: (error: unknown) => void) {
   const nodesApi = config.makeApiClient(CoreV1Api);
@@ -24,11 +26,7 @@ export function createIsolations(config: KubeConfig, onError: (error: unknown) =
     const found = await classesApi
       .readRuntimeClass({ name })
       .catch((error: unknown) => (hasStatus(error, 404) ? undefined : Promise.reject(error as Error)));
-    if (found === undefined) return { available: false, missing: `the RuntimeClass ${name}` };
-    const wanted = Object.entries(found.scheduling?.nodeSelector ?? {});
-    if (nodes.some((node) => isReady(node) && wanted.every(([key, value]) => node.metadata?.labels?.[key] === value)))
-      return { available: true };
-    return { available: false, missing: `a ready node labelled ${wanted.map((pair) => pair.join("=")).join(", ") || "anyhow"}` };
+    return judgeIsolation(name, found, nodes);
   }
 
   let running: Promise<void> | undefined;
@@ -43,26 +41,47 @@ export function createIsolations(config: KubeConfig, onError: (error: unknown) =
     findings = Object.fromEntries(ISOLATIONS.map((isolation, index) => [isolation, all[index]]));
     at = performance.now();
   }
+  const lack = (isolation: Isolation): string => {
+    const finding = findings[isolation];
+    return `This cluster lacks ${finding?.available === false ? finding.missing : "a RuntimeClass"} for ${isolation} isolation.`;
+  };
+  async function require(isolation: Isolation): Promise<Extract<Finding, { available: true }>> {
+    const usable = findings[isolation]?.available === true && performance.now() - at < USABLE_MS;
+    if (usable) refresh().catch(onError);
+    else await refresh();
+    const finding = findings[isolation];
+    if (finding?.available === true) return finding;
+    throw new PlatformError("ISOLATION_UNAVAILABLE", lack(isolation), {
+      hint: `Install the ${isolation} runtime on nodes, label them, and create the RuntimeClass; the cluster page of the manual says how.`,
+    });
+  }
 
   return {
     refresh,
     /** As last looked at. */
     available: (): Isolation[] => ISOLATIONS.filter((isolation) => findings[isolation]?.available === true),
-    async require(isolation: Isolation): Promise<void> {
-      const usable = findings[isolation]?.available === true && performance.now() - at < USABLE_MS;
-      if (usable) refresh().catch(onError);
-      else await refresh();
-      const finding = findings[isolation];
-      if (finding?.available === true) return;
-      throw new PlatformError(
-        "ISOLATION_UNAVAILABLE",
-        `This cluster lacks ${finding?.missing ?? "a RuntimeClass"} for ${isolation} isolation.`,
-        {
-          hint: `Install the ${isolation} runtime on nodes, label them, and create the RuntimeClass; the cluster page of the manual says how.`,
-        },
-      );
-    },
+    require: async (isolation: Isolation): Promise<void> => void (await require(isolation)),
+    /** What its RuntimeClass adds to a pod's own memory. */
+    overheadMib: async (isolation: Isolation): Promise<number> => (await require(isolation)).overheadMib,
+    /** For who asks about a class that is not there. */
+    missing: (isolation: Isolation): Condition => ({
+      type: "SandboxClassVerified",
+      isolation,
+      status: "Unknown",
+      at: new Date().toISOString(),
+      message: lack(isolation),
+      probes: [],
+    }),
   };
+}
+export type Isolations = ReturnType<typeof createIsolations>;
+
+export function judgeIsolation(name: string, found: V1RuntimeClass | undefined, nodes: readonly V1Node[]): Finding {
+  if (found === undefined) return { available: false, missing: `the RuntimeClass ${name}` };
+  const wanted = Object.entries(found.scheduling?.nodeSelector ?? {});
+  if (nodes.some((node) => isReady(node) && wanted.every(([key, value]) => node.metadata?.labels?.[key] === value)))
+    return { available: true, overheadMib: mibOf(found.overhead?.podFixed?.["memory"] ?? "0") };
+  return { available: false, missing: `a ready node labelled ${wanted.map((pair) => pair.join("=")).join(", ") || "anyhow"}` };
 }
 
 const isReady = (node: V1Node): boolean =>

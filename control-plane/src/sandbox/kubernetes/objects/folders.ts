@@ -34,3 +34,10 @@ export function folders(spec: SandboxSpec): Folder[] {
 
 /** The pod's: its kind's memory, and a function's code beside it. */
 export const podMemoryMib = (spec: SandboxSpec): number => spec.memoryMib + (spec.kind === "function" ? codeMib(spec) : 0);
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 };
+/** Whole MiB of a Kubernetes quantity of memory; of one that is written otherwise none, so that nothing is taken for accounted for. */
+export function mibOf(quantity: string): number {
+  const [, number = "0", unit = ""] = /^(\d+(?:\.\d+)?)(k|M|G|Ki|Mi|Gi|)$/.exec(quantity) ?? [];
+  return Math.floor((Number(number) * (UNITS[unit] ?? 0)) / 2 ** 20);
+}

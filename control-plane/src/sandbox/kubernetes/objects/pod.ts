@@ -27,6 +27,11 @@ export type Enters = "not" | "mounts" | "fully";
 export const RUNTIME_CLASSES: Record<Isolation, string> = { gvisor: "gvisor", kata: "kata" };
 export const CONTAINER = "sandbox";
 export const POD_UID = 10_001;
+/**
+ * Processes and threads of one pod at a time. Below what a node gives a pod (`podPidsLimit`), where gVisor's own count, too: a function that
+ * forks for ever fails before its sandbox does.
+ */
+export const PIDS = 512;
 /** A pod ends by itself after this: below its certificate's life. Busy functions get new instances long before. */
 export const POD_LIFE_S = 7 * 24 * 3600;
 /** Longest invocation and some time to say goodbye (SECURITY A14). `stop` asks for less. */
@@ -96,13 +101,7 @@ function container(input: PodInput) {
     [POD_ENV.certificate]: certificate,
     [POD_ENV.codeBytes]: String(codeMib(spec) * 1024 * 1024),
     ...(egress === undefined ? {} : { [POD_ENV.egress]: egress }),
-    ...(mountsItself(input)
-      ? {
-          [ENTER_ENV.mounts]: folders(spec)
-            .map(({ path, mib }) => `${path}=${mib * 1024 * 1024}`)
-            .join(" "),
-        }
-      : {}),
+    ...entering(input),
     FNCTL_MEMORY_MIB: String(spec.memoryMib),
     ...NO_CLUSTER,
   };
@@ -124,6 +123,17 @@ function container(input: PodInput) {
     },
     terminationMessagePath: SANDBOX_PATHS.lastWords,
     volumeMounts: volumes(input).map(({ name, path }) => ({ name, mountPath: path })),
+  };
+}
+
+/** What its first program is to do. A guest's kernel is guarded by nobody else: Kata applies no seccomp profile unless it is told to. */
+function entering(input: PodInput): Record<string, string> {
+  if (!mountsItself(input)) return {};
+  const sizes = folders(input.spec).map(({ path, mib }) => `${path}=${mib * 1024 * 1024}`);
+  return {
+    [ENTER_ENV.mounts]: sizes.join(" "),
+    ...(input.enters === "fully" ? { [ENTER_ENV.pids]: String(PIDS) } : {}),
+    ...(input.spec.isolation === "kata" ? { [ENTER_ENV.seccomp]: "on" } : {}),
   };
 }
 

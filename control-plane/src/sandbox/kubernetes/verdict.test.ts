@@ -1,8 +1,9 @@
 // When tenants' pods may be started, by what looks at the network have shown.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Condition } from "../../../contract/conditions.ts";
+import type { Condition } from "../../contract/conditions.ts";
 import { AGAIN_MS, HOLDS_MS, LOOK_MS, TRIES, createVerdict } from "./verdict.ts";
 
+const ABOUT = { type: "NetworkIsolationVerified", isolation: "gvisor", claim: "all is well" } as const;
 type Seen = Condition["status"] | Error;
 let answers: Seen[];
 let looks: number;
@@ -25,7 +26,7 @@ function verdict(...seen: Seen[]) {
     if (next instanceof Error) throw next;
     return { type: "NetworkIsolationVerified", status: next, at: new Date().toISOString(), message: next, probes: [] };
   };
-  return createVerdict({ look, before, keep: (condition) => void kept.push(condition), onError: () => undefined });
+  return createVerdict({ ...ABOUT, look, before, keep: (condition) => void kept.push(condition), onError: () => undefined });
 }
 /** Everything that happens within so long. */
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
@@ -186,6 +187,7 @@ test("a proof that nobody has renewed for too long is none: who asks waits for a
 
 test("a look that hangs proves nothing, and does not keep who asks for ever", async () => {
   const hanging = createVerdict({
+    ...ABOUT,
     look: () => new Promise(() => undefined),
     keep: () => undefined,
     onError: () => undefined,

@@ -1,6 +1,8 @@
-// What is held to be true of the network, and when it is looked at again. Fails closed: without a proof nothing of a tenant's starts.
-import type { Condition } from "../../../contract/conditions.ts";
-import { PlatformError } from "../../../contract/errors.ts";
+// What is held to be true of the place that sandboxes run in, and when it is looked at again. Fails closed: without a proof nothing of a
+// tenant's starts.
+import type { Condition } from "../../contract/conditions.ts";
+import { PlatformError } from "../../contract/errors.ts";
+import type { Isolation } from "../../contract/names.ts";
 
 /** When it is looked at again. What proves nothing is repeated after twice as long each time, up to a most: each look starts pods. */
 export const AGAIN_MS = { True: 60 * 60_000, False: 30_000, Unknown: 5_000, UnknownMost: 60_000 } as const;
@@ -20,12 +22,19 @@ const failAfter = (ms: number, signal: AbortSignal): Promise<never> =>
 /** Clocks of two nodes may differ by this. */
 const SKEW_MS = 60_000;
 
-export interface VerdictOptions {
-  look(): Promise<Condition>;
+export interface Memory {
   /** What an owner before found out: a proof holds for a new one as it did for it. */
   before?: Condition | undefined;
   /** Called with each proof and each hole. */
   keep(condition: Condition): void;
+}
+export interface VerdictOptions extends Memory {
+  type: Condition["type"];
+  /** The class of sandboxes that it is about. */
+  isolation: Isolation;
+  /** What is to be verified, as a sentence without its stop. */
+  claim: string;
+  look(): Promise<Condition>;
   onError(error: unknown): void;
 }
 
@@ -34,9 +43,10 @@ const holds = ({ status, at }: Condition): boolean => {
   return status === "True" && age < HOLDS_MS && age > -SKEW_MS;
 };
 
-export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
+export function createVerdict({ type, isolation, claim, look, before, keep, onError }: VerdictOptions) {
   let current: Condition = {
-    type: "NetworkIsolationVerified",
+    type,
+    isolation,
     status: "Unknown",
     at: new Date().toISOString(),
     message: "Not checked yet.",
@@ -58,7 +68,8 @@ export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
     } catch (error) {
       onError(error);
       const why = error instanceof Error ? error.message : String(error);
-      return { ...current, status: "Unknown", at: new Date().toISOString(), message: `The check could not be made: ${why}`, probes: [] };
+      const nothing = { status: "Unknown" as const, at: new Date().toISOString(), probes: [] };
+      return { type, isolation, ...nothing, message: `The check could not be made: ${why}` };
     } finally {
       late.abort();
     }
@@ -113,11 +124,9 @@ export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
     async require(): Promise<void> {
       if (isOpen()) await lookFor();
       if (holds(current)) return;
-      throw new PlatformError(
-        "ISOLATION_UNAVAILABLE",
-        `It is not verified that the cluster's network keeps tenants apart: ${current.message}`,
-        { hint: "An operator finds out more with: fnctl doctor cluster" },
-      );
+      throw new PlatformError("ISOLATION_UNAVAILABLE", `It is not verified that ${claim}: ${current.message}`, {
+        hint: "An operator finds out more with: fnctl doctor cluster",
+      });
     },
     close(): void {
       closed = true;
@@ -125,3 +134,4 @@ export function createVerdict({ look, before, keep, onError }: VerdictOptions) {
     },
   };
 }
+export type Verdict = ReturnType<typeof createVerdict>;

@@ -1,0 +1,107 @@
+// Real sandboxes of two tenants that exist for this alone, started by the driver like any other, in which the platform looks around: what
+// their network lets them reach, and what their class really is.
+import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
+import tar from "tar-stream";
+import { Client } from "undici";
+import { PlatformError } from "../../contract/errors.ts";
+import { dialOf } from "../../contract/instance-address.ts";
+import type { Isolation } from "../../contract/names.ts";
+import { PROTOCOL_PATHS } from "../../contract/runtime-protocol.ts";
+import { newInstanceId } from "../../ids/uuid7.ts";
+import type { Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
+import { inspect } from "./class-check/inspect.ts";
+import { probe } from "./network-check/probe.ts";
+import type { Layer } from "./send-code.ts";
+
+/** Two tenants that nobody is. */
+export const PROBE_TENANTS = ["00000000-0000-7000-8000-00000000000a", "00000000-0000-7000-8000-00000000000b"] as const;
+const NOBODY = "00000000-0000-7000-8000-000000000000";
+const CONNECT_MS = 2_000;
+const ANSWER_MS = 30_000;
+const ANSWER_BYTES = 64 * 1024;
+/** The smallest there are: what fits here fits everywhere. */
+const SIZE = { memoryMib: 128, codeMib: 16 } as const;
+
+export const isProbeTenant = (tenantId: string | undefined): boolean =>
+  (PROBE_TENANTS as readonly (string | undefined)[]).includes(tenantId);
+
+/** The code that looks around, as a version's layer: `/probe` and `/inspect`. */
+export async function probeLayer(): Promise<{ digest: string; layer: Layer }> {
+  const source = `${probe.toString()}\n${inspect.toString()}
+export default { async fetch(request) {
+  const asked = await request.json();
+  return Response.json(new URL(request.url).pathname === "/inspect" ? inspect(asked.folders, asked.file) : await probe(asked.targets, asked.timeoutMs));
+} };
+`;
+  const pack = tar.pack();
+  for (const name of ["function", "function/code"]) pack.entry({ name, type: "directory", mode: 0o755, mtime: new Date(0) });
+  pack.entry({ name: "function/code/index.mjs", mode: 0o644, mtime: new Date(0) }, source);
+  pack.finalize();
+  const bytes = Buffer.concat(await Readable.from(pack as AsyncIterable<Buffer>).toArray());
+  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  return { digest, layer: { bytes: bytes.length, open: () => Readable.from([bytes]) } };
+}
+
+export interface ProbeOptions {
+  driver: SandboxDriver;
+  isolation: Isolation;
+  /** Base image of the probes: a Node runtime. */
+  base: string;
+  epoch: number;
+  onError(error: unknown): void;
+}
+
+export function createProbeSandboxes({ driver, isolation, base, epoch, onError }: ProbeOptions) {
+  const specOf = (tenantId: string): SandboxSpec => ({
+    ...SIZE,
+    id: newInstanceId(),
+    kind: "function",
+    base,
+    isolation,
+    egress: true,
+    epoch,
+    tenantId,
+  });
+  return {
+    /** All of them or none; the caller ends them. */
+    async start(tenants: readonly string[]): Promise<Instance[]> {
+      const started = await Promise.allSettled(tenants.map((tenantId) => driver.start(specOf(tenantId))));
+      const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+      const failed = started.find((one) => one.status === "rejected");
+      if (failed === undefined) return running;
+      await this.stop(running);
+      throw failed.reason;
+    },
+    /** Loads the code that looks around, has it look, and answers what it says: a sandbox's word, not more. */
+    async ask(instance: Instance, where: "/probe" | "/inspect", question: object): Promise<unknown> {
+      const { digest } = await probeLayer();
+      const ids = { tenantId: instance.tenantId ?? NOBODY, functionId: NOBODY, versionId: NOBODY, version: 1 };
+      await driver.load(instance.id, { ...ids, configHash: "0".repeat(64), layer: digest });
+      return await askInside(instance, where, question);
+    },
+    stop: async (instances: readonly Instance[]) => void (await Promise.all(instances.map(({ id }) => driver.stop(id).catch(onError)))),
+  };
+}
+
+async function askInside({ id, address }: Instance, where: string, question: object): Promise<unknown> {
+  if (address === undefined) throw new PlatformError("SANDBOX_FAILED", "A probe has no address.");
+  const dial = dialOf(address, id, CONNECT_MS);
+  const times = { headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS };
+  const client = new Client(dial.origin, { connect: dial.connect, ...times, maxResponseSize: ANSWER_BYTES });
+  const post = async (path: string, body: object) => {
+    const headers = { "content-type": "application/json", host: "probe" };
+    const answer = await client.request({ method: "POST", path, headers, body: JSON.stringify(body) });
+    const value: unknown = await answer.body.json();
+    if (answer.statusCode !== 200) throw new PlatformError("SANDBOX_FAILED", `The probe answered ${answer.statusCode}.`);
+    return value;
+  };
+  try {
+    const ids = { tenantId: NOBODY, functionId: NOBODY, versionId: NOBODY, version: 1, tenant: "probe", function: "probe" };
+    const limits = { timeoutMs: ANSWER_MS, memoryMib: SIZE.memoryMib, concurrency: 1 };
+    await post(PROTOCOL_PATHS.init, { ...ids, entry: { file: "index.mjs" }, env: {}, limits });
+    return await post(where, question);
+  } finally {
+    void client.destroy().catch(() => undefined);
+  }
+}
