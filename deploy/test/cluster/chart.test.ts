@@ -39,6 +39,11 @@ test.each<[string, Record<string, string>, string]>([
   expect(/^ {4}memory: (\S+)$/m.exec(kata)?.[1]).toBe(memory);
 });
 
+test("gives the control plane what a tenant may have, whole numbers as such", async () => {
+  const rendered = await chart(["templates/control-plane.yaml"], { ...OWN_SECRETS, "tenants.caps.sourceBytes": "10737418240" });
+  expect(rendered).toContain(String.raw`FNCTL_TENANT_CAPS, value: "{\"sourceBytes\":10737418240}"`);
+});
+
 describe("refuses values that mean something else than was meant", () => {
   test.each<[string, Record<string, string>, RegExp]>([
     ["no image", { "image.prefix": "" }, /image\.prefix/],
@@ -49,6 +54,9 @@ describe("refuses values that mean something else than was meant", () => {
     ["a path in the public address", { publicUrl: "https://example.com/path" }, /publicUrl/],
     ["no gateways", { "gateway.replicas": "0" }, /replicas/],
     ["an unknown hypervisor", { "runtimeClasses.kata.hypervisor": "firecracker" }, /hypervisor/],
+    ["a cap that there is not", { "tenants.caps.instance": "50" }, /caps/],
+    ["a cap of nothing", { "tenants.caps.instances": "0" }, /instances/],
+    ["no builders", { "build.slots": "0" }, /slots/],
     ["half an overhead", { "runtimeClasses.kata.overhead.memory": "200Mi" }, /overhead/],
   ])("%s", async (_what, set, message) => {
     await expect(chart([], { ...OWN_SECRETS, ...set })).rejects.toThrow(message);

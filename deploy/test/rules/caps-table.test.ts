@@ -1,4 +1,4 @@
-// The README's table of what a tenant may have is the one in the code.
+// The README's table of what a tenant may have, and what the chart takes, are what the code has.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
@@ -15,4 +15,12 @@ test("every cap stands in the README with its default", () => {
   expect(section).toContain(`${LIMITS.logBytesPerFunction / mib} MiB of kept logs (${LIMITS.logBytesPerTenant / mib} MiB`);
   expect(section).toContain(`${LIMITS.logLinesPerSecond} log lines a second`);
   expect(section).toContain(`at most ${LIMITS.tokenScopes} scopes`);
+});
+
+test("every cap is a value of the chart", () => {
+  const file = path.resolve(import.meta.dirname, "../../cluster/chart/values.schema.json");
+  const { properties } = JSON.parse(readFileSync(file, "utf8")) as {
+    properties: { tenants: { properties: { caps: { properties: object } } } };
+  };
+  expect(Object.keys(properties.tenants.properties.caps.properties)).toEqual(Object.keys(DEFAULT_CAPS));
 });
