@@ -75,6 +75,15 @@ export const podMutations = (facts: { images: string; otherTenant: string; epoch
   ["a hook", /fnctl A15: the image's own/, (_spec, box) => (box.lifecycle = { preStop: { exec: { command: ["x"] } } })],
   ["a probe", /fnctl A15: the image's own/, (_spec, box) => (box.livenessProbe = { exec: { command: ["x"] } })],
   ["a terminal", /fnctl A15: the image's own/, (_spec, box) => (box.tty = true)],
+  ["Kata without its filter of system calls", /fnctl A9/, inKata(without("FNCTL_SECCOMP"))],
+  ["Kata with a filter that is off", /fnctl A9/, inKata((_spec, box) => (box.env.at(-1).value = "off"))],
+  ["Kata without a bound of processes", /fnctl A9/, inKata(without("FNCTL_PIDS"))],
+  ["Kata without folders of its own", /fnctl A9/, inKata(without("FNCTL_MOUNTS"))],
+  [
+    "Kata with a volume, which is as large as its machine",
+    /fnctl A9/,
+    inKata((spec) => (spec.volumes = [{ name: "tmp", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } }])),
+  ],
   ["last words where anybody may write", /fnctl A16/, (_spec, box) => delete box.terminationMessagePath],
   ["last words in another folder", /fnctl A16/, (_spec, box) => (box.terminationMessagePath = "/tmp/x")],
   ["last words from the log", /fnctl A16/, (_spec, box) => (box.terminationMessagePolicy = "FallbackToLogsOnError")],
@@ -106,3 +115,15 @@ function mountPart(spec: any, box: any): void {
   spec.volumes = [{ name: "tmp", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } }];
   box.volumeMounts = [{ name: "tmp", mountPath: "/tmp", subPath: "x" }];
 }
+/** A pod in Kata, as it should be but for the change. */
+const inKata =
+  (change: Change): Change =>
+  (spec, box, metadata) => {
+    spec.runtimeClassName = "kata";
+    box.env.push({ name: "FNCTL_SECCOMP", value: "on" });
+    change(spec, box, metadata);
+  };
+const without =
+  (name: string): Change =>
+  (_spec, box) =>
+    (box.env = box.env.filter((one: any) => one.name !== name));

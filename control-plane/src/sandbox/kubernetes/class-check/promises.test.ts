@@ -56,7 +56,6 @@ describe("is refused, by the name of what is wrong:", () => {
     ["Kata that is gVisor", "kata", { kernel: "Linux version 4.19.0-gvisor" }, /its kernel: .*gvisor/],
     ["Kata whose kernel does not say which it is", "kata", { bootId: "" }, /its kernel/],
     ["a machine larger than its pod accounts for", "kata", { memoryKib: 2_192 * 1024 }, /its memory: 2192 MiB, where at most 464 MiB/],
-    ["gVisor without a limit", "gvisor", { memoryKib: 24 * 1024 * 1024 }, /its memory: 24576 MiB, where at most 208 MiB/],
     ["no word about memory", "gvisor", { memoryKib: 0 }, /its memory/],
     ["swap", "kata", { swapKib: 4 }, /and swap/],
     ["a folder as large as the machine", "kata", { sizes: { ...VM.sizes, "/tmp": 75 * MIB } }, /size of \/tmp: 75\.0 MiB, where 32 MiB/],

@@ -66,11 +66,15 @@ function kernel({ isolation, nodeBootId }: Given, { kernel: version, bootId }: F
   return ["kernel", found, "one of its own in a virtual machine", own && !isGvisor];
 }
 
-/** Memory that the machine has and the pod does not account for is taken from its neighbours on the node. */
-function memory({ accountedMib }: Given, { memoryKib, swapKib }: Findings): Row {
+/**
+ * Memory that a machine has and its pod does not account for is taken from its neighbours on the node. A gVisor sandbox is in its pod's
+ * cgroup whatever it says.
+ */
+function memory({ isolation, accountedMib }: Given, { memoryKib, swapKib }: Findings): Row {
   const mib = Math.ceil(memoryKib / 1024);
-  const holds = memoryKib > 0 && mib <= accountedMib && swapKib === 0;
-  return ["memory", `${mib} MiB${swapKib === 0 ? "" : " and swap"}`, `at most ${accountedMib} MiB, that its pod accounts for`, holds];
+  const found = `${mib} MiB${swapKib === 0 ? "" : " and swap"}`;
+  if (isolation === "gvisor") return ["memory", found, "its pod's limit", memoryKib > 0];
+  return ["memory", found, `at most ${accountedMib} MiB, that its pod accounts for`, memoryKib > 0 && mib <= accountedMib && swapKib === 0];
 }
 
 const sizes = ({ folders }: Given, found: Findings): Row[] =>
