@@ -68,7 +68,7 @@ export function createSupervisor(onNote: (line: string) => void) {
     /** From now on an end is no longer a reason to start again. */
     beginStop(): void {
       stopping = true;
-      endKeeping();
+      void endKeeping();
     },
     /** Ends one part: asks, waits, insists. */
     async stop(name: string): Promise<void> {

@@ -7,10 +7,10 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { keepWithinSize } from "./service-logs.ts";
 
 let folder: string;
-let end: () => void = () => undefined;
+let end: () => Promise<void> = () => Promise.resolve();
 beforeEach(() => (folder = mkdtempSync(path.join(tmpdir(), "fn-sl-"))));
-afterEach(() => {
-  end();
+afterEach(async () => {
+  await end();
   rmSync(folder, { recursive: true });
 });
 const limits = { bytes: 100_000, lookMs: 20, tooMany: 8 };
@@ -33,6 +33,7 @@ test("a file that grows while its writer runs is emptied, with what was in it be
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   clearInterval(watch);
   writer.kill();
+  await end();
   expect(most).toBeLessThan(8 * 100_000);
   expect(readFileSync(file).subarray(0, 1).toString()).not.toBe("\0"); // no hole before what was written after
   expect(statSync(`${file}.1`).size).toBeLessThan(8 * 100_000);

@@ -16,8 +16,8 @@ export const SERVICE_LOG: ServiceLogLimits = {
   tooMany: 8,
 };
 
-/** `files`: those that there are now. Returns the way to end it. */
-export function keepWithinSize(files: () => string[], onError: (error: unknown) => void, limits = SERVICE_LOG): () => void {
+/** `files`: those that there are now. Returns the way to end it, which resolves when nothing is being copied any more. */
+export function keepWithinSize(files: () => string[], onError: (error: unknown) => void, limits = SERVICE_LOG): () => Promise<void> {
   async function look(file: string): Promise<void> {
     const size = await stat(file).then(
       (facts) => facts.size,
@@ -35,9 +35,12 @@ export function keepWithinSize(files: () => string[], onError: (error: unknown) 
       closeSync(fd);
     }
   }
-  let looking = Promise.resolve();
+  let looking: Promise<unknown> | undefined;
   const timer = setInterval(() => {
-    looking = looking.then(() => Promise.all(files().map((file) => look(file).catch(onError)))).then(() => undefined);
+    looking ??= Promise.all(files().map((file) => look(file).catch(onError))).finally(() => (looking = undefined));
   }, limits.lookMs);
-  return () => clearInterval(timer);
+  return async () => {
+    clearInterval(timer);
+    await looking;
+  };
 }
