@@ -81,7 +81,8 @@ describe("fnctl logs", () => {
   });
 
   test("works at zero instances, and of a version that is no longer served", async () => {
-    await expect.poll(() => instancesOf("writer"), { timeout: 20_000, interval: 500 }).toEqual([]);
+    // After the kill above nobody may claim it for the time of a lease; then it is idle.
+    await expect.poll(() => instancesOf("writer"), { timeout: 60_000, interval: 500 }).toEqual([]);
     expect(await logs("-n", "1")).toContain("follow-two");
     await deployFixture("writer", "writer.js", { idleTimeoutMs: 2_000, env: { RELEASE: "2" } });
     await say("/say?text=from-the-second");
