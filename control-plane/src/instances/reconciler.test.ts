@@ -113,9 +113,24 @@ describe("the reconciler", () => {
       await plane.reconciler.turn(begin + STRAY_MS[kind]);
       expect(await listed()).toContain(stray.id);
       await plane.reconciler.turn(begin + STRAY_MS[kind] + 1);
-      expect(await listed()).not.toContain(stray.id);
+      await expect.poll(listed, soon).not.toContain(stray.id);
     },
   );
+
+  test("waits for no stop: a node that confirms nothing holds up nobody else's instances, and is asked once at a time", async () => {
+    let asked = 0;
+    const never = () => (asked++, new Promise<void>(() => undefined));
+    const other = host.controlPlane(2, { ...host.driver, stop: never });
+    await host.driver.start({ ...host.key, id: newInstanceId(), epoch: 1 });
+    const begin = Date.now();
+    await other.reconciler.turn(begin);
+    const { info } = await host.version({ min: 1 });
+    host.serve(info);
+    for (const later of [1, 2]) await other.reconciler.turn(begin + STRAY_MS.function + later);
+    await expect.poll(() => other.leases.table.ofVersion(info.image.versionId).length, soon).toBe(1);
+    expect(asked).toBe(1);
+    await other.pool.close(true);
+  });
 });
 
 describe("which instances are to be stopped", () => {

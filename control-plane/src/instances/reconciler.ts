@@ -24,20 +24,30 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   const { isLive, minOf } = createServed(routes);
   const minimum = createMinimum({ leases, versions, onError });
   const strays = createStrays();
+  /** Asked for and not confirmed yet: a node that does not answer holds up nobody else's turn. */
+  const stopping = new Set<string>();
+
+  function stopUnknown(id: string): void {
+    if (stopping.has(id)) return;
+    stopping.add(id);
+    void driver
+      .stop(id)
+      .catch(onError)
+      .finally(() => stopping.delete(id));
+  }
 
   /** Level-triggered: a stop that failed, here or anywhere, is asked for again until the driver has nothing that nobody uses. */
-  async function dropUnused(instances: readonly Instance[], now: number): Promise<void> {
+  function dropUnused(instances: readonly Instance[], now: number): void {
     const isKnown = (id: string) => leases.table.get(id) !== undefined || pool.holds(id);
     const ended = instances.filter(({ id, ended: end }) => end !== undefined && leases.table.get(id) === undefined && pool.drop(id));
-    const ids = [...ended.map(({ id }) => id), ...strays.due(instances, isKnown, now)];
-    await Promise.all(ids.map((id) => driver.stop(id).catch(onError)));
+    for (const id of [...ended.map(({ id: of }) => of), ...strays.due(instances, isKnown, now)]) stopUnknown(id);
     for (const managed of leases.table.all()) if (managed.state === "stuck") void leases.stop(managed);
   }
 
   async function turn(now = Date.now()): Promise<void> {
     const instances = await leases.reapEnded();
     await leases.isolation.look();
-    await dropUnused(instances, now);
+    dropUnused(instances, now);
     for (const { managed } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(managed);
     minimum.look(routes.withMin(), now);
   }
