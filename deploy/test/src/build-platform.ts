@@ -178,7 +178,8 @@ function createBuilders(folder: string) {
     server?.close();
   }
   return {
-    /** Replaced by tests. */
+    /** Replaced by tests, and so is what it prints. */
+    lines: ["building"],
     behave: (async () => ({ module: HELLO })) as Builder,
     count: () => builds,
     has: (id: string) => running.has(id),
@@ -195,7 +196,8 @@ function createBuilders(folder: string) {
           const result = await this.behave(++builds);
           if ("module" in result) ({ module } = result);
           const event = "failed" in result ? { type: "failed", message: result.failed } : { type: "done", entry: { file: "index.mjs" } };
-          return response.end(`${JSON.stringify({ type: "log", stream: "stdout", text: "building" })}\n${JSON.stringify(event)}\n`);
+          const said = this.lines.map((text) => ({ type: "log", stream: "stdout", text }));
+          return response.end([...said, event].map((one) => `${JSON.stringify(one)}\n`).join(""));
         };
         answer().catch(() => response.destroy());
       });
