@@ -25,19 +25,29 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   const minimum = createMinimum({ leases, versions, onError });
   const strays = createStrays();
 
+  /** A cluster takes a minute to say that a lost node confirms nothing: whatever else there is to look at does not wait for it. */
+  const dropping = new Set<string>();
+  function drop(id: string): void {
+    if (dropping.has(id)) return;
+    dropping.add(id);
+    void driver
+      .stop(id)
+      .catch(onError)
+      .finally(() => dropping.delete(id));
+  }
+
   /** Level-triggered: a stop that failed, here or anywhere, is asked for again until the driver has nothing that nobody uses. */
-  async function dropUnused(instances: readonly Instance[], now: number): Promise<void> {
+  function dropUnused(instances: readonly Instance[], now: number): void {
     const isKnown = (id: string) => leases.table.get(id) !== undefined || pool.holds(id);
     const ended = instances.filter(({ id, ended: end }) => end !== undefined && leases.table.get(id) === undefined && pool.drop(id));
-    const ids = [...ended.map(({ id }) => id), ...strays.due(instances, isKnown, now)];
-    await Promise.all(ids.map((id) => driver.stop(id).catch(onError)));
+    for (const id of [...ended.map((one) => one.id), ...strays.due(instances, isKnown, now)]) drop(id);
     for (const managed of leases.table.all()) if (managed.state === "stuck") void leases.stop(managed);
   }
 
   async function turn(now = Date.now()): Promise<void> {
     const instances = await leases.reapEnded();
     await leases.isolation.look();
-    await dropUnused(instances, now);
+    dropUnused(instances, now);
     for (const { managed } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(managed);
     minimum.look(routes.withMin(), now);
   }
