@@ -146,6 +146,18 @@ describe("tenant transactions", () => {
   });
 });
 
+test("a tenant whose transactions wait for one another leaves connections to others", async () => {
+  const own = createPool(postgres.url("app"), () => undefined, 2);
+  const db = createTenantDatabase(own);
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const theirs = Array.from({ length: 5 }, () => db.asTenant(A, () => opened));
+  expect((await db.asTenant(B, (tx) => tx.select().from(schema.fn))).map((row) => row.tenantId)).toEqual([B]);
+  open();
+  await Promise.all(theirs);
+  await own.end();
+});
+
 describe("a connection that is lost", () => {
   const onError = () => undefined;
   const kill = (client: { rows: { pid: number }[] }) => admin.query("SELECT pg_terminate_backend($1)", [client.rows[0]?.pid]);
