@@ -35,7 +35,7 @@ export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
       return value;
     } catch (error) {
       failed = error instanceof Error ? error : new Error(String(error));
-      await client.query("ROLLBACK").catch(() => undefined);
+      if (!isCut(failed)) await client.query("ROLLBACK").catch(() => undefined);
       throw error;
     } finally {
       client.release(failed !== undefined && isCut(failed) ? failed : undefined);

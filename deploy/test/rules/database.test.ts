@@ -187,6 +187,23 @@ describe("a connection that is lost", () => {
     await own.end();
   });
 
+  test("to a server that stands still is given up, and is UNAVAILABLE without another try", async () => {
+    const own = createPool(postgres.url("app"), onError, 1);
+    const db = createTenantDatabase(own);
+    const pids: number[] = [];
+    const mute = db.asTenant(A, async (tx) => {
+      const [pid = 0] = (await tx.execute<{ pid: number }>(ownPid)).rows.map((row) => row.pid);
+      pids.push(pid);
+      process.kill(pid, "SIGSTOP");
+      await tx.select().from(schema.fn);
+    });
+    await expect(mute).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
+    expect(pids).toHaveLength(1);
+    expect(await db.asTenant(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1); // on another connection
+    process.kill(pids[0]!, "SIGCONT");
+    await own.end();
+  });
+
   test("while it commits is not tried again: nobody knows whether it was done", async () => {
     const own = pool();
     const db = createTenantDatabase(own);
