@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { inspect } from "node:util";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { createPool } from "@fnctl/control-plane/db/pools";
 import * as schema from "@fnctl/control-plane/db/schema";
@@ -194,13 +194,13 @@ describe("a connection that is lost", () => {
     const mute = db.asTenant(A, async (tx) => {
       const [pid = 0] = (await tx.execute<{ pid: number }>(ownPid)).rows.map((row) => row.pid);
       pids.push(pid);
+      onTestFinished(() => void process.kill(pid, "SIGCONT"));
       process.kill(pid, "SIGSTOP");
       await tx.select().from(schema.fn);
     });
     await expect(mute).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
     expect(pids).toHaveLength(1);
     expect(await db.asTenant(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1); // on another connection
-    process.kill(pids[0]!, "SIGCONT");
     await own.end();
   });
 

@@ -11,7 +11,9 @@ beforeAll(async () => {
   await postgres.migrate();
   platform = await createBuildPlatform(postgres);
 });
-afterEach(() => expect(platform.errors).toEqual([]));
+afterEach(() => {
+  if (platform.errors.length > 0) throw new AggregateError(platform.errors.splice(0));
+});
 afterAll(async () => {
   await platform.close();
   await postgres.stop();
