@@ -90,31 +90,6 @@ describe("the next build", () => {
   });
 });
 
-describe("a tenant that removes its functions while they are built", () => {
-  test("is not served before others for it", async () => {
-    const [patient, greedy] = [await platform.tenant(), await platform.tenant()];
-    for (const tenantId of [patient, greedy]) for (let count = 0; count < 3; count++) await deploy(tenantId);
-    const order: string[] = [];
-    const worker = platform.worker(async (_instance, tenantId, label) => {
-      order.push(tenantId === greedy ? "greedy" : "patient");
-      if (tenantId === greedy) await platform.functions.remove(greedy, label.split(":")[1]!);
-    });
-    const pump = platform.pump(worker, 1); // one place
-    pumps.push(pump);
-    pump.run();
-    await expect.poll(() => order.length, { timeout: 20_000 }).toBe(6);
-    await pump.settled();
-    expect(order).toEqual(["patient", "greedy", "patient", "greedy", "patient", "greedy"]);
-  });
-
-  test("has no more in hand for it than it may", async () => {
-    const tenantId = await platform.tenant();
-    await deploy(tenantId);
-    expect(await platform.system.takeNextBuild(2, [], [{ tenantId, running: 2, agoMs: 0 }])).toBeUndefined();
-    expect(await platform.system.takeNextBuild(2, [], [{ tenantId, running: 1, agoMs: 0 }])).toBeDefined();
-  });
-});
-
 describe("places for builders", () => {
   test("a version whose import hangs holds none: others are built while it is being started", async () => {
     const [hanging, quick] = [await platform.tenant(), await platform.tenant()];
