@@ -3,6 +3,7 @@ import { and, asc, eq, gt, max, sql } from "drizzle-orm";
 import { PlatformError, toProblem, type Problem } from "../contract/errors.ts";
 import type { BuildEvent } from "../contract/resources.ts";
 import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
+import { storableJson } from "../contract/text.ts";
 import { build, buildEvent, fn, tenant, version } from "../db/schema.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
 import { makeLayerRoom } from "../functions/caps.ts";
@@ -67,7 +68,7 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
         if (holders.length === 0) return;
         await tx
           .insert(buildEvent)
-          .values(events.map((event) => ({ ...job, seq: event.seq, event })))
+          .values(events.map((event) => ({ ...job, seq: event.seq, event: storableJson(event) })))
           .onConflictDoNothing();
         await notify(tx, { kind: "build", id: job.buildId });
       });
@@ -89,7 +90,8 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
 
     /**
      * The end of a build, exactly once, with its last event. Without a problem `live` moves if that was asked for, and nothing newer has
-     * been decided meanwhile. undefined: this worker was replaced, or the build is gone.
+     * been decided meanwhile. undefined: this worker was replaced, or the build is gone. What the problem says is partly the tenant's own
+     * text: one that cannot be stored would keep the build from ever ending.
      */
     async finish(job: BuildJob, epoch: number, end: BuildEnd): Promise<"succeeded" | "failed" | "superseded" | undefined> {
       return db.asTenant(job.tenantId, async (tx) => {
@@ -98,7 +100,7 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
         const theirs = and(eq(version.tenantId, job.tenantId), eq(version.id, row.versionId));
         if (end.problem !== undefined) await tx.update(version).set({ state: "failed", imageDigest: null }).where(theirs);
         const newer = end.problem === undefined && row.promote ? await promote(tx, job.tenantId, end.version) : undefined;
-        const problem = newer === undefined ? end.problem : toProblem(newer, row.requestId ?? job.buildId);
+        const problem = newer === undefined ? end.problem && storableJson(end.problem) : toProblem(newer, row.requestId ?? job.buildId);
         const state = newer === undefined ? (problem === undefined ? "succeeded" : "failed") : "superseded";
         await tx
           .update(build)

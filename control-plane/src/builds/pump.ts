@@ -6,12 +6,20 @@ import type { Slots } from "./slots.ts";
 /** A build that nobody was told of is taken within this time. */
 export const LOOK_MS = 5_000;
 
+/** Of a tenant whose builds may have gone with their function: who removes what is being built is not served first for it. */
+export interface TenantBuilds {
+  tenantId: string;
+  /** In hand, removed or not. */
+  running: number;
+  /** Since it last got a builder, milliseconds. */
+  agoMs: number;
+}
 export interface PumpOptions {
   slots: Slots;
   /** While there is little disk space, builds wait. */
   mayBegin(): Promise<boolean>;
-  /** The next build, taken in the database; none of a tenant in `barred`. */
-  take(barred: string[]): Promise<BuildJob | undefined>;
+  /** The next build, taken in the database; none of a tenant in `barred`. `known`: what the rows may no longer tell. */
+  take(barred: string[], known: TenantBuilds[]): Promise<BuildJob | undefined>;
   /** Puts back what is taken and not in hand. */
   requeue(inHand: string[]): Promise<void>;
   /** Works on it to its end; `release` gives the builder's place back before that. */
@@ -20,10 +28,11 @@ export interface PumpOptions {
 }
 
 export function createBuildPump({ slots, mayBegin, take, requeue, work, onError }: PumpOptions) {
-  const inHand = new Map<string, Promise<void>>();
+  const inHand = new Map<string, { tenantId: string; done: Promise<void> }>();
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | undefined;
   let again = false;
+  let requeueDue = false;
   let closed = true;
 
   function begin(job: BuildJob): void {
@@ -38,14 +47,29 @@ export function createBuildPump({ slots, mayBegin, take, requeue, work, onError 
         inHand.delete(job.buildId);
         release();
       });
-    inHand.set(job.buildId, done);
+    inHand.set(job.buildId, { tenantId: job.tenantId, done });
+  }
+
+  function known(): TenantBuilds[] {
+    const held = [...inHand.values()];
+    return slots.served().map(({ tenantId, agoMs }) => {
+      const running = held.filter((one) => one.tenantId === tenantId).length;
+      return { tenantId, running, agoMs };
+    });
+  }
+
+  /** Between two takes: of one that is under way nobody could say yet that it is in hand. */
+  async function requeueLost(): Promise<void> {
+    requeueDue = false;
+    await requeue([...inHand.keys()]).catch(onError);
   }
 
   async function look(): Promise<void> {
     do {
       again = false;
+      if (requeueDue) await requeueLost();
       while (!closed && slots.free() > 0 && (await mayBegin())) {
-        const job = await take(slots.barred());
+        const job = await take(slots.barred(), known());
         if (job === undefined) break;
         begin(job);
       }
@@ -61,18 +85,18 @@ export function createBuildPump({ slots, mayBegin, take, requeue, work, onError 
       .finally(() => (looking = undefined));
   }
 
-  const turn = async (): Promise<void> => {
-    await requeue([...inHand.keys()]).catch(onError);
+  function turn(): void {
+    requeueDue = true;
     wake();
-  };
+  }
 
   return {
     wake,
     /** From now on: for the only worker there is. What an earlier one held is put back first. */
-    async run(): Promise<void> {
+    run(): void {
       closed = false;
-      await turn();
-      timer = setInterval(() => void turn(), LOOK_MS);
+      turn();
+      timer = setInterval(turn, LOOK_MS);
     },
     /** Takes no more. What is in hand is the next worker's; its row's epoch keeps this one from ending it. */
     async close(): Promise<void> {
@@ -81,7 +105,7 @@ export function createBuildPump({ slots, mayBegin, take, requeue, work, onError 
       await looking;
     },
     /** Resolves when nothing is in hand; for tests. */
-    settled: async (): Promise<void> => void (await Promise.all(inHand.values())),
+    settled: async (): Promise<void> => void (await Promise.all([...inHand.values()].map(({ done }) => done))),
   };
 }
 export type BuildPump = ReturnType<typeof createBuildPump>;

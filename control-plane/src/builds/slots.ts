@@ -24,16 +24,16 @@ export function createSlots({ places, now = Date.now }: SlotsOptions) {
   /** One runs whatever the memory is: a small machine builds slowly, but it builds. */
   const free = () => (held.size === 0 ? Math.max(1, places()) : places() - quick());
 
-  function othersThan(tenantId: string): boolean {
-    for (const [other, at] of lastServed) {
-      if (now() - at > ACTIVE_MS) lastServed.delete(other);
-      else if (other !== tenantId) return true;
-    }
-    return false;
+  /** Who is active, and for how long it has not got a place. */
+  function served(): { tenantId: string; agoMs: number }[] {
+    for (const [tenantId, at] of lastServed) if (now() - at > ACTIVE_MS) lastServed.delete(tenantId);
+    return [...lastServed].map(([tenantId, at]) => ({ tenantId, agoMs: now() - at }));
   }
+  const othersThan = (tenantId: string): boolean => served().some((other) => other.tenantId !== tenantId);
 
   return {
     free,
+    served,
     /** Tenants that must not take the next one. */
     barred(): string[] {
       const last = free() <= 1;

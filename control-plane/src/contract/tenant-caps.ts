@@ -14,7 +14,7 @@ export const tenantCapsSchema = z
     /** Built layers of all versions that are ready, bytes; a build that would go above it first drops its function's oldest versions. */
     layerBytes: most(1024 ** 4),
     tokens: most(10_000),
-    /** Instances at a time, those that start included, and the sum of `min` of what is live or will be. */
+    /** Instances at a time, those that start included (one more while a version is tried before it goes live), and the sum of `min` of what is live or will be. */
     instances: most(50_000),
     /** The same as the sum of the memory that they may use, MiB. */
     memoryMib: most(100_000_000),

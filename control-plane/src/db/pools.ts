@@ -1,7 +1,15 @@
 // One pool per database role. Every limit of SECURITY F9 is set on the connection, so that no query can forget it.
 import pg from "pg";
 
-export const DB_LIMITS = { poolMax: 10, statementMs: 10_000, lockMs: 5_000, idleInTransactionMs: 15_000, connectMs: 5_000 } as const;
+export const DB_LIMITS = {
+  poolMax: 10,
+  statementMs: 10_000,
+  /** Of a server that does not even say that the statement took too long: it stands still, or the network to it is gone. */
+  answerMs: 12_000,
+  lockMs: 5_000,
+  idleInTransactionMs: 15_000,
+  connectMs: 5_000,
+} as const;
 
 /** `connection` is a URL or, for a Unix socket, `host` = folder; the role is in it. */
 export function createPool(connection: string, onError: (error: Error) => void, max: number = DB_LIMITS.poolMax): pg.Pool {
@@ -10,6 +18,7 @@ export function createPool(connection: string, onError: (error: Error) => void, 
     max,
     connectionTimeoutMillis: DB_LIMITS.connectMs,
     statement_timeout: DB_LIMITS.statementMs,
+    query_timeout: DB_LIMITS.answerMs,
     lock_timeout: DB_LIMITS.lockMs,
     idle_in_transaction_session_timeout: DB_LIMITS.idleInTransactionMs,
     options: "-c search_path=fnctl",

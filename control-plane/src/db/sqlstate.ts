@@ -13,6 +13,8 @@ const NETWORK = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOENT", "ETIME
 /** What `pg` and `pg-pool` say without a code when a connection breaks or cannot be had. */
 const BROKEN =
   /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Client has encountered a connection error|Client was closed)/;
+/** No answer at all: the statement may still be run, so it is not sent again, and the connection is given up. */
+const MUTE = /^Query read timeout/;
 /** What a caller sent cannot be stored, although every check let it pass: a character (22021, 22P05), a number (22003), a time (22008). */
 const UNSTORABLE: Record<string, string> = {
   "22021": "A text holds a character that cannot be stored.",
@@ -21,7 +23,7 @@ const UNSTORABLE: Record<string, string> = {
   "22008": "A time is too early or too late.",
 };
 
-type Kind = "undone" | "cut" | "busy" | undefined;
+type Kind = "undone" | "cut" | "mute" | "busy" | undefined;
 interface Facts {
   code: string | undefined;
   kind: Kind;
@@ -32,6 +34,7 @@ function factsOf(error: unknown): Facts {
     const { code } = at as Error & { code?: unknown };
     if (typeof code === "string") return { code, kind: kindOf(code) };
     if (BROKEN.test(at.message)) return { code: undefined, kind: "cut" };
+    if (MUTE.test(at.message)) return { code: undefined, kind: "mute" };
   }
   return { code: undefined, kind: undefined };
 }
@@ -51,7 +54,7 @@ export function isRetryable(error: unknown, committing: boolean): boolean {
   return kind === "undone" || (kind === "cut" && !committing);
 }
 /** The connection cannot be used again. */
-export const isCut = (error: unknown): boolean => factsOf(error).kind === "cut";
+export const isCut = (error: unknown): boolean => ["cut", "mute"].includes(factsOf(error).kind ?? "");
 
 /** What leaves this folder: nothing of the database's inside for callers, and no value of a query for anybody's log. */
 export function mapDatabaseError(error: unknown): unknown {

@@ -3,6 +3,8 @@
 import { and, eq, gt, isNotNull, isNull, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
+import type { BuildJob } from "../builds/build-store.ts";
+import type { TenantBuilds } from "../builds/pump.ts";
 import type { Scope } from "../contract/resources.ts";
 import { notify } from "../functions/notify.ts";
 import * as schema from "./schema.ts";
@@ -61,15 +63,18 @@ const WRITES = new Set([
   "keepCondition",
 ]);
 
-/** A tenant's queue is in the order of acceptance. What another transaction is ending is passed over. */
+/**
+ * A tenant's queue is in the order of acceptance. What another transaction is ending is passed over. Rows go with their function, so what
+ * its worker knows of a tenant ($3 to $5) counts beside them.
+ */
 const TAKE_NEXT_BUILD = `
   WITH waiting AS (
     SELECT DISTINCT tenant_id FROM build WHERE state = 'queued' AND coalesce(retry_at, '-infinity') <= now() AND NOT tenant_id = ANY ($2)
   ), ranked AS (
     SELECT tenant_id,
-      (SELECT count(*) FROM build r WHERE r.tenant_id = w.tenant_id AND r.state = 'running') AS running,
-      (SELECT max(taken_at) FROM build t WHERE t.tenant_id = w.tenant_id) AS served
-    FROM waiting w
+      greatest((SELECT count(*) FROM build r WHERE r.tenant_id = w.tenant_id AND r.state = 'running'), k.running) AS running,
+      greatest((SELECT max(taken_at) FROM build t WHERE t.tenant_id = w.tenant_id), now() - k.ago_ms * interval '1 millisecond') AS served
+    FROM waiting w LEFT JOIN unnest($3::uuid[], $4::integer[], $5::float8[]) AS k (tenant_id, running, ago_ms) USING (tenant_id)
   ), next AS (
     SELECT q.tenant_id, q.id FROM ranked
     CROSS JOIN LATERAL (
@@ -150,8 +155,9 @@ function statements(pool: pg.Pool) {
      * Takes the build that is served next, for its only worker: of the tenant with the fewest running ones, then of the one that was
      * served longest ago, its oldest. Tenants in `barred` and those with `most` running ones wait. undefined: there is none to take.
      */
-    async takeNextBuild(most: number, barred: readonly string[]): Promise<{ tenantId: string; buildId: string } | undefined> {
-      const { rows } = await pool.query<{ tenantId: string; buildId: string }>(TAKE_NEXT_BUILD, [most, barred]);
+    async takeNextBuild(most: number, barred: readonly string[], known: readonly TenantBuilds[] = []): Promise<BuildJob | undefined> {
+      const columns = [known.map((one) => one.tenantId), known.map((one) => one.running), known.map((one) => one.agoMs)];
+      const { rows } = await pool.query<BuildJob>(TAKE_NEXT_BUILD, [most, barred, ...columns]);
       return rows[0];
     },
     /** Builds that were taken and that nobody has in hand any more are queued again. */

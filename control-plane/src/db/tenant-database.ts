@@ -1,7 +1,10 @@
 // All that serves a tenant's request runs here: the app role, row-level security, the tenant set for this transaction only
-// (SECURITY F2). A connection that comes back from an error is thrown away, so the next borrower never sees a tenant (F7).
+// (SECURITY F2). A connection that comes back from an error is thrown away, so the next borrower never sees a tenant (F7). Tenants take turns
+// for connections, and none has all of them: its transactions may wait for one another, and others' do not wait behind them.
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
+import { createFairTurns } from "../service/fair-turns.ts";
+import { DB_LIMITS } from "./pools.ts";
 import * as schema from "./schema.ts";
 import { isCut, isRetryable, mapDatabaseError } from "./sqlstate.ts";
 
@@ -9,13 +12,17 @@ export type TenantTransaction = NodePgDatabase<typeof schema>;
 export interface TenantDatabase {
   /**
    * Runs `work` in one transaction as `tenantId`; tried again when the database undid it or the connection was lost before its COMMIT,
-   * so `work` has no other effects. A connection lost at COMMIT is UNAVAILABLE: nobody knows whether the change was made.
+   * so `work` has no other effects, nor asks for a transaction of its own. A connection lost at COMMIT is UNAVAILABLE: nobody knows whether
+   * the change was made.
    */
   asTenant<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T>;
 }
 export const ATTEMPTS = 3;
 
 export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
+  const parallel = pool.options.max ?? DB_LIMITS.poolMax;
+  const turns = createFairTurns({ parallel, perOwner: Math.ceil(parallel / 2) });
+
   async function once<T>(tenantId: string, progress: { committing: boolean }, work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
     const client = await pool.connect();
     let failed: Error | undefined;
@@ -28,7 +35,7 @@ export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
       return value;
     } catch (error) {
       failed = error instanceof Error ? error : new Error(String(error));
-      await client.query("ROLLBACK").catch(() => undefined);
+      if (!isCut(failed)) await client.query("ROLLBACK").catch(() => undefined);
       throw error;
     } finally {
       client.release(failed !== undefined && isCut(failed) ? failed : undefined);
@@ -39,7 +46,7 @@ export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
       for (let attempt = 1; ; attempt++) {
         const progress = { committing: false };
         try {
-          return await once(tenantId, progress, work);
+          return await turns.inTurn({ owner: tenantId, urgent: true }, () => once(tenantId, progress, work));
         } catch (error) {
           if (attempt === ATTEMPTS || !isRetryable(error, progress.committing)) throw mapDatabaseError(error);
         }

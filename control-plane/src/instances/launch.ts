@@ -36,9 +36,9 @@ export function createLauncher({ table, use, deaths, maxInstances, start, requir
   const starting = new Map<string, number>();
   let begun = 0;
 
-  function refuse(info: VersionInfo): void {
+  function refuse(info: VersionInfo, reason: LaunchReason): void {
     deaths.require(info.image.versionId);
-    const refusal = use.refusal(info);
+    const refusal = use.refusal(info, reason === "trial");
     if (refusal !== undefined) throw refusal;
     if (table.size() + begun >= maxInstances)
       throw new PlatformError("CAPACITY_UNAVAILABLE", "This platform runs as many instances as it may.");
@@ -69,7 +69,7 @@ export function createLauncher({ table, use, deaths, maxInstances, start, requir
   return {
     /** Starts an instance of the version; it is in the table, free, when this resolves. */
     async launch(info: VersionInfo, reason: LaunchReason): Promise<{ managed: Managed; timing: Lease["timing"] }> {
-      refuse(info);
+      refuse(info, reason);
       const end = begin(info);
       try {
         const { instance, timing } = await start(info, reason);

@@ -24,23 +24,23 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   const { isLive, minOf } = createServed(routes);
   const minimum = createMinimum({ leases, versions, onError });
   const strays = createStrays();
-  /** Asked for and not confirmed yet: a node that does not answer holds up nobody else's turn. */
-  const stopping = new Set<string>();
 
-  function stopUnknown(id: string): void {
-    if (stopping.has(id)) return;
-    stopping.add(id);
+  /** A cluster takes a minute to say that a lost node confirms nothing: whatever else there is to look at does not wait for it. */
+  const dropping = new Set<string>();
+  function drop(id: string): void {
+    if (dropping.has(id)) return;
+    dropping.add(id);
     void driver
       .stop(id)
       .catch(onError)
-      .finally(() => stopping.delete(id));
+      .finally(() => dropping.delete(id));
   }
 
   /** Level-triggered: a stop that failed, here or anywhere, is asked for again until the driver has nothing that nobody uses. */
   function dropUnused(instances: readonly Instance[], now: number): void {
     const isKnown = (id: string) => leases.table.get(id) !== undefined || pool.holds(id);
     const ended = instances.filter(({ id, ended: end }) => end !== undefined && leases.table.get(id) === undefined && pool.drop(id));
-    for (const id of [...ended.map(({ id: of }) => of), ...strays.due(instances, isKnown, now)]) stopUnknown(id);
+    for (const id of [...ended.map((one) => one.id), ...strays.due(instances, isKnown, now)]) drop(id);
     for (const managed of leases.table.all()) if (managed.state === "stuck") void leases.stop(managed);
   }
 

@@ -75,6 +75,18 @@ describe("a tenant at its instances", () => {
     expect(plane.leases.table.ofVersion(kept.info.image.versionId)).toHaveLength(1);
   });
 
+  test("may deploy all the same, a lower `min` among others: one version at a time is tried", async () => {
+    await open({ caps: { instances: 2, memoryMib: 256 } });
+    const kept = await version({ min: 2 });
+    host.serve(kept.info);
+    await plane.reconciler.turn();
+    await expect.poll(() => plane.leases.table.size(), soon).toBe(2);
+    const [lower, other] = [await version({ min: 1, memoryMib: 512 }), await version()];
+    await plane.leases.launch(lower.info, "trial");
+    await expect(plane.leases.launch(other.info, "trial")).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
+    await expect(plane.leases.launch(other.info, "request")).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
+  });
+
   test("asked for by many at once is never above it", async () => {
     await open({ caps: { instances: 4, memoryMib: 100_000 } });
     const versions = await Promise.all(Array.from({ length: 12 }, () => version()));

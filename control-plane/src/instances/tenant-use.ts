@@ -15,13 +15,17 @@ export function createTenantUse(table: Pick<InstanceTable, "useOf">, caps: Insta
     else begun.set(tenantId, left);
   };
   return {
-    /** Why the tenant may not have one more now; undefined: it may. */
-    refusal({ image: { tenantId }, memoryMib }: Pick<VersionInfo, "image" | "memoryMib">): PlatformError | undefined {
+    /**
+     * Why the tenant may not have one more now; undefined: it may. One above the cap for a version's `trial`: who has all it may, kept by
+     * `min`, could deploy nothing otherwise, a lower `min` neither.
+     */
+    refusal({ image: { tenantId }, memoryMib }: Pick<VersionInfo, "image" | "memoryMib">, trial = false): PlatformError | undefined {
+      const most = trial ? { instances: caps.instances + 1, memoryMib: caps.memoryMib + memoryMib } : caps;
       const [held, starting] = [table.useOf(tenantId), begun.get(tenantId)];
       const instances = held.instances + (starting?.instances ?? 0);
       const mib = held.memoryMib + (starting?.memoryMib ?? 0) + memoryMib;
-      if (instances < caps.instances && mib <= caps.memoryMib) return undefined;
-      const what = instances < caps.instances ? `${caps.memoryMib} MiB` : `${caps.instances} instances`;
+      if (instances < most.instances && mib <= most.memoryMib) return undefined;
+      const what = instances < most.instances ? `${caps.memoryMib} MiB` : `${caps.instances} instances`;
       return new PlatformError("QUOTA_EXCEEDED", `A tenant's functions may use ${what} at a time, and they do.`, {
         hint: "Lower `min` or `max`, or raise `concurrency`, of the tenant's functions; the operator can raise the quota.",
       });

@@ -33,7 +33,7 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
   const pump = createBuildPump({
     slots,
     mayBegin: async () => !(await data.freeSpace.isLow()),
-    take: (barred) => data.system.takeNextBuild(data.caps.runningBuilds, barred),
+    take: (barred, known) => data.system.takeNextBuild(data.caps.runningBuilds, barred, known),
     requeue: (inHand) => data.system.requeueBuilds(inHand),
     work: (job, release) => worker.run(job, release),
     onError,
@@ -44,7 +44,7 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
     enqueue: (job: { buildId: string }) => void queue.tell(job).catch(onError),
     async run(): Promise<void> {
       await queue.run();
-      await pump.run();
+      pump.run();
     },
     async close(): Promise<void> {
       await queue.close();

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { RUNTIMES } from "../contract/limits.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
+import { toStorable } from "../contract/text.ts";
 import { instanceFailure } from "../db/schema.ts";
 import type { ImageStore } from "../images/layout-store.ts";
 import { readLastOutput } from "../instances/last-output.ts";
@@ -63,7 +64,7 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   /** For the owner: a line in the function's log, and the last failure that `describe` shows. */
   function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {
     collector.note({ tenantId, functionId, version, instance, level: "error", message: `${reason}: ${detail}` }).catch(onError);
-    const row = { tenantId, functionId, at: new Date(), reason, detail: detail.slice(0, FAILURE_DETAIL), version };
+    const row = { tenantId, functionId, at: new Date(), reason, detail: toStorable(detail.slice(0, FAILURE_DETAIL)), version };
     const target = [instanceFailure.tenantId, instanceFailure.functionId];
     data.db.asTenant(tenantId, (tx) => tx.insert(instanceFailure).values(row).onConflictDoUpdate({ target, set: row })).catch(onError);
   }

@@ -52,7 +52,7 @@ async function takingBuilds(worker = platform.worker(), places?: number) {
   pumps.push(pump);
   queues.push(queue);
   await queue.run();
-  await pump.run();
+  pump.run();
   return queue;
 }
 async function admin(text: string, values: unknown[]): Promise<void> {

@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { inspect } from "node:util";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { createPool } from "@fnctl/control-plane/db/pools";
 import * as schema from "@fnctl/control-plane/db/schema";
@@ -146,6 +146,18 @@ describe("tenant transactions", () => {
   });
 });
 
+test("a tenant whose transactions wait for one another leaves connections to others", async () => {
+  const own = createPool(postgres.url("app"), () => undefined, 2);
+  const db = createTenantDatabase(own);
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const theirs = Array.from({ length: 5 }, () => db.asTenant(A, () => opened));
+  expect((await db.asTenant(B, (tx) => tx.select().from(schema.fn))).map((row) => row.tenantId)).toEqual([B]);
+  open();
+  await Promise.all(theirs);
+  await own.end();
+});
+
 describe("a connection that is lost", () => {
   const onError = () => undefined;
   const kill = (client: { rows: { pid: number }[] }) => admin.query("SELECT pg_terminate_backend($1)", [client.rows[0]?.pid]);
@@ -172,6 +184,23 @@ describe("a connection that is lost", () => {
     const cut = db.asTenant(A, async (tx) => kill(await tx.execute<{ pid: number }>(ownPid)).then(() => tx.execute(sql`SELECT 1`)));
     await expect(cut).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
     expect(await db.asTenant(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1);
+    await own.end();
+  });
+
+  test("to a server that stands still is given up, and is UNAVAILABLE without another try", async () => {
+    const own = createPool(postgres.url("app"), onError, 1);
+    const db = createTenantDatabase(own);
+    const pids: number[] = [];
+    const mute = db.asTenant(A, async (tx) => {
+      const [pid = 0] = (await tx.execute<{ pid: number }>(ownPid)).rows.map((row) => row.pid);
+      pids.push(pid);
+      onTestFinished(() => void process.kill(pid, "SIGCONT"));
+      process.kill(pid, "SIGSTOP");
+      await tx.select().from(schema.fn);
+    });
+    await expect(mute).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
+    expect(pids).toHaveLength(1);
+    expect(await db.asTenant(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1); // on another connection
     await own.end();
   });
 

@@ -102,7 +102,7 @@ describe("places for builders", () => {
     const [slow, other] = [await deploy(hanging), await deploy(quick)];
     const pump = platform.pump(platform.worker(), 1); // one place
     pumps.push(pump);
-    await pump.run();
+    pump.run();
     await expect.poll(async () => (await row(other.job)).state, { timeout: 20_000 }).toBe("succeeded");
     expect((await row(slow.job)).state).toBe("running");
     letGo();

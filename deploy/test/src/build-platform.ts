@@ -10,7 +10,7 @@ import { createBlobStore } from "@fnctl/control-plane/blobs/blob-store";
 import { createBuildStore, type BuildJob } from "@fnctl/control-plane/builds/build-store";
 import { createBuildPump } from "@fnctl/control-plane/builds/pump";
 import { createSlots } from "@fnctl/control-plane/builds/slots";
-import { createBuildWorker, type BuildWorker } from "@fnctl/control-plane/builds/worker";
+import { createBuildWorker, type BuildWorker, type WorkerOptions } from "@fnctl/control-plane/builds/worker";
 import { functionConfigSchema } from "@fnctl/control-plane/contract/config";
 import { BUILDER_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
@@ -86,7 +86,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
     builders,
     errors: [] as unknown[],
     /** A worker with pool and leases of its own, as each control plane has. */
-    worker(labelEgress: () => Promise<void> = async () => undefined) {
+    worker(labelEgress: WorkerOptions["labelEgress"] = async () => undefined) {
       const onError = (error: unknown) => void this.errors.push(error);
       const turns = createFairTurns({ parallel: 64, perOwner: 64 });
       const pool = createWarmPool({ driver, epoch: 1, turns, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
@@ -129,7 +129,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
       return createBuildPump({
         mayBegin: async () => true,
         slots: createSlots({ places: () => places }),
-        take: (barred) => system.takeNextBuild(caps.runningBuilds, barred),
+        take: (barred, known) => system.takeNextBuild(caps.runningBuilds, barred, known),
         requeue: (inHand) => system.requeueBuilds(inHand),
         work: (job, release) => worker.run(job, release),
         onError: (error) => void this.errors.push(error),
@@ -178,7 +178,8 @@ function createBuilders(folder: string) {
     server?.close();
   }
   return {
-    /** Replaced by tests. */
+    /** Replaced by tests, and so is what it prints. */
+    lines: ["building"],
     behave: (async () => ({ module: HELLO })) as Builder,
     count: () => builds,
     has: (id: string) => running.has(id),
@@ -195,7 +196,8 @@ function createBuilders(folder: string) {
           const result = await this.behave(++builds);
           if ("module" in result) ({ module } = result);
           const event = "failed" in result ? { type: "failed", message: result.failed } : { type: "done", entry: { file: "index.mjs" } };
-          return response.end(`${JSON.stringify({ type: "log", stream: "stdout", text: "building" })}\n${JSON.stringify(event)}\n`);
+          const said = this.lines.map((text) => ({ type: "log", stream: "stdout", text }));
+          return response.end([...said, event].map((one) => `${JSON.stringify(one)}\n`).join(""));
         };
         answer().catch(() => response.destroy());
       });

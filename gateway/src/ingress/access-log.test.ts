@@ -77,6 +77,19 @@ it("keeps within its size and a few older files, whatever is recorded, and goes 
   expect(metrics.logDropped).toBe(0);
 });
 
+it("goes on in a new file when somebody removed it", async () => {
+  const metrics = new Metrics();
+  const file = join(folder, "log");
+  const log = createAccessLog(file, metrics, { bytes: 100_000, files: 2 });
+  log.record(context("/before"));
+  await log.flush();
+  rmSync(file);
+  for (let i = 0; i < 3_000; i += 1) log.record(context(`/${i}/${"p".repeat(200)}`));
+  await log.flush();
+  expect(readFileSync(file, "utf8")).toContain("/2999/");
+  expect(metrics.logDropped).toBe(0);
+});
+
 it("writes no more into a file that is full and cannot be renamed, and says how much that was", async () => {
   const metrics = new Metrics();
   const log = createAccessLog(join(folder, "log"), metrics, { bytes: 100_000, files: 2 });

@@ -10,6 +10,7 @@ export type RequirementPlace =
 
 export const NAME = "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?";
 export const EXTRAS = `\\[ ?(?:${NAME}(?: ?, ?${NAME})*)? ?\\]`;
+const WHOLE_NAME = new RegExp(`^${NAME}$`);
 const WITH_EXTRAS = new RegExp(`^(.*?) ?(${EXTRAS})?$`);
 const REPOSITORY = /^(?:git|hg|svn|bzr)\+|^ssh:|^git@/;
 const WHEEL_URL = /^https:\/\/[A-Za-z0-9.-]+(?::\d+)?\/(?:[A-Za-z0-9._~%+!-]+\/)*([A-Za-z0-9._%+!-]+\.whl)(?:#sha256=[0-9a-fA-F]{64})?$/;
@@ -23,7 +24,7 @@ export function parsePlace(text: string, refuse: Refuse): RequirementPlace {
       "Publish it as a wheel, or put its folder into the project and name that.",
     );
   const file = WHEEL_URL.exec(place)?.[1];
-  if (file !== undefined) return { kind: "url", url: place, name: nameInWheel(file), extras };
+  if (file !== undefined) return { kind: "url", url: place, name: nameInWheel(file, refuse), extras };
   if (/^[A-Za-z][A-Za-z0-9+.-]*:/.test(place) && !place.startsWith("file:"))
     refuse(`${shown(place)} is not a wheel behind https, and nothing else is installed from an address.`);
   const path = place.replace(/^file:(?:\/\/(?=\/))?/, "");
@@ -32,11 +33,14 @@ export function parsePlace(text: string, refuse: Refuse): RequirementPlace {
   if (BUILT_FROM_SOURCE.test(path))
     refuse(`${shown(path)} would have to be built, and nothing is built here.`, "Put its wheel or its folder there instead.");
   if (!path.endsWith(".whl")) return { kind: "folder", path, extras: extrasOf(extras) };
-  return { kind: "wheel", path, name: nameInWheel(path.slice(path.lastIndexOf("/") + 1)), extras };
+  return { kind: "wheel", path, name: nameInWheel(path.slice(path.lastIndexOf("/") + 1), refuse), extras };
 }
 
-/** The first part of a wheel's name is the package's (PEP 427). */
-const nameInWheel = (file: string): string => file.split("-")[0] ?? "";
+/** The first part of a wheel's name is the package's (PEP 427). It begins a line for uv, which must not read a place or a condition in it. */
+function nameInWheel(file: string, refuse: Refuse): string {
+  const [name = ""] = file.split("-");
+  return WHOLE_NAME.test(name) ? name : refuse(`${shown(file)} is not the name of a wheel.`);
+}
 
 export const extrasOf = (text: string): string[] =>
   text

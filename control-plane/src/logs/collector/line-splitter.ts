@@ -4,6 +4,9 @@ import { LIMITS } from "../../contract/limits.ts";
 /** Bytes of a line that are held: in any alphabet more than the text that is kept of it, so that a cut one is seen to be cut. */
 const CAP = LIMITS.logLineBytes * 4;
 
+/** A line that comes byte by byte is put together now and then: each part takes a hundred times its byte. */
+const MOST_PARTS = 256;
+
 export interface LineSink {
   /** Asked with a line's bytes, and the first part of them, before it is made a string: lines that nobody keeps must cost next to nothing. */
   admit(bytes: number, begin: Buffer): boolean;
@@ -19,6 +22,7 @@ export function createLineSplitter(sink: LineSink) {
     const kept = bytes.subarray(0, CAP - held);
     held += kept.length;
     if (kept.length > 0) parts.push(kept);
+    if (parts.length === MOST_PARTS) parts = [Buffer.concat(parts)];
   }
   function emit(): void {
     if (held > 0 && sink.admit(held, parts[0]!)) sink.onLine(Buffer.concat(parts).toString("utf8"));

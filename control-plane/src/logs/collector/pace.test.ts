@@ -7,10 +7,10 @@ const LIMITS = { lines: 1_000, bytes: 100_000 };
 test("what is below the limits rests never, what is above as long as it takes to be on the limit again", () => {
   let now = 1_000_000;
   const pace = createPace(LIMITS, () => now);
-  for (let tenth = 0; tenth < 50; tenth++, now += 100) expect(pace.spend(99, 9_000)).toBe(0);
+  for (let tenth = 0; tenth < 50; tenth++, now += 100) expect(pace.spend(89, 9_000)).toBe(0);
   now += 60_000;
-  expect(pace.spend(100, 10)).toBe(0); // a tenth of a second's worth at once
-  expect(pace.spend(1_000, 10)).toBe(1_000);
+  expect(pace.spend(90, 10)).toBe(0); // a tenth of a second's worth at once
+  expect(pace.spend(990, 10)).toBe(1_000);
   now += 1_000;
   expect(pace.spend(1, 50_000)).toBe(500); // by bytes
 });
@@ -29,4 +29,12 @@ test.each([
   }
   const share = Math.max(read.lines / LIMITS.lines, read.bytes / LIMITS.bytes) / (now / 1000);
   expect(share).toBeLessThan(1.01);
+});
+
+test("a flood of single bytes costs as many reads as may be, and no more", () => {
+  let now = 0;
+  let reads = 0;
+  const pace = createPace(LIMITS, () => now);
+  for (; now < 10_000; reads++) now += pace.spend(0, 1);
+  expect(reads / (now / 1000)).toBeLessThanOrEqual(LIMITS.lines / 10 + 1);
 });

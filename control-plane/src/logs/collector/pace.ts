@@ -6,6 +6,8 @@ export interface PaceLimits {
   lines: number;
   bytes: number;
 }
+/** One read costs about as much as so many lines, however little it brings: a writer of single bytes is read a thousand times a second or two. */
+const LINES_PER_READ = 10;
 /** What may be read at once after a rest. */
 const BURST_MS = 100;
 
@@ -14,9 +16,9 @@ export function createPace(limits: PaceLimits, now: () => number = performance.n
   /** Until then everything that was read is paid for. */
   let paidUntil = 0;
   return {
-    /** Counts what was read; milliseconds to rest before more is read. */
+    /** Counts what one read brought; milliseconds to rest before more is read. */
     spend(lines: number, bytes: number): number {
-      const cost = Math.max(lines / limits.lines, bytes / limits.bytes) * 1000;
+      const cost = Math.max((lines + LINES_PER_READ) / limits.lines, bytes / limits.bytes) * 1000;
       paidUntil = Math.max(paidUntil, now() - BURST_MS) + cost;
       return Math.max(0, paidUntil - now());
     },

@@ -8,13 +8,13 @@ import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "./api-error.ts";
 import { askHealth, isGeneric } from "./health.ts";
 import { createIsolations, type Isolations } from "./isolations.ts";
-import { knock, type Place } from "./knock.ts";
+import { knock } from "./knock.ts";
 import { createLinks } from "./links.ts";
 import { podName, tenantNamespace, type Platform } from "./objects/marks.ts";
 import { POD_LIFE_S, instancePod, type Enters } from "./objects/pod.ts";
 import { addressOf, imageOf, instanceOf, isRunning, startFailure, type Pod } from "./pod-state.ts";
 import { createPods } from "./pods.ts";
-import { createPulse } from "./pulse.ts";
+import { createPulse, type Patient } from "./pulse.ts";
 import { sendCode, type Layer } from "./send-code.ts";
 import { createTenants, type TenantSettings } from "./tenants.ts";
 import { untilUp } from "./until-up.ts";
@@ -215,9 +215,9 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
 
 const idOf = (pod: Pod): string => pod.metadata.name.slice(podName("").length);
 /** Where it answers, while its node says that it runs. */
-function placeOf(pod: Pod): [string, Place][] {
+function placeOf(pod: Pod): [string, Patient][] {
   const address = isRunning(pod) ? addressOf(pod) : undefined;
-  return address?.kind === "tls" ? [[idOf(pod), { host: address.host, port: address.port }]] : [];
+  return address?.kind === "tls" ? [[idOf(pod), { host: address.host, port: address.port, tenant: pod.metadata.namespace }]] : [];
 }
 
 /** Whoever began it is gone: only one control plane at a time drives. */

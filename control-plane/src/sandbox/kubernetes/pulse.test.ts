@@ -29,7 +29,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 const some = (count: number): string[] => Array.from({ length: count }, (_, index) => `s${index}`);
-const watch = (ids: readonly string[]) => pulse.watch(new Map(ids.map((id) => [id, { host: id, port: 1 }])));
+const watch = (ids: readonly string[], tenantOf = (id: string) => `of ${id}`) =>
+  pulse.watch(new Map(ids.map((id) => [id, { host: id, port: 1, tenant: tenantOf(id) }])));
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 const WHOLE_ROUND_MS = PULSE.everyMs + 200;
 const GIVEN_UP_MS = WHOLE_ROUND_MS + PULSE.misses * (PULSE.waitMs + PULSE.againMs + 100);
@@ -77,6 +78,14 @@ test("when most of them are silent, none is given up, and that is said once; it 
   shows.delete("s0");
   await pass(2 * WHOLE_ROUND_MS);
   expect([...pulse.silent()].toSorted()).toEqual(["s1", "s2", "s3", "s4"]);
+});
+
+test("one tenant's sandboxes may all be silent: they are given up, and so are others that are dead", async () => {
+  watch(some(12), (id) => (Number(id.slice(1)) < 8 ? "deaf" : `of ${id}`));
+  for (const id of [...some(8), "s9"]) shows.set(id, "silent");
+  await pass(2 * GIVEN_UP_MS);
+  expect([...pulse.silent()].toSorted()).toEqual([...some(8), "s9"]);
+  expect(errors).toEqual([]);
 });
 
 test("of three, all may be silent", async () => {

@@ -16,11 +16,15 @@ export const PULSE = {
   misses: 3,
 } as const;
 const TICK_MS = 100;
-/** When so many are silent and they are more than half of all, the fault is more likely this side's own, and none is given up. */
+/** When so many are silent, and they are more than half of all, of more than half of the tenants, the fault is likely this side's own. */
 const DOUBT_FROM = 4;
 
+/** Whose it is, too: the silence of one tenant's sandboxes says nothing about this side, for a function can be as deaf as it likes. */
+export interface Patient extends Place {
+  tenant: string;
+}
 interface Watched {
-  place: Place;
+  place: Patient;
   misses: number;
   looking: boolean;
   againAt?: number;
@@ -39,11 +43,17 @@ export function createPulse({ knock, onError }: PulseOptions) {
   let timer: NodeJS.Timeout | undefined;
 
   const isSilent = ({ misses }: Watched): boolean => misses >= PULSE.misses;
-  /** More silent ones than can be true. */
+  /** More silent ones than can be true: then none is given up. */
   function inDoubt(): boolean {
     let silent = 0;
-    for (const one of watched.values()) if (isSilent(one)) silent++;
-    const doubt = silent >= DOUBT_FROM && silent * 2 > watched.size;
+    const [tenants, silentTenants] = [new Set<string>(), new Set<string>()];
+    for (const one of watched.values()) {
+      tenants.add(one.place.tenant);
+      if (!isSilent(one)) continue;
+      silent++;
+      silentTenants.add(one.place.tenant);
+    }
+    const doubt = silent >= DOUBT_FROM && silent * 2 > watched.size && silentTenants.size * 2 > tenants.size;
     if (doubt && !doubting)
       onError(new Error(`${silent} of ${watched.size} sandboxes do not answer; the fault may be here, none is given up.`));
     doubting = doubt;
@@ -83,7 +93,7 @@ export function createPulse({ knock, onError }: PulseOptions) {
 
   return {
     /** All that are to be looked at from now on, by their ids. */
-    watch(places: ReadonlyMap<string, Place>): void {
+    watch(places: ReadonlyMap<string, Patient>): void {
       for (const id of watched.keys()) if (!places.has(id)) watched.delete(id);
       for (const [id, place] of places) if (!watched.has(id)) watched.set(id, { place, misses: 0, looking: false });
       if (watched.size > 0) timer ??= setInterval(tick, TICK_MS).unref();
