@@ -35,7 +35,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     });
   };
   const ownership = await becomeOwner({
-    store: data.system,
+    store: data.lease,
     holder: settings.FNCTL_HOLDER,
     hasRivals: settings.FNCTL_DRIVER === "kubernetes",
     onWaiting: () => log.info("another control plane owns the platform; waiting"),

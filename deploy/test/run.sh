@@ -47,7 +47,7 @@ case ${1:-unit} in
   registry) registry_suite ;;
   cluster) registry_suite; suite cluster ;;
   all) check; prepare_host; suite unit; suite e2e; registry_suite; suite cluster ;;
-  reliability) shift; "$FNCTL_NODE" deploy/test/reliability/reliability.ts "$@" || status=1 ;;
+  reliability) shift; FNCTL_RESULTS_DIR=$results "$FNCTL_NODE" deploy/test/reliability/reliability.ts "$@" || status=1 ;;
   bench) shift; exec "$FNCTL_NODE" deploy/test/bench/bench.ts "$@" ;;
   bench-cluster) shift; exec "$FNCTL_NODE" deploy/test/bench/cluster.ts "$@" ;;
   bench-scale) shift; exec "$FNCTL_NODE" deploy/test/bench/scale.ts "$@" ;;

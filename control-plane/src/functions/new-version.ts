@@ -104,7 +104,10 @@ async function supersedeQueued(tx: TenantTransaction, { tenantId, id: functionId
   }
 }
 
-/** Room for one more version: the oldest ones go that neither serve nor are being built. What they left elsewhere is swept. */
+/**
+ * Room for one more version: those go that neither serve nor are being built, first what never was ready, then the oldest. What they left
+ * elsewhere is swept.
+ */
 async function dropOldest(tx: TenantTransaction, { tenantId, id: functionId }: FunctionRow, caps: TenantCaps): Promise<void> {
   const own = and(eq(version.tenantId, tenantId), eq(version.functionId, functionId));
   const [total] = await tx.select({ n: count() }).from(version).where(own);
@@ -119,7 +122,7 @@ async function dropOldest(tx: TenantTransaction, { tenantId, id: functionId }: F
     .select({ id: version.id })
     .from(version)
     .where(and(own, notInArray(version.id, live), notInArray(version.id, open)))
-    .orderBy(asc(version.number))
+    .orderBy(eq(version.state, "ready"), asc(version.number))
     .limit(surplus);
   await tx.delete(version).where(and(own, inArray(version.id, oldest)));
 }

@@ -5,6 +5,7 @@ import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/prom
 import path from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { createTurns } from "../service/turns.ts";
 import { removeOlder, touch } from "../housekeeping/remove-older.ts";
 import { PlatformError } from "../contract/errors.ts";
 import type { ArtifactStore } from "./artifact.ts";
@@ -58,7 +59,7 @@ export interface UsedImages {
 export function createLayoutStore(root: string): ImageStore {
   const folder = (repository: string) => path.join(root, repository);
   const blob = (repository: string, digest: string) => path.join(folder(repository), "blobs", ...digest.split(":"));
-  const updates = new Map<string, Promise<unknown>>();
+  const inTurn = createTurns();
 
   async function prepare(repository: string): Promise<void> {
     await mkdir(path.join(folder(repository), "blobs", "sha256"), { recursive: true });
@@ -72,15 +73,10 @@ export function createLayoutStore(root: string): ImageStore {
 
   /** One writer at a time per repository: index.json is read, changed and replaced. */
   function changeIndex(repository: string, change: (manifests: Descriptor[]) => Descriptor[]): Promise<void> {
-    const next = (updates.get(repository) ?? Promise.resolve()).then(async () => {
+    return inTurn(repository, async () => {
       const index = await readIndex(repository);
       await replaceFile(path.join(folder(repository), "index.json"), JSON.stringify({ ...index, manifests: change(index.manifests) }));
     });
-    updates.set(
-      repository,
-      next.catch(() => undefined),
-    );
-    return next;
   }
 
   async function putBytes(repository: string, { bytes, descriptor }: Encoded): Promise<void> {

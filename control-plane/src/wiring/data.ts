@@ -18,12 +18,15 @@ import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts
 
 /** The system role does little, but must never wait for tenants' queries. */
 const SYSTEM_CONNECTIONS = 4;
+/** Nor may the lease of this process wait for others' tokens to be looked up. */
+const LEASE_CONNECTIONS = 1;
 const MIN_FREE_MIB = { runsc: 1024, kubernetes: 256 };
 
 export async function wireData(settings: ControlPlaneSettings, onError: (error: unknown) => void) {
   const pools = {
     app: createPool(settings.FNCTL_DB_APP, onError),
     system: createPool(settings.FNCTL_DB_SYSTEM, onError, SYSTEM_CONNECTIONS),
+    lease: createPool(settings.FNCTL_DB_SYSTEM, onError, LEASE_CONNECTIONS),
   };
   const db = createTenantDatabase(pools.app);
   const caps = tenantCaps(settings);
@@ -40,6 +43,7 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     caps,
     freeSpace: createFreeSpace({ folders, minBytes: minFreeMib * 1024 ** 2 }),
     system: createSystemDatabase(pools.system),
+    lease: createSystemDatabase(pools.lease),
     tokens: createTokenStore(db, caps),
     functions: createFunctionStore(db, caps),
     builds: createBuildStore(db, caps),
@@ -47,7 +51,7 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     images,
     layers: createLayerCache(settings.FNCTL_LAYERS_DIR, images),
     async close(): Promise<void> {
-      await Promise.all([pools.app.end(), pools.system.end()]);
+      await Promise.all(Object.values(pools).map((pool) => pool.end()));
     },
   };
 }

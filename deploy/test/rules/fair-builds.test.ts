@@ -242,6 +242,16 @@ describe("caps of a tenant", () => {
     for (const { job } of [a, b]) expect((await row(job)).state).toBe("queued");
   });
 
+  test("versions of a function: what never was ready goes before what somebody may go back to", async () => {
+    const tenantId = await platform.tenant();
+    const functionName = name();
+    for (let count = 0; count < 2; count++) await platform.run((await deploy(tenantId, functionName)).job);
+    await deploy(tenantId, functionName);
+    await deploy(tenantId, functionName); // supersedes the one before
+    const left = (await platform.functions.versions(tenantId, functionName, undefined, 100)).map(({ version: { number } }) => number);
+    expect(left).toEqual([4, 2, 1]);
+  });
+
   test("layers: older versions of the same function make room, never what is live, and then the build says so", async () => {
     const small = await createBuildPlatform(postgres, { ...DEFAULT_CAPS, layerBytes: 20 * 1024 });
     const tenantId = await small.tenant();

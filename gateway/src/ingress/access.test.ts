@@ -178,6 +178,8 @@ describe("a path route", () => {
       "reporting-endpoints": 'x="https://evil.example.com"',
       "strict-transport-security": "max-age=1",
       "service-worker-allowed": "/",
+      "sec-session-registration": '(ES256);path="/x"',
+      "secure-session-registration": '(ES256);path="/x"',
       "alt-svc": 'h2="evil.example.com:443"',
     };
     const upstream = await platform.upstream((_request, response) => {

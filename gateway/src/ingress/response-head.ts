@@ -80,6 +80,8 @@ const ORIGIN_WIDE: ReadonlySet<string> = new Set([
   "public-key-pins-report-only",
   "report-to",
   "reporting-endpoints",
+  "sec-session-registration",
+  "secure-session-registration",
   "service-worker-allowed",
   "set-login",
   "strict-transport-security",

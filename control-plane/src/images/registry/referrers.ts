@@ -6,7 +6,7 @@ import { PlatformError } from "../../contract/errors.ts";
 import { REGISTRY_LIMITS, type Head, type RegistryClient } from "./client.ts";
 import { parseAs, type Documents } from "./documents.ts";
 import type { References } from "./references.ts";
-import { createTurns } from "./turns.ts";
+import { createTurns } from "../../service/turns.ts";
 
 export interface ReferrersDeps {
   client: RegistryClient;

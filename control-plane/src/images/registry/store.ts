@@ -15,7 +15,7 @@ import { blobBytes } from "./download.ts";
 import { createReferences } from "./references.ts";
 import { createReferrers } from "./referrers.ts";
 import { createRegistrySweep } from "./sweep.ts";
-import { createTurns } from "./turns.ts";
+import { createTurns } from "../../service/turns.ts";
 import { uploadBlob } from "./upload.ts";
 
 export interface RegistryStoreOptions extends RegistryOptions {

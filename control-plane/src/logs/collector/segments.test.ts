@@ -1,6 +1,6 @@
 // The kept log of one function stays within its size: the oldest segments go, the newest lines stay.
 import { randomUUID } from "node:crypto";
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -124,4 +124,26 @@ test("a tenant's logs stay within a size, too: the function that has most loses 
   expect(await newest(segments, quiet)).toHaveLength(1);
   expect(await newest(segments, stranger)).toHaveLength(1);
   for (const one of loud) expect((await newest(segments, one)).length).toBe(1);
+});
+
+test("lines that the disk did not take are counted in the log once it takes lines again", async () => {
+  const errors: unknown[] = [];
+  const segments = createSegments(root, (error) => errors.push(error));
+  const whose = owner();
+  await mkdir(path.join(root, whose.tenantId));
+  const inTheWay = path.join(root, whose.tenantId, whose.functionId);
+  await writeFile(inTheWay, "");
+  for (const message of ["one", "two"]) segments.append(whose, draft(message));
+  await segments.settle();
+  segments.append(whose, draft("three"));
+  await segments.settle();
+  expect(errors).toHaveLength(2);
+  await rm(inTheWay);
+  for (const message of ["four", "five"]) {
+    segments.append(whose, draft(message));
+    await segments.settle();
+  }
+  const kept = await newest(segments, whose, 10);
+  expect(kept.map(({ message }) => message)).toEqual(["four", "3 lines lost: they could not be written to the disk", "five"]);
+  expect(kept[1]).toMatchObject({ source: "platform", version: 1, instance: "i" });
 });

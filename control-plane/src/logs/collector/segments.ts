@@ -18,6 +18,8 @@ interface Log {
   waiting: LogRecord[];
   /** About so many bytes wait. */
   waitingBytes: number;
+  /** Lines that the disk did not take, and of which the log does not say so yet. */
+  lost: number;
   writing: Promise<void>;
   timer: NodeJS.Timeout | undefined;
   segment: Segment | undefined;
@@ -53,6 +55,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       folder: path.join(root, name),
       waiting: [],
       waitingBytes: 0,
+      lost: 0,
       writing: Promise.resolve(),
       timer: undefined,
       segment: undefined,
@@ -120,16 +123,32 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
   }
 
   async function write(log: Log): Promise<void> {
-    const lines = log.waiting.map((record) => ({ seq: record.seq, text: `${JSON.stringify(record)}\n` }));
+    const lines = log.waiting.map(toLine);
+    const newest = log.waiting.at(-1);
     log.waiting = [];
     log.waitingBytes = 0;
+    try {
+      await writeLines(log, lines);
+      if (log.lost === 0 || newest === undefined) return;
+      const { version, instance } = newest;
+      const message = `${log.lost} lines lost: they could not be written to the disk`;
+      await writeLines(log, [toLine({ level: "warn", source: "platform", version, instance, message, at: Date.now(), seq: ++seq })]);
+      log.lost = 0;
+    } catch (error) {
+      log.lost += lines.length; // what is left of them: a disk that is full must not fill the memory
+      throw error;
+    }
+  }
+  /** Takes those off the list that are written. */
+  async function writeLines(log: Log, lines: Line[]): Promise<void> {
     while (lines.length > 0) {
       const segment = await openSegment(log, lines[0]?.seq ?? 0);
       log.segment = segment;
-      const text = takeFitting(lines, COLLECTOR.segmentBytes - segment.bytes);
+      const { count, text } = fitting(lines, COLLECTOR.segmentBytes - segment.bytes);
       const { torn } = segment;
       segment.torn = true; // until all of it is written
       await appendFile(segment.file, torn ? `\n${text}` : text, { mode: 0o600 });
+      lines.splice(0, count);
       segment.torn = false;
       segment.bytes += Buffer.byteLength(text);
     }
@@ -205,14 +224,22 @@ function dropOldest(log: Log): void {
   log.waiting.splice(0, from);
 }
 
-/** Takes lines off the front until `room` bytes are filled; at least one, so a segment is over its size by one record at most. */
-function takeFitting(lines: { text: string }[], room: number): string {
+interface Line {
+  seq: number;
+  text: string;
+}
+const toLine = (record: LogRecord): Line => ({ seq: record.seq, text: `${JSON.stringify(record)}\n` });
+
+/** So many of the first lines as fill `room` bytes; at least one, so a segment is over its size by one record at most. */
+function fitting(lines: readonly Line[], room: number): { count: number; text: string } {
   let count = 0;
   for (let bytes = 0; count < lines.length && bytes < room; count++) bytes += Buffer.byteLength(lines[count]?.text ?? "");
-  return lines
-    .splice(0, Math.max(count, 1))
-    .map(({ text }) => text)
+  count = Math.max(count, 1);
+  const text = lines
+    .slice(0, count)
+    .map((line) => line.text)
     .join("");
+  return { count, text };
 }
 
 async function segmentNames(folder: string): Promise<string[]> {

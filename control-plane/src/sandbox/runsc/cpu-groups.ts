@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { createTurns } from "../../service/turns.ts";
 import { removeCgroup } from "./cgroup.ts";
 
 /** Weights as cgroup v1 counts them (cpu.shares; 1024 is one of the host's own processes). v2's are a tenth of that (cpu.weight). */
@@ -44,6 +45,8 @@ const ROUNDS = 10;
 export function createCpuGroups({ root, unified }: CpuHierarchy, parent: string) {
   const top = path.join(root, parent);
   const groupOf = (tenantId: string) => `${parent}/t-${tenantId}`;
+  /** One at a time for each tenant: a group goes with its last instance, and must not while the next one moves in. */
+  const inTurn = createTurns();
   const placeOf = (tenantId: string, id: string) => `${groupOf(tenantId)}/${id}`;
 
   const setShares = (folder: string, shares: number): Promise<void> =>
@@ -71,6 +74,22 @@ export function createCpuGroups({ root, unified }: CpuHierarchy, parent: string)
     }
   }
 
+  async function place(tenantId: string, id: string): Promise<void> {
+    const [from, to] = [path.join(top, id), path.join(root, placeOf(tenantId, id))];
+    if (!existsSync(from)) return; // it has ended
+    await makeGroup(tenantId);
+    await mkdir(to, { recursive: true });
+    for (const file of LIMITS[unified ? "unified" : "v1"])
+      await writeFile(path.join(to, file), await readFile(path.join(from, file), "utf8"));
+    await move(from, to);
+  }
+  async function remove(tenantId: string, id: string): Promise<void> {
+    await removeCgroup(placeOf(tenantId, id), [root]);
+    await rmdir(path.join(root, groupOf(tenantId))).catch((error: NodeJS.ErrnoException) => {
+      if (!["ENOENT", "EBUSY", "ENOTEMPTY"].includes(error.code ?? "")) throw error; // others of the tenant are in it
+    });
+  }
+
   return {
     /** Once, before the first sandbox. */
     async prepare(): Promise<void> {
@@ -78,22 +97,9 @@ export function createCpuGroups({ root, unified }: CpuHierarchy, parent: string)
       await setShares(top, CPU_SHARES.platform);
     },
     /** Moves an instance to its tenant's group, with its own limits. Again for one that is there does nothing. */
-    async place(tenantId: string, id: string): Promise<void> {
-      const [from, to] = [path.join(top, id), path.join(root, placeOf(tenantId, id))];
-      if (!existsSync(from)) return; // it has ended
-      await makeGroup(tenantId);
-      await mkdir(to, { recursive: true });
-      for (const file of LIMITS[unified ? "unified" : "v1"])
-        await writeFile(path.join(to, file), await readFile(path.join(from, file), "utf8"));
-      await move(from, to);
-    },
+    place: (tenantId: string, id: string): Promise<void> => inTurn(tenantId, () => place(tenantId, id)),
     /** After its processes have ended; a tenant's last one takes the group along. */
-    async remove(tenantId: string, id: string): Promise<void> {
-      await removeCgroup(placeOf(tenantId, id), [root]);
-      await rmdir(path.join(root, groupOf(tenantId))).catch((error: NodeJS.ErrnoException) => {
-        if (!["ENOENT", "EBUSY", "ENOTEMPTY"].includes(error.code ?? "")) throw error; // others of the tenant are in it
-      });
-    },
+    remove: (tenantId: string, id: string): Promise<void> => inTurn(tenantId, () => remove(tenantId, id)),
     /** Where the instance's own limits are once it was placed; on v2 the kernel counts there that it ran out of memory. */
     placeOf,
   };

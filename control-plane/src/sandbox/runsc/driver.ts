@@ -4,6 +4,7 @@ import { chmod, chown, mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
+import { createTurns } from "../../service/turns.ts";
 import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { oomKills } from "./cgroup.ts";
 import { createCpuGroups, findCpuHierarchy, type CpuGroups } from "./cpu-groups.ts";
@@ -45,17 +46,10 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   const context: StartContext = { layout, cpuGroups, runsc, cgroupOf, binary, dataGid, logGid, egressUid, mountAgent: createMountAgent() };
   const records = new Map<string, InstanceRecord>();
   const held = new Map<string, number[]>();
-  const busy = new Map<string, Promise<unknown>>();
+  /** One verb at a time per instance. */
+  const serial = createTurns();
   const stopping = new Set<string>();
   const placing = new Map<string, Promise<void>>();
-
-  /** One verb at a time per instance. */
-  function serial<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const next = (busy.get(id) ?? Promise.resolve()).then(work, work);
-    const tail = next.catch(() => undefined).finally(() => busy.get(id) === tail && busy.delete(id));
-    busy.set(id, tail);
-    return next;
-  }
 
   await checkRelease(runsc);
   await prepareHost(options, layout);
