@@ -2,6 +2,7 @@
 import { and, asc, desc, eq, gt, inArray, lt, sql } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
+import { toStorable } from "../contract/text.ts";
 import { alias, build, fn, instanceFailure, version } from "../db/schema.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
 import { holdCaps, refuseMoreMinimum } from "./caps.ts";
@@ -17,6 +18,9 @@ const newestState = sql<VersionRow["state"] | null>`(SELECT v.state FROM ${versi
 
 /** What a version's image is called in its tenant's repository. */
 export const imageReference = (functionName: string, number: number): string => `${functionName}-v${number}`;
+
+/** Of a failure's detail so many characters are kept. */
+const FAILURE_DETAIL = 4000;
 
 export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAULT_CAPS) {
   const selectWithLive = (tx: TenantTransaction, tenantId: string) =>
@@ -64,6 +68,17 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
           .where(and(eq(instanceFailure.tenantId, tenantId), eq(instanceFailure.functionId, functionId))),
       );
       return row;
+    },
+
+    /** Instead of the one before; nothing is kept of a function that is removed while its instances end. */
+    async keepFailure(tenantId: string, functionId: string, failure: { reason: string; detail: string; version: number }): Promise<void> {
+      const row = { ...failure, tenantId, functionId, at: new Date(), detail: toStorable(failure.detail.slice(0, FAILURE_DETAIL)) };
+      const target = [instanceFailure.tenantId, instanceFailure.functionId];
+      await db.asTenant(tenantId, async (tx) => {
+        const own = and(eq(fn.tenantId, tenantId), eq(fn.id, functionId));
+        const owner = await tx.select({ id: fn.id }).from(fn).where(own).for("key share");
+        if (owner.length > 0) await tx.insert(instanceFailure).values(row).onConflictDoUpdate({ target, set: row });
+      });
     },
 
     /** The function if it is new, a version, and a queued build, in one transaction. */

@@ -22,8 +22,9 @@ export function createIsolationChange({ table, versions, recall, end, stop, onEr
   /** What the version needs; undefined when there is no such version any more. Throws when nobody could say. */
   const needOf = ({ functionId, versionId }: Managed) =>
     versions.get(functionId, versionId).catch((error: unknown) => {
+      if (error instanceof PlatformError && error.code === "NOT_FOUND") return undefined;
       onError(error);
-      return error instanceof PlatformError && error.code === "NOT_FOUND" ? undefined : Promise.reject(error);
+      throw error;
     });
 
   async function judge(managed: Managed): Promise<void> {

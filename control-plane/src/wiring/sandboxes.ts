@@ -2,8 +2,6 @@
 import { availableParallelism } from "node:os";
 import { RUNTIMES } from "../contract/limits.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import { toStorable } from "../contract/text.ts";
-import { instanceFailure } from "../db/schema.ts";
 import type { ImageStore } from "../images/layout-store.ts";
 import { readLastOutput } from "../instances/last-output.ts";
 import type { InstanceFailure } from "../instances/launch.ts";
@@ -26,7 +24,6 @@ import { wireSingleHost } from "./single-host.ts";
 const POOLED_MEMORY_MIB = 256;
 const ON_DEMAND = { demandSize: 1, demandMs: 10 * 60_000, demandKinds: 6 };
 const ON_DEMAND_PER_TENANT = { ...ON_DEMAND, demandKinds: 1_000 };
-const FAILURE_DETAIL = 4000;
 const CLUSTER_STARTS: FairTurnsOptions = { parallel: 64, perOwner: 32 };
 
 export interface SandboxInput {
@@ -64,9 +61,7 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   /** For the owner: a line in the function's log, and the last failure that `describe` shows. */
   function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {
     collector.note({ tenantId, functionId, version, instance, level: "error", message: `${reason}: ${detail}` }).catch(onError);
-    const row = { tenantId, functionId, at: new Date(), reason, detail: toStorable(detail.slice(0, FAILURE_DETAIL)), version };
-    const target = [instanceFailure.tenantId, instanceFailure.functionId];
-    data.db.asTenant(tenantId, (tx) => tx.insert(instanceFailure).values(row).onConflictDoUpdate({ target, set: row })).catch(onError);
+    data.functions.keepFailure(tenantId, functionId, { reason, detail, version }).catch(onError);
   }
   const leases = createLeaseManager({
     epoch,

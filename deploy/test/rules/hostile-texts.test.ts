@@ -38,3 +38,15 @@ test("lines of a build's log hold whatever the builder wrote", async () => {
   const texts = (await platform.builds.events(job, -1, 100)).flatMap((event) => (event.type === "log" ? [event.text] : []));
   expect(texts).toEqual(["a\ufffdb", "a\ufffd", "after"]);
 });
+
+test("what a failed instance says is kept as far as it can be, and nothing of a function that is gone", async () => {
+  const tenantId = await platform.tenant();
+  const { functionId } = (await platform.deploy(tenantId, "f")).version;
+  const keep = (detail: string) => platform.functions.keepFailure(tenantId, functionId, { reason: "exited", detail, version: 1 });
+  await keep("first");
+  await keep(`a\0b${"c".repeat(5_000)}`);
+  expect((await platform.functions.lastFailure(tenantId, functionId))?.detail).toBe(`a\ufffdb${"c".repeat(3_997)}`);
+  await platform.functions.remove(tenantId, "f");
+  await keep("its last instance ended");
+  expect(await platform.functions.lastFailure(tenantId, functionId)).toBeUndefined();
+});
