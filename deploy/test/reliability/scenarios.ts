@@ -157,6 +157,14 @@ const hangingDeploys: Scenario = {
   },
 };
 
+const spinningDeploys: Scenario = {
+  ...spinning,
+  what: "20 instances that spin; the neighbour's deploys",
+  ask: deployOnce,
+  clients: 1,
+  samples: 20,
+};
+
 /** The first request of a version that nobody runs. */
 async function coldOnce({ neighbour }: Stage): Promise<string | undefined> {
   const name = `cold-${coldTurn++ % COLD}`;
@@ -254,6 +262,7 @@ export const SCENARIOS: Record<string, Scenario> = {
   bombs,
   crashing,
   "hanging-deploys": hangingDeploys,
+  "spinning-deploys": spinningDeploys,
   "start-storm": startStorm,
   anonymous: anonymousFlood,
   "bad-day": badDay,
