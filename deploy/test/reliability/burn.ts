@@ -1,14 +1,11 @@
-// The control of a judgement: the same processor time as the sandboxes used, burnt by plain processes in a group of the same weight as a
-// tenant's. What a neighbour's latency then is, it is because processors are busy, and not because of anything that the platform does.
-import { spawn, type ChildProcess } from "node:child_process";
+// The control of a judgement: the same processor time, burnt by plain processes: what sandboxes used in a group of a tenant's weight, what
+// services used beside it. What a neighbour's latency then is, it is because processors are busy, and not because of anything that is shared.
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CPU_SHARES, findCpuHierarchy } from "@fnctl/control-plane/sandbox/runsc/cpu-groups";
-
-/** Busy for `busy` of every 10 ms; all in one process each, as a sandbox's threads are. */
-const SCRIPT = `const busy = Number(process.argv[1]);
-  (function turn() { const end = performance.now() + busy; while (performance.now() < end); setTimeout(turn, 10 - busy); })();`;
+import { CPU_SHARES, findCpuHierarchy, type CpuHierarchy } from "@fnctl/control-plane/sandbox/runsc/cpu-groups";
 
 /** Seconds of processor time of this group and of all that was ever in it; undefined: the kernel does not count it here. */
 function processorSeconds(group: string): number | undefined {
@@ -18,31 +15,78 @@ function processorSeconds(group: string): number | undefined {
   return existsSync(unified) ? Number(/usage_usec (\d+)/.exec(readFileSync(unified, "utf8"))?.[1]) / 1e6 : undefined;
 }
 
-/** Processors' worth that the platform's sandboxes use while `work` goes on. */
-export async function whileCounting<T>(group: string, work: () => Promise<T>): Promise<{ value: T; processors: number }> {
-  const [before, begun] = [processorSeconds(group), performance.now()];
-  if (before === undefined) throw new Error(`No processor time is counted for ${group}.`);
-  const value = await work();
-  return { value, processors: ((processorSeconds(group) ?? before) - before) / ((performance.now() - begun) / 1000) };
+/** Processors' worth that something takes. */
+export interface Processors {
+  sandboxes: number;
+  /** The platform's services, its starts of sandboxes, and whatever else the machine does. */
+  services: number;
+  /** This process: the load, and not the one that measures, which is the same in every part. */
+  load: number;
 }
 
-/** Burns so many processors' worth until it is ended. */
-export async function burn(parent: string, processors: number): Promise<() => Promise<void>> {
-  const hierarchy = await findCpuHierarchy();
-  const group = hierarchy === undefined ? undefined : path.join(hierarchy.root, parent, "t-control");
-  const children: ChildProcess[] = [];
-  for (let left = processors; left > 0.02; left -= 1)
-    children.push(spawn(process.execPath, ["-e", SCRIPT, String(Math.min(left, 0.97) * 10)], { stdio: "ignore" }));
-  if (group !== undefined) {
-    mkdirSync(group, { recursive: true });
-    if (existsSync(path.join(group, "cpu.shares"))) writeFileSync(path.join(group, "cpu.shares"), String(CPU_SHARES.tenant));
-    for (const { pid } of children) writeFileSync(path.join(group, "cgroup.procs"), String(pid));
-  }
-  await sleep(300);
+export interface Counted<T> {
+  value: T;
+  seconds: number;
+  processors: Processors;
+}
+
+/** Seconds of processor time of the whole machine that were not idle (proc(5), stat; a tick is 10 ms). */
+function machineSeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = readFileSync("/proc/stat", "utf8").split(/\s+/).slice(1).map(Number);
+  return (user + nice + system + irq + softirq) / 100;
+}
+function counted(group: string): Processors {
+  const sandboxes = processorSeconds(group);
+  if (sandboxes === undefined) throw new Error(`No processor time is counted for ${group}.`);
+  const { user, system } = process.cpuUsage();
+  const load = (user + system) / 1e6;
+  return { sandboxes, load, services: machineSeconds() - sandboxes - load };
+}
+
+/** What the platform's sandboxes, and everything else, take while `work` goes on. */
+export async function whileCounting<T>(group: string, work: () => Promise<T>): Promise<Counted<T>> {
+  const [before, begun] = [counted(group), performance.now()];
+  const value = await work();
+  const [after, seconds] = [counted(group), (performance.now() - begun) / 1000];
+  const of = (what: keyof Processors) => (after[what] - before[what]) / seconds;
+  return { value, seconds, processors: { sandboxes: of("sandboxes"), services: of("services"), load: of("load") } };
+}
+
+/** Never outlives whoever started it: the next measurement would be of a machine that is busy. */
+const SPIN = "const parent = process.ppid; for (let turn = 0; ; turn++) if (turn % 1e6 === 0 && process.ppid !== parent) process.exit();";
+/** So short that what is burnt is spread evenly, microseconds. */
+const PERIOD = 10_000;
+
+/** Takes so many processors' worth whenever it can get them, as code that spins does, and no more: the kernel holds it to that. */
+function burner(hierarchy: CpuHierarchy, folder: string, { shares, processors }: { shares: number; processors: number }) {
+  mkdirSync(folder, { recursive: true });
+  const quota = Math.max(1_000, Math.round(processors * PERIOD));
+  const limits = hierarchy.unified
+    ? { "cpu.weight": Math.round(shares / 10), "cpu.max": `${quota} ${PERIOD}` }
+    : { "cpu.shares": shares, "cpu.cfs_period_us": PERIOD, "cpu.cfs_quota_us": quota };
+  for (const [file, value] of Object.entries(limits)) writeFileSync(path.join(folder, file), String(value));
+  // More than one for each processor: each of them always has one that waits for it.
+  const children = Array.from({ length: 2 * availableParallelism() }, () => spawn(process.execPath, ["-e", SPIN], { stdio: "ignore" }));
+  for (const { pid } of children) writeFileSync(path.join(folder, "cgroup.procs"), String(pid));
   return async () => {
     const ended = children.map((child) => new Promise((resolve) => child.once("exit", resolve)));
     for (const child of children) child.kill("SIGKILL");
     await Promise.all(ended);
-    if (group !== undefined) rmdirSync(group);
+    rmdirSync(folder);
   };
+}
+
+/** Burns as much until it is ended: what sandboxes took as a tenant of `parent` would, and the rest as the platform's services do. */
+export async function burn(parent: string, { sandboxes, services, load }: Processors): Promise<() => Promise<void>> {
+  const hierarchy = await findCpuHierarchy();
+  if (hierarchy === undefined) throw new Error("This machine shares no processor time.");
+  const inside = path.join(hierarchy.root, parent, "t-control");
+  const beside = path.join(hierarchy.root, `${parent}-control`);
+  const wanted = [
+    { folder: inside, shares: CPU_SHARES.tenant, processors: sandboxes },
+    { folder: beside, shares: 1024, processors: services + load },
+  ];
+  const ends = wanted.filter(({ processors }) => processors >= 0.02).map(({ folder, ...most }) => burner(hierarchy, folder, most));
+  await sleep(300);
+  return async () => void (await Promise.all(ends.map((end) => end())));
 }

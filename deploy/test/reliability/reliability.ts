@@ -3,10 +3,11 @@
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { burn, whileCounting } from "./burn.ts";
-import { sample, type SampleOptions } from "./load.ts";
+import { burn, whileCounting, type Counted, type Processors } from "./burn.ts";
+import type { SampleOptions, Sampled } from "./load.ts";
 import { report } from "./report.ts";
 import { judge, type Scenario, type Stage, type Verdict } from "./scenario.ts";
+import { sampleApart } from "./sampler.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { openStage } from "./stage.ts";
 
@@ -16,18 +17,29 @@ const SAMPLES = 500;
 /** A machine that CI shares may be busy with something else for a moment; what is wrong with us is wrong every time. */
 const TRIES = { full: 1, short: 3 };
 
-async function run(scenario: Scenario, stage: Stage, mode: "full" | "short"): Promise<Verdict> {
+async function run(name: string, scenario: Scenario, stage: Stage, mode: "full" | "short"): Promise<Verdict> {
   const { clients, pauseMs, samples = SAMPLES } = scenario;
   const least = mode === "full" ? samples : Math.min(samples, SAMPLES);
   const options: SampleOptions = { samples: least, ms: PART_MS[mode], clients, pauseMs };
-  const measure = () => sample(() => scenario.ask(stage), options);
+  const measure = () => sampleApart({ name, neighbour: stage.neighbour, options });
   await scenario.prepare(stage);
-  const { value: calm, processors: before } = await whileCounting(stage.cgroupParent, measure);
+  const calm = await whileCounting(stage.cgroupParent, measure);
   const end = await scenario.begin(stage);
-  const { value: storm, processors } = await whileCounting(stage.cgroupParent, measure).finally(end);
-  const putOut = await burn(stage.cgroupParent, Math.max(0, processors - before));
-  const control = await measure().finally(putOut);
-  return judge(scenario.what, { calm, control, storm, processors, faults: (await scenario.after?.(stage)) ?? [] });
+  const storm = await whileCounting(stage.cgroupParent, measure).finally(end);
+  const processors = beside(calm, storm);
+  const putOut = await burn(stage.cgroupParent, processors);
+  const control = await whileCounting(stage.cgroupParent, measure).finally(putOut);
+  const faults = (await scenario.after?.(stage)) ?? [];
+  const burnt = beside(calm, control);
+  return judge(scenario.what, { calm: calm.value, control: control.value, storm: storm.value, processors, burnt, faults });
+}
+
+/** What went on beside the neighbour: without what its own requests take, of which it made fewer. */
+function beside(calm: Counted<Sampled>, meanwhile: Counted<Sampled>): Processors {
+  const rate = ({ value, seconds }: Counted<Sampled>) => value.latencies.length / seconds;
+  const fewer = rate(meanwhile) / Math.max(rate(calm), 0.01);
+  const more = (what: keyof Processors) => Math.max(0, meanwhile.processors[what] - calm.processors[what] * fewer);
+  return { sandboxes: more("sandboxes"), services: more("services"), load: more("load") };
 }
 
 const { values } = parseArgs({ options: { short: { type: "boolean" }, only: { type: "string" }, save: { type: "string" } } });
@@ -41,7 +53,7 @@ try {
   for (const [name, scenario] of chosen)
     for (let attempt = 1; ; attempt++) {
       process.stderr.write(`· ${name}: ${scenario.what}\n`);
-      const verdict = await run(scenario, stage, mode);
+      const verdict = await run(name, scenario, stage, mode);
       for (const fault of verdict.faults) process.stderr.write(`  ${attempt < TRIES[mode] ? "again, because" : "failed:"} ${fault}\n`);
       if (verdict.faults.length > 0 && attempt < TRIES[mode]) continue;
       verdicts.push(verdict);

@@ -1,24 +1,39 @@
 // The result of a run as a Markdown table. Pure.
 import os from "node:os";
+import type { Processors } from "./burn.ts";
 import { FLOOR_MS, MOST_RATIO, type Verdict } from "./scenario.ts";
 
 const ms = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
 
+const parts = ({ sandboxes, services, load }: Processors): string => [sandboxes, services, load].map((one) => one.toFixed(2)).join(" + ");
+
 export function report(verdicts: readonly Verdict[], mode: string): string {
-  const rows = verdicts.map(({ what, calm, control, storm, samples, processors, faults }) => [
+  const rows = verdicts.map(({ what, calm, control, storm, samples, processors, burnt, faults }) => [
     what,
     ms(calm),
-    `${ms(control)} (${processors.toFixed(2)} processors burnt)`,
+    ms(control),
+    parts(processors),
+    parts(burnt),
     ms(storm),
     (storm / Math.max(control, FLOOR_MS)).toFixed(2),
     String(samples),
     faults.length === 0 ? "yes" : `no: ${faults.join("; ")}`,
   ]);
-  const head = ["what goes on beside it", "p99 calm", "p99 control", "p99 meanwhile", `ratio (at most ${MOST_RATIO})`, "samples", "holds"];
+  const head = [
+    "what goes on beside it",
+    "p99 calm",
+    "p99 control",
+    "processors",
+    "p99 meanwhile",
+    `ratio (at most ${MOST_RATIO})`,
+    "samples",
+    "holds",
+  ];
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |\n`;
   return [
-    `A neighbour's requests, milliseconds; ${mode} run of ${new Date().toISOString().slice(0, 10)}, ${os.availableParallelism()} processors. The control burns the same\n`,
-    `processor time outside any sandbox, in a group of a tenant's weight, in the same run; ratios are against at least ${FLOOR_MS} ms.\n\n`,
+    `A neighbour's requests, milliseconds; ${mode} run of ${new Date().toISOString().slice(0, 10)}, ${os.availableParallelism()} processors. Processors: what goes on took so\n`,
+    `many in sandboxes, in services, and for its own clients. The control burns as much by plain processes in the same run: the first in a\n`,
+    `group of a tenant's weight, the others beside it. Ratios are against at least ${FLOOR_MS} ms.\n\n`,
     line(head),
     line(head.map(() => "---")),
     ...rows.map(line),

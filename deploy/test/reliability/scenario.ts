@@ -1,6 +1,7 @@
 // What a scenario is, and how it is judged.
 import type { ApiClient } from "../src/api-client.ts";
 import { quantile } from "../bench/rows.ts";
+import type { Processors } from "./burn.ts";
 import type { Sampled } from "./load.ts";
 
 export interface Tenant {
@@ -22,7 +23,7 @@ export interface Stage {
 export interface Scenario {
   what: string;
   /** One request of the neighbour; undefined: it was served as it should be. */
-  ask(stage: Stage): Promise<string | undefined>;
+  ask(neighbour: Tenant): Promise<string | undefined>;
   /** Before anything is measured. */
   prepare(stage: Stage): Promise<void>;
   /** Begins what is bad; returns the way to end it. */
@@ -46,7 +47,9 @@ export interface Verdict {
   control: number;
   storm: number;
   samples: number;
-  processors: number;
+  /** What went on beside the neighbour, and what the control burnt of it. */
+  processors: Processors;
+  burnt: Processors;
   faults: string[];
 }
 
@@ -55,7 +58,7 @@ const p99 = ({ latencies }: Sampled): number => quantile(latencies, 0.99);
 /** The neighbour's p99 may be twice what it is when the same processor time is burnt elsewhere; nothing of it may fail. */
 export function judge(
   what: string,
-  measured: { calm: Sampled; control: Sampled; storm: Sampled; processors: number; faults: string[] },
+  measured: { calm: Sampled; control: Sampled; storm: Sampled; processors: Processors; burnt: Processors; faults: string[] },
 ): Verdict {
   const [calm, control, storm] = [p99(measured.calm), p99(measured.control), p99(measured.storm)];
   const faults = [...measured.faults];
@@ -63,5 +66,5 @@ export function judge(
   if (errors.length > 0) faults.push(`${errors.length} requests failed, the first with: ${errors[0]}`);
   if (latencies.length === 0) faults.push("nothing was measured");
   if (storm > MOST_RATIO * Math.max(control, FLOOR_MS)) faults.push(`p99 ${(storm / control).toFixed(1)} times the control's`);
-  return { what, calm, control, storm, samples: latencies.length, processors: measured.processors, faults };
+  return { what, calm, control, storm, samples: latencies.length, processors: measured.processors, burnt: measured.burnt, faults };
 }

@@ -29,8 +29,8 @@ async function deployed(
 const removed = async ({ client }: Tenant, ...names: string[]): Promise<void> => {
   for (const name of names) await client.api("DELETE", `/v1/functions/${name}`);
 };
-async function warm({ neighbour }: Stage): Promise<string | undefined> {
-  const answer = await neighbour.client.call("quiet");
+async function warm({ client }: Tenant): Promise<string | undefined> {
+  const answer = await client.call("quiet");
   const text = await answer.text();
   return answer.status === 200 ? undefined : `${answer.status} ${text.slice(0, 200)}`;
 }
@@ -136,9 +136,9 @@ const crashing: Scenario = {
 };
 
 /** A deploy of the neighbour from its source to its version being live. */
-async function deployOnce({ neighbour }: Stage): Promise<string | undefined> {
+async function deployOnce({ client }: Tenant): Promise<string | undefined> {
   const text = randomUUID();
-  const { state, problem } = await neighbour.client.deploy("deploying", {
+  const { state, problem } = await client.deploy("deploying", {
     "index.js": `export default { fetch: () => new Response("${text}") };\n`,
   });
   return state === "succeeded" ? undefined : `${state} ${problem?.code ?? ""} ${problem?.detail ?? ""}`;
@@ -166,9 +166,9 @@ const spinningDeploys: Scenario = {
 };
 
 /** The first request of a version that nobody runs. */
-async function coldOnce({ neighbour }: Stage): Promise<string | undefined> {
+async function coldOnce({ client }: Tenant): Promise<string | undefined> {
   const name = `cold-${coldTurn++ % COLD}`;
-  const answer = await neighbour.client.call(name);
+  const answer = await client.call(name);
   await answer.text();
   return answer.status === 200 ? undefined : String(answer.status);
 }
@@ -248,7 +248,7 @@ const badDay: Scenario = {
     // What was acknowledged is there, and new things can be made.
     const end = Date.now() + 30_000;
     for (;;) {
-      const state = await deployOnce({ neighbour } as Stage).catch(String);
+      const state = await deployOnce(neighbour).catch(String);
       if (state === undefined) return [];
       if (Date.now() > end) return [`no deploy after all parts are back: ${state}`];
       await sleep(500);
