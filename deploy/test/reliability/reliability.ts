@@ -2,27 +2,29 @@
 // judged here and in `npm run bench`, never in tests: against a control that burns the same processor time in the same run.
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { burn, whileCounting, type Counted, type Processors } from "./burn.ts";
 import type { SampleOptions, Sampled } from "./load.ts";
 import { report } from "./report.ts";
-import { judge, type Scenario, type Stage, type Verdict } from "./scenario.ts";
+import { judge, type Mode, type Scenario, type Stage, type Verdict } from "./scenario.ts";
 import { sampleApart } from "./sampler.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { openStage } from "./stage.ts";
 
-/** In full 10 minutes in all; short for `.ci/run`. Milliseconds of each of the three parts of a scenario. */
+/** Milliseconds of each of the three parts of a scenario. */
 const PART_MS = { full: 20_000, short: 5_000 };
 const SAMPLES = 500;
 /** A machine that CI shares may be busy with something else for a moment; what is wrong with us is wrong every time. */
 const TRIES = { full: 1, short: 3 };
 
-async function run(name: string, scenario: Scenario, stage: Stage, mode: "full" | "short"): Promise<Verdict> {
+async function run(name: string, scenario: Scenario, stage: Stage, mode: Mode): Promise<Verdict> {
   const { clients, pauseMs, samples = SAMPLES } = scenario;
   const least = mode === "full" ? samples : Math.min(samples, SAMPLES);
   const options: SampleOptions = { samples: least, ms: PART_MS[mode], clients, pauseMs };
   const measure = () => sampleApart({ name, neighbour: stage.neighbour, options });
   await scenario.prepare(stage);
+  await settled(stage);
   const calm = await whileCounting(stage.cgroupParent, measure);
   const end = await scenario.begin(stage);
   const storm = await whileCounting(stage.cgroupParent, measure).finally(end);
@@ -34,6 +36,14 @@ async function run(name: string, scenario: Scenario, stage: Stage, mode: "full" 
   return judge(scenario.what, { calm: calm.value, control: control.value, storm: storm.value, processors, burnt, faults });
 }
 
+/** What the scenario before left behind, and what this one prepared, is over, or as good as it gets. */
+async function settled({ cgroupParent }: Stage): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) {
+    const { processors } = await whileCounting(cgroupParent, () => sleep(1_000));
+    if (processors.sandboxes + processors.services < 0.2) return;
+  }
+}
+
 /** What went on beside the neighbour: without what its own requests take, of which it made fewer. */
 function beside(calm: Counted<Sampled>, meanwhile: Counted<Sampled>): Processors {
   const rate = ({ value, seconds }: Counted<Sampled>) => value.latencies.length / seconds;
@@ -43,7 +53,7 @@ function beside(calm: Counted<Sampled>, meanwhile: Counted<Sampled>): Processors
 }
 
 const { values } = parseArgs({ options: { short: { type: "boolean" }, only: { type: "string" }, save: { type: "string" } } });
-const mode = values.short === true ? "short" : "full";
+const mode: Mode = values.short === true ? "short" : "full";
 const chosen = Object.entries(SCENARIOS).filter(([name]) => values.only === undefined || values.only.split(",").includes(name));
 if (chosen.length === 0) throw new Error(`There is no such scenario; there are ${Object.keys(SCENARIOS).join(", ")}.`);
 
@@ -54,6 +64,7 @@ try {
     for (let attempt = 1; ; attempt++) {
       process.stderr.write(`· ${name}: ${scenario.what}\n`);
       const verdict = await run(name, scenario, stage, mode);
+      if (verdict.slow !== undefined) process.stderr.write(`  ${verdict.slow}\n`);
       for (const fault of verdict.faults) process.stderr.write(`  ${attempt < TRIES[mode] ? "again, because" : "failed:"} ${fault}\n`);
       if (verdict.faults.length > 0 && attempt < TRIES[mode]) continue;
       verdicts.push(verdict);
@@ -65,7 +76,10 @@ try {
 const text = report(verdicts, mode);
 process.stdout.write(text);
 if (values.save !== undefined) await writeFile(path.resolve(values.save), text);
-const failed = verdicts.filter(({ faults }) => faults.length > 0).length;
+const count = (which: (verdict: Verdict) => boolean) => verdicts.filter(which).length;
+const failed = count(({ faults, slow }) => faults.length > 0 || (slow !== undefined && mode === "full"));
+const skipped = count(({ faults, slow }) => faults.length === 0 && slow !== undefined && mode === "short");
 const results = process.env["FNCTL_RESULTS_DIR"];
-if (results !== undefined) await writeFile(path.join(results, "reliability.counts"), `${verdicts.length - failed} ${failed} 0`);
+if (results !== undefined)
+  await writeFile(path.join(results, "reliability.counts"), `${verdicts.length - failed - skipped} ${failed} ${skipped}`);
 process.exit(failed === 0 ? 0 : 1); // connections that are kept would hold the event loop

@@ -1,14 +1,20 @@
 // The result of a run as a Markdown table. Pure.
 import os from "node:os";
 import type { Processors } from "./burn.ts";
-import { FLOOR_MS, MOST_RATIO, type Verdict } from "./scenario.ts";
+import { FLOOR_MS, MOST_RATIO, type Mode, type Verdict } from "./scenario.ts";
 
 const ms = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
 
 const parts = ({ sandboxes, services, load }: Processors): string => [sandboxes, services, load].map((one) => one.toFixed(2)).join(" + ");
 
-export function report(verdicts: readonly Verdict[], mode: string): string {
-  const rows = verdicts.map(({ what, calm, control, storm, samples, processors, burnt, faults }) => [
+function holds(faults: readonly string[], slow: string | undefined, mode: Mode): string {
+  if (faults.length > 0) return `no: ${faults.join("; ")}`;
+  if (slow === undefined) return "yes";
+  return mode === "full" ? `no: ${slow}` : `times are judged in full: ${slow}`;
+}
+
+export function report(verdicts: readonly Verdict[], mode: Mode): string {
+  const rows = verdicts.map(({ what, calm, control, storm, samples, processors, burnt, faults, slow }) => [
     what,
     ms(calm),
     ms(control),
@@ -17,7 +23,7 @@ export function report(verdicts: readonly Verdict[], mode: string): string {
     ms(storm),
     (storm / Math.max(control, FLOOR_MS)).toFixed(2),
     String(samples),
-    faults.length === 0 ? "yes" : `no: ${faults.join("; ")}`,
+    holds(faults, slow, mode),
   ]);
   const head = [
     "what goes on beside it",
