@@ -89,12 +89,12 @@ async function wireHost({ settings, secret, data, epoch, onError }: Omit<Sandbox
 }
 
 /**
- * On one machine a place more than there are cores, and no tenant has that one, too: whoever asks next need not wait for the end of a
- * start. In a cluster nodes do the work.
+ * On one machine a place for each core, and no tenant has the last one, too: whoever asks next need not wait for the end of a start, and
+ * who only starts leaves a core to those who serve. In a cluster nodes do the work.
  */
 function startPlaces(cluster: boolean): FairTurnsOptions {
   const cores = availableParallelism();
-  return cluster ? CLUSTER_STARTS : { parallel: cores + 1, perOwner: cores };
+  return cluster ? CLUSTER_STARTS : { parallel: Math.max(2, cores), perOwner: Math.max(1, cores - 1) };
 }
 
 export interface Bases {

@@ -15,6 +15,8 @@ import { openStage } from "./stage.ts";
 /** Milliseconds of each of the three parts of a scenario. */
 const PART_MS = { full: 20_000, short: 5_000 };
 const SAMPLES = 500;
+/** Longer than a request may take: what a removed function still answers goes on. */
+const SETTLE_S = { full: 75, short: 5 };
 /** A machine that CI shares may be busy with something else for a moment; what is wrong with us is wrong every time. */
 const TRIES = { full: 1, short: 3 };
 
@@ -24,11 +26,12 @@ async function run(name: string, scenario: Scenario, stage: Stage, mode: Mode): 
   const options: SampleOptions = { samples: least, ms: PART_MS[mode], clients, pauseMs };
   const measure = () => sampleApart({ name, neighbour: stage.neighbour, options });
   await scenario.prepare(stage);
-  await settled(stage);
+  await settled(stage, SETTLE_S[mode]);
   const calm = await whileCounting(stage.cgroupParent, measure);
   const end = await scenario.begin(stage);
   const storm = await whileCounting(stage.cgroupParent, measure).finally(end);
   const processors = beside(calm, storm);
+  await settled(stage, SETTLE_S[mode]);
   const putOut = await burn(stage.cgroupParent, processors);
   const control = await whileCounting(stage.cgroupParent, measure).finally(putOut);
   const faults = (await scenario.after?.(stage)) ?? [];
@@ -37,8 +40,8 @@ async function run(name: string, scenario: Scenario, stage: Stage, mode: Mode): 
 }
 
 /** What the scenario before left behind, and what this one prepared, is over, or as good as it gets. */
-async function settled({ cgroupParent }: Stage): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) {
+async function settled({ cgroupParent }: Stage, seconds: number): Promise<void> {
+  for (let turn = 0; turn < seconds; turn++) {
     const { processors } = await whileCounting(cgroupParent, () => sleep(1_000));
     if (processors.sandboxes + processors.services < 0.2) return;
   }
