@@ -13,13 +13,14 @@ export const CPU_SHARES = {
   platform: 256,
   tenant: 1024,
   /**
-   * A sandbox that is nobody's yet, beside the tenants' groups; below its tenant's group it weighs as much as its siblings. With 1024, functions
-   * of one tenant that end at each request moved a neighbour's p99 to 5 times the control's, by the starts of others in their place (2 with this).
+   * A sandbox that is nobody's yet, beside the tenants' groups; below its tenant's group it weighs as much as its siblings. Functions of one
+   * tenant that end at each request moved a neighbour's p99 to 5.4 times the control's, by the starts of others in their place: 4.5 with this
+   * instead of 1024, 2.9 with fewer starts at a time (`wiring/sandboxes.ts`), 2.0 with both.
    */
   starting: 256,
   /**
-   * A builder, beside the tenants' groups. Less than a tenant's functions, so that requests come before builds; but with 128, beside one tenant
-   * whose functions spin, a deploy of 0.4 s took 20 to 40 s for everybody else (2 to 4 s with this).
+   * A builder, beside the tenants' groups. Less than a tenant's functions, so that requests come before builds; but beside one tenant whose
+   * functions spin, on a machine that was busy with something else, too, deploys of others took 1 to 41 s with 128 and 0.5 to 4 s with this.
    */
   builder: 512,
 } as const;
