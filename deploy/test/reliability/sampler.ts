@@ -17,7 +17,9 @@ type Sent = Omit<Job, "neighbour"> & { url: string; slug: string; token: string 
 export async function sampleApart({ name, neighbour, options }: Job): Promise<Sampled> {
   const { slug, token } = neighbour;
   const sent: Sent = { name, options, url: neighbour.client.url, slug, token };
-  const [sampled] = (await once(new Worker(new URL(import.meta.url), { workerData: sent }), "message")) as [Sampled];
+  const worker = new Worker(new URL(import.meta.url), { workerData: sent });
+  const ended = once(worker, "exit").then(() => Promise.reject(new Error("Who measures ended without a result.")));
+  const [sampled] = (await Promise.race([once(worker, "message"), ended])) as [Sampled];
   return sampled;
 }
 

@@ -127,15 +127,14 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
     const newest = log.waiting.at(-1);
     log.waiting = [];
     log.waitingBytes = 0;
+    // Numbered now: who has read it asks for what is newer, and that is what comes from here on.
+    const told = newest === undefined ? 0 : log.lost;
+    if (newest !== undefined && told > 0) lines.push(toLine(lossOf(newest, told, ++seq)));
     try {
       await writeLines(log, lines);
-      if (log.lost === 0 || newest === undefined) return;
-      const { version, instance } = newest;
-      const message = `${log.lost} lines lost: they could not be written to the disk`;
-      await writeLines(log, [toLine({ level: "warn", source: "platform", version, instance, message, at: Date.now(), seq: ++seq })]);
-      log.lost = 0;
+      log.lost -= told;
     } catch (error) {
-      log.lost += lines.length; // what is left of them: a disk that is full must not fill the memory
+      log.lost += lines.length - (told > 0 ? 1 : 0); // what is left of them: a disk that is full must not fill the memory
       throw error;
     }
   }
@@ -228,6 +227,10 @@ interface Line {
   seq: number;
   text: string;
 }
+const lossOf = ({ version, instance }: LogRecord, count: number, seq: number): LogRecord => {
+  const message = `${count} lines lost: they could not be written to the disk`;
+  return { level: "warn", source: "platform", version, instance, message, at: Date.now(), seq };
+};
 const toLine = (record: LogRecord): Line => ({ seq: record.seq, text: `${JSON.stringify(record)}\n` });
 
 /** So many of the first lines as fill `room` bytes; at least one, so a segment is over its size by one record at most. */
