@@ -4,8 +4,11 @@ import { z } from "zod";
 
 export type ListenAddress = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
 
-/** For a connection to stand, handshake included. */
-const CONNECT_MS = 10_000;
+/**
+ * For a connection to stand, handshake included, milliseconds. A service's address leads to a pod that is gone until the cluster has
+ * noticed, and what is sent there is lost without a word: a request that waits (LIMITS.queueMs) must live to see a second and a third try.
+ */
+export const CONNECT_MS = 2_000;
 const TCP = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/;
 
 /** Longest path of a Unix socket that Linux takes, bytes (unix(7): sun_path, 108 with its NUL). */
