@@ -1,5 +1,6 @@
 // The cgroup of a function's instance, as the host sees it.
 import { existsSync, readFileSync } from "node:fs";
+import { firstPlaceOf } from "@fnctl/control-plane/sandbox/runsc/cpu-groups";
 import { call } from "./api.ts";
 import { instancesOf, mark } from "./processes.ts";
 
@@ -8,7 +9,8 @@ export async function cgroupOf(name: string): Promise<string> {
   await call(name);
   const [id] = await instancesOf(name);
   if (id === undefined) throw new Error(`${name} has no instance`);
-  const folder = [`/sys/fs/cgroup/pids/fnctl-${mark}/${id}`, `/sys/fs/cgroup/fnctl-${mark}/${id}`].find((path) => existsSync(path));
+  const own = firstPlaceOf(`/fnctl-${mark}`, id);
+  const folder = [`/sys/fs/cgroup/pids${own}`, `/sys/fs/cgroup${own}`].find((path) => existsSync(path));
   if (folder === undefined) throw new Error(`${id} has no cgroup`);
   return folder;
 }

@@ -1,19 +1,12 @@
 // The control of a judgement: the same processor time, burnt by plain processes: what sandboxes used in a group of a tenant's weight, what
 // services used beside it. What a neighbour's latency then is, it is because processors are busy, and not because of anything that is shared.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CPU_SHARES, findCpuHierarchy, type CpuHierarchy } from "@fnctl/control-plane/sandbox/runsc/cpu-groups";
-
-/** Seconds of processor time of this group and of all that was ever in it; undefined: the kernel does not count it here. */
-function processorSeconds(group: string): number | undefined {
-  for (const file of [`/sys/fs/cgroup/cpuacct${group}/cpuacct.usage`, `/sys/fs/cgroup/cpu,cpuacct${group}/cpuacct.usage`])
-    if (existsSync(file)) return Number(readFileSync(file, "utf8")) / 1e9;
-  const unified = `/sys/fs/cgroup${group}/cpu.stat`;
-  return existsSync(unified) ? Number(/usage_usec (\d+)/.exec(readFileSync(unified, "utf8"))?.[1]) / 1e6 : undefined;
-}
+import { CPU_SHARES } from "@fnctl/control-plane/sandbox/runsc/cpu-groups";
+import { findCpuHierarchy, processorSeconds, type CpuHierarchy } from "@fnctl/control-plane/sandbox/runsc/cpu-hierarchy";
 
 /** Processors' worth that something takes. */
 export interface Processors {
@@ -35,8 +28,9 @@ function machineSeconds(): number {
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = readFileSync("/proc/stat", "utf8").split(/\s+/).slice(1).map(Number);
   return (user + nice + system + irq + softirq) / 100;
 }
-function counted(group: string): Processors {
-  const sandboxes = processorSeconds(group);
+async function counted(group: string): Promise<Processors> {
+  const hierarchy = await findCpuHierarchy();
+  const sandboxes = hierarchy === undefined ? undefined : processorSeconds(hierarchy, group);
   if (sandboxes === undefined) throw new Error(`No processor time is counted for ${group}.`);
   const { user, system } = process.cpuUsage();
   const load = (user + system) / 1e6;
@@ -45,9 +39,9 @@ function counted(group: string): Processors {
 
 /** What the platform's sandboxes, and everything else, take while `work` goes on. */
 export async function whileCounting<T>(group: string, work: () => Promise<T>): Promise<Counted<T>> {
-  const [before, begun] = [counted(group), performance.now()];
+  const [before, begun] = [await counted(group), performance.now()];
   const value = await work();
-  const [after, seconds] = [counted(group), (performance.now() - begun) / 1000];
+  const [after, seconds] = [await counted(group), (performance.now() - begun) / 1000];
   const of = (what: keyof Processors) => (after[what] - before[what]) / seconds;
   return { value, seconds, processors: { sandboxes: of("sandboxes"), services: of("services"), load: of("load") } };
 }

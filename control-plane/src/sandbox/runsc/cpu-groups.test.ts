@@ -1,19 +1,27 @@
 // Real cgroups of the machine, in a folder of the test's own.
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, rmdir } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, rmdir, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { createCpuGroups, findCpuHierarchy } from "./cpu-groups.ts";
+import { createCpuGroups, firstPlaceOf } from "./cpu-groups.ts";
+import { findCpuHierarchy, processorSeconds } from "./cpu-hierarchy.ts";
 
 const hierarchy = await findCpuHierarchy();
+const fail = (error: unknown) => {
+  throw error;
+};
+/** As the platform does it: in every hierarchy that counts or shares. */
+const roots = [...new Set([hierarchy?.root, hierarchy?.accounting])].filter((root) => root !== undefined);
 
 test.skipIf(hierarchy === undefined)("a tenant's group goes with its last instance, and never while another one moves in", async () => {
   const parent = `/fnctl-test-${randomUUID().slice(0, 8)}`;
   const root = hierarchy?.root ?? "";
-  const groups = createCpuGroups(hierarchy!, parent);
+  const groups = createCpuGroups(hierarchy!, parent, fail);
   await groups.prepare();
-  const own = (id: string) => path.join(root, parent, id);
+  const own = (id: string) => path.join(root, firstPlaceOf(parent, id));
   const begin = async (id: string) => {
     await mkdir(own(id));
     await groups.place("one", id);
@@ -26,5 +34,45 @@ test.skipIf(hierarchy === undefined)("a tenant's group goes with its last instan
   }
   await groups.remove("one", "100");
   await rmdir(own("100"));
+  await rmdir(path.dirname(own("100")));
   await rmdir(path.join(root, parent)); // nothing is left in it
+});
+
+const idle = (folder: string) => readFileSync(path.join(folder, "cpu.idle"), "utf8").trim();
+const counts =
+  hierarchy !== undefined && processorSeconds(hierarchy, "/") !== undefined && existsSync(path.join(hierarchy.root, "cpu.idle"));
+const why = counts ? "" : " (skipped: this kernel does not count processor time here, or has no cpu.idle)";
+
+test.skipIf(!counts)(`who uses most of the machine yields until it no longer does, and who begins yields${why}`, async () => {
+  const parent = `/fnctl-test-${randomUUID().slice(0, 8)}`;
+  const root = hierarchy?.root ?? "";
+  const groups = createCpuGroups(hierarchy!, parent, fail);
+  await groups.prepare();
+  expect(idle(path.join(root, path.dirname(firstPlaceOf(parent, "a"))))).toBe("1");
+  const spinners = Array.from({ length: availableParallelism() + 1 }, () =>
+    spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }),
+  );
+  const begin = async (tenantId: string, id: string, pids: readonly number[]) => {
+    for (const each of roots) {
+      await mkdir(path.join(each, firstPlaceOf(parent, id)), { recursive: true });
+      for (const pid of pids) await writeFile(path.join(each, firstPlaceOf(parent, id), "cgroup.procs"), String(pid));
+    }
+    await groups.place(tenantId, id);
+    return path.join(root, parent, `t-${tenantId}`);
+  };
+  const spinning = await begin(
+    "spinning",
+    "a",
+    spinners.map(({ pid }) => pid ?? 0),
+  );
+  const quiet = await begin("quiet", "b", []);
+  const soon = { timeout: 10_000, interval: 50 };
+  await expect.poll(() => idle(spinning), soon).toBe("1");
+  expect(idle(quiet)).toBe("0");
+  for (const spinner of spinners) spinner.kill("SIGKILL");
+  await expect.poll(() => idle(spinning), soon).toBe("0");
+  for (const [tenantId, id] of Object.entries({ spinning: "a", quiet: "b" })) await groups.remove(tenantId, id);
+  for (const each of roots)
+    for (const place of [firstPlaceOf(parent, "a"), firstPlaceOf(parent, "b"), path.dirname(firstPlaceOf(parent, "a")), parent])
+      await rmdir(path.join(each, place));
 });

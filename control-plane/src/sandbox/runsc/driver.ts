@@ -7,7 +7,8 @@ import type { Isolation } from "../../contract/names.ts";
 import { createTurns } from "../../service/turns.ts";
 import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { oomKills } from "./cgroup.ts";
-import { createCpuGroups, findCpuHierarchy, type CpuGroups } from "./cpu-groups.ts";
+import { createCpuGroups, firstPlaceOf, type CpuGroups } from "./cpu-groups.ts";
+import { findCpuHierarchy } from "./cpu-hierarchy.ts";
 import { createLayout, type RunscPaths } from "./layout.ts";
 import { closeAll, holdOpen, nameChannel, removeLogPipes } from "./log-pipes.ts";
 import { createMountAgent } from "./mount-agent.ts";
@@ -39,10 +40,10 @@ const uidFor = (id: string): number => 1_000_000 + (Number.parseInt(id.slice(0, 
 export async function createRunscDriver(options: RunscDriverOptions): Promise<SandboxDriver> {
   const layout = createLayout(options.paths);
   const runsc = createRunsc(options.binary, layout.runscRoot);
-  const cgroupOf = (id: string) => `${options.cgroupParent}/${id}`;
+  const cgroupOf = (id: string) => firstPlaceOf(options.cgroupParent, id);
   const { binary, dataGid, logGid, egressUid } = options;
   const hierarchy = await findCpuHierarchy();
-  const cpuGroups = hierarchy === undefined ? undefined : createCpuGroups(hierarchy, options.cgroupParent);
+  const cpuGroups = hierarchy === undefined ? undefined : createCpuGroups(hierarchy, options.cgroupParent, options.onError);
   const context: StartContext = { layout, cpuGroups, runsc, cgroupOf, binary, dataGid, logGid, egressUid, mountAgent: createMountAgent() };
   const records = new Map<string, InstanceRecord>();
   const held = new Map<string, number[]>();

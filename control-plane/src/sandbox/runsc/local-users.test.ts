@@ -10,7 +10,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cacheDir, findRunsc } from "@fnctl/runtime-images/base/find-runsc";
 import { ask } from "../testing/ask.ts";
-import { CPU_SHARES, findCpuHierarchy } from "./cpu-groups.ts";
+import { CPU_SHARES, firstPlaceOf } from "./cpu-groups.ts";
+import { findCpuHierarchy } from "./cpu-hierarchy.ts";
 import { OOM_SCORE } from "./spec.ts";
 import { createRunscHost, type RunscHost } from "./testing/runsc-host.ts";
 
@@ -80,6 +81,7 @@ describe.skipIf(missing !== undefined)(`local users${missing === undefined ? "" 
     const hierarchy = await findCpuHierarchy();
     const why = hierarchy === undefined ? " (skipped: this host has no hierarchy of cgroups that shares it)" : "";
     const at = (...names: string[]) => path.join(hierarchy?.root ?? "", host.options.cgroupParent, ...names);
+    const firstOf = (id: string) => path.join(hierarchy?.root ?? "", firstPlaceOf(host.options.cgroupParent, id));
     const processes = (folder: string) => readFileSync(path.join(folder, "cgroup.procs"), "utf8").split("\n").filter(Boolean);
     const sharesOf = (folder: string) =>
       Number(readFileSync(path.join(folder, hierarchy?.unified === true ? "cpu.weight" : "cpu.shares"), "utf8")) *
@@ -95,7 +97,7 @@ describe.skipIf(missing !== undefined)(`local users${missing === undefined ? "" 
       );
       const group = at(`t-${tenant}`);
       for (const { id } of instances) {
-        await expect.poll(() => existsSync(path.join(group, id)) && processes(at(id)).length, soon).toBe(0); // all of it
+        await expect.poll(() => existsSync(path.join(group, id)) && processes(firstOf(id)).length, soon).toBe(0); // all of it
         expect(processes(path.join(group, id)).length).toBeGreaterThan(1);
       }
       expect([sharesOf(at()), sharesOf(group)]).toEqual([CPU_SHARES.platform, CPU_SHARES.tenant]);
@@ -108,18 +110,18 @@ describe.skipIf(missing !== undefined)(`local users${missing === undefined ? "" 
       const quota = hierarchy?.unified === true ? "cpu.max" : "cpu.cfs_quota_us";
       const placed = at(`t-${image.tenantId}`, instance.id);
       await expect.poll(() => existsSync(placed) && processes(placed).length > 1, soon).toBe(true);
-      expect(readFileSync(path.join(placed, quota), "utf8")).toBe(readFileSync(path.join(at(instance.id), quota), "utf8"));
+      expect(readFileSync(path.join(placed, quota), "utf8")).toBe(readFileSync(path.join(firstOf(instance.id), quota), "utf8"));
       const builder = await host.driver.start(host.spec({ kind: "builder", memoryMib: 2048 }));
-      expect(sharesOf(at(builder.id))).toBe(CPU_SHARES.builder);
+      expect(sharesOf(firstOf(builder.id))).toBe(CPU_SHARES.builder);
     });
 
     test.skipIf(hierarchy === undefined)(`is shared again by the next driver where the one before was killed first${why}`, async () => {
       const { instance, image } = await host.run(ECHO);
       const placed = at(`t-${image.tenantId}`, instance.id);
-      await expect.poll(() => existsSync(placed) && processes(at(instance.id)).length, soon).toBe(0);
-      for (const pid of processes(placed)) await run("sh", ["-c", `echo ${pid} > ${at(instance.id)}/cgroup.procs`]);
+      await expect.poll(() => existsSync(placed) && processes(firstOf(instance.id)).length, soon).toBe(0);
+      for (const pid of processes(placed)) await run("sh", ["-c", `echo ${pid} > ${firstOf(instance.id)}/cgroup.procs`]);
       const next = await host.reopen();
-      await expect.poll(() => processes(at(instance.id)).length, soon).toBe(0);
+      await expect.poll(() => processes(firstOf(instance.id)).length, soon).toBe(0);
       await next.stop(instance.id);
       expect(readdirSync(at()).filter((name) => name.includes(image.tenantId))).toEqual([]);
     });

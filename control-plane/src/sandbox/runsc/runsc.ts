@@ -62,11 +62,12 @@ export function createRunsc(binary: string, root: string) {
       await exec(binary, [...base, "delete", "--force", id]);
     },
     /**
-     * Removes the files that runsc makes before the state it finds a sandbox by: a `run` that was killed between them leaves
-     * them, and `delete` does not know the id. Only after `remove`, and when no runsc of this sandbox runs any more.
+     * Removes the files that runsc makes before the state it finds a sandbox by, and a state that it cannot read: a `run` that was killed
+     * meanwhile leaves them, and `delete` does not know the id, or refuses. Only after `remove`, and when no runsc of this sandbox runs any more.
      */
     async forget(id: string): Promise<void> {
-      for (const file of [`${id}_sandbox:${id}.lock`, `runsc-${id}.sock`]) await rm(path.join(root, file), { force: true });
+      for (const file of [`${id}_sandbox:${id}.lock`, `${id}_sandbox:${id}.state`, `runsc-${id}.sock`])
+        await rm(path.join(root, file), { force: true });
     },
   };
 }

@@ -43,7 +43,7 @@ function scratch(spec: SandboxSpec): { path: string; mib: number }[] {
 const cpus = (memoryMib: number): number => (memoryMib > 1024 ? 2 : 1);
 
 const sharesOf = ({ kind, memoryMib }: SandboxSpec): number =>
-  kind === "builder" ? CPU_SHARES.builder : CPU_SHARES.starting * cpus(memoryMib);
+  kind === "builder" ? CPU_SHARES.builder : CPU_SHARES.instance * cpus(memoryMib);
 /**
  * When the machine's memory is used up the kernel ends a sandbox, and no service of the platform: those stand at 0, and cannot be lowered
  * without a capability that not every host gives (proc(5), oom_score_adj). A build is begun anew sooner than a request.

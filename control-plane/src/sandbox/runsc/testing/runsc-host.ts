@@ -11,6 +11,7 @@ import { createRunscDriver, type RunscDriverOptions } from "../driver.ts";
 import { createLayout, type RunscLayout } from "../layout.ts";
 import { bindMount, mountPoints, unmount } from "../mounts.ts";
 import { cgroupRoots } from "../cgroup.ts";
+import { firstPlaceOf } from "../cpu-groups.ts";
 
 export interface Rootfs {
   rootfs: string;
@@ -94,5 +95,7 @@ async function cleanUp(folder: string, options: RunscDriverOptions, driver: Sand
   await Promise.all((await driver.list()).map(({ id }) => driver.stop(id)));
   for (const target of await mountPoints()) if (target.startsWith(`${folder}/`)) await unmount(target).catch(() => "");
   await rm(folder, { recursive: true, force: true });
-  for (const root of await cgroupRoots()) await rmdir(path.join(root, options.cgroupParent)).catch(() => undefined);
+  for (const root of await cgroupRoots())
+    for (const group of [path.dirname(firstPlaceOf(options.cgroupParent, "any")), options.cgroupParent])
+      await rmdir(path.join(root, group)).catch(() => undefined);
 }

@@ -1,0 +1,40 @@
+// Where the kernel shares processor time between groups of processes, and where it counts what they took: one hierarchy on cgroup v2, on v1
+// two that may be mounted together (cgroups(7)).
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+
+export interface CpuHierarchy {
+  root: string;
+  /** Where there is but one hierarchy (cgroups(7)), memory and processes are limited there, too, and those limits move along. */
+  unified: boolean;
+  /** Mount point of the hierarchy that counts; undefined: nobody does. */
+  accounting: string | undefined;
+}
+
+/** The hierarchy that shares processor time; undefined: there is none, and nothing can be shared (proc(5), mountinfo). */
+export async function findCpuHierarchy(mountinfo = "/proc/self/mountinfo"): Promise<CpuHierarchy | undefined> {
+  const lines = (await readFile(mountinfo, "utf8")).split("\n");
+  const v1 = new Map<string, string>();
+  for (const line of lines) {
+    const [, root = ""] = /^(?:\S+ ){4}(\S+)/.exec(line) ?? [];
+    const [, type, options = ""] = / - (cgroup2?) \S+ (\S+)/.exec(line) ?? [];
+    if (type === "cgroup") for (const controller of options.split(",")) v1.set(controller, root);
+    if (type !== "cgroup2") continue;
+    const controllers = await readFile(path.join(root, "cgroup.controllers"), "utf8").catch(() => "");
+    if (controllers.split(/\s/).includes("cpu")) return { root, unified: true, accounting: root };
+  }
+  const root = v1.get("cpu");
+  return root === undefined ? undefined : { root, unified: false, accounting: v1.get("cpuacct") };
+}
+
+/** Seconds of processor time of this group and of all that was ever in it; undefined: there is no such group, or nobody counts. */
+export function processorSeconds({ unified, accounting }: CpuHierarchy, group: string): number | undefined {
+  if (accounting === undefined) return undefined;
+  try {
+    const text = readFileSync(path.join(accounting, group, unified ? "cpu.stat" : "cpuacct.usage"), "utf8");
+    return unified ? Number(/^usage_usec (\d+)/m.exec(text)?.[1]) / 1e6 : Number(text) / 1e9;
+  } catch {
+    return undefined;
+  }
+}
