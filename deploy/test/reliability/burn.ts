@@ -48,25 +48,30 @@ export async function whileCounting<T>(group: string, work: () => Promise<T>): P
 
 /** Never outlives whoever started it: the next measurement would be of a machine that is busy. */
 const SPIN = "const parent = process.ppid; for (let turn = 0; ; turn++) if (turn % 1e6 === 0 && process.ppid !== parent) process.exit();";
-/** So short that what is burnt is spread evenly, microseconds. */
+/** So short that what is burnt is spread evenly, microseconds; longer for little, because the kernel takes no quota below 1,000. */
 const PERIOD = 10_000;
+const PERIOD_OF_LITTLE = 100_000;
 
 /** Takes so many processors' worth whenever it can get them, as code that spins does, and no more: the kernel holds it to that. */
-function burner(hierarchy: CpuHierarchy, folder: string, { shares, processors }: { shares: number; processors: number }) {
-  mkdirSync(folder, { recursive: true });
-  const quota = Math.max(1_000, Math.round(processors * PERIOD));
+function burner(hierarchy: CpuHierarchy, group: string, { shares, processors }: { shares: number; processors: number }) {
+  const folder = path.join(hierarchy.root, group);
+  // Where it is shared and, if that is somewhere else, where it is counted.
+  const folders = [...new Set([folder, path.join(hierarchy.accounting ?? hierarchy.root, group)])];
+  for (const each of folders) mkdirSync(each, { recursive: true });
+  const period = processors * PERIOD >= 1_000 ? PERIOD : PERIOD_OF_LITTLE;
+  const quota = Math.round(processors * period);
   const limits = hierarchy.unified
-    ? { "cpu.weight": Math.round(shares / 10), "cpu.max": `${quota} ${PERIOD}` }
-    : { "cpu.shares": shares, "cpu.cfs_period_us": PERIOD, "cpu.cfs_quota_us": quota };
+    ? { "cpu.weight": Math.round(shares / 10), "cpu.max": `${quota} ${period}` }
+    : { "cpu.shares": shares, "cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota };
   for (const [file, value] of Object.entries(limits)) writeFileSync(path.join(folder, file), String(value));
   // More than one for each processor: each of them always has one that waits for it.
   const children = Array.from({ length: 2 * availableParallelism() }, () => spawn(process.execPath, ["-e", SPIN], { stdio: "ignore" }));
-  for (const { pid } of children) writeFileSync(path.join(folder, "cgroup.procs"), String(pid));
+  for (const { pid } of children) for (const each of folders) writeFileSync(path.join(each, "cgroup.procs"), String(pid));
   return async () => {
     const ended = children.map((child) => new Promise((resolve) => child.once("exit", resolve)));
     for (const child of children) child.kill("SIGKILL");
     await Promise.all(ended);
-    rmdirSync(folder);
+    for (const each of folders) rmdirSync(each);
   };
 }
 
@@ -74,13 +79,11 @@ function burner(hierarchy: CpuHierarchy, folder: string, { shares, processors }:
 export async function burn(parent: string, { sandboxes, services, load }: Processors): Promise<() => Promise<void>> {
   const hierarchy = await findCpuHierarchy();
   if (hierarchy === undefined) throw new Error("This machine shares no processor time.");
-  const inside = path.join(hierarchy.root, parent, "t-control");
-  const beside = path.join(hierarchy.root, `${parent}-control`);
   const wanted = [
-    { folder: inside, shares: CPU_SHARES.tenant, processors: sandboxes },
-    { folder: beside, shares: 1024, processors: services + load },
+    { group: `${parent}/t-control`, shares: CPU_SHARES.tenant, processors: sandboxes },
+    { group: `${parent}-control`, shares: 1024, processors: services + load },
   ];
-  const ends = wanted.filter(({ processors }) => processors >= 0.02).map(({ folder, ...most }) => burner(hierarchy, folder, most));
+  const ends = wanted.filter(({ processors }) => processors >= 0.02).map(({ group, ...most }) => burner(hierarchy, group, most));
   await sleep(300);
   return async () => void (await Promise.all(ends.map((end) => end())));
 }

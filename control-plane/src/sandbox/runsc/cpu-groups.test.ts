@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rmdir, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import path from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { createCpuGroups, firstPlaceOf } from "./cpu-groups.ts";
 import { findCpuHierarchy, processorSeconds } from "./cpu-hierarchy.ts";
 
@@ -43,6 +43,20 @@ const counts =
   hierarchy !== undefined && processorSeconds(hierarchy, "/") !== undefined && existsSync(path.join(hierarchy.root, "cpu.idle"));
 const why = counts ? "" : " (skipped: this kernel does not count processor time here, or has no cpu.idle)";
 
+test.skipIf(!counts)(`a driver that comes after one that was killed judges anew${why}`, async () => {
+  const parent = `/fnctl-test-${randomUUID().slice(0, 8)}`;
+  const at = (...names: string[]) => path.join(hierarchy?.root ?? "", parent, ...names);
+  const nobodys = path.join(hierarchy?.root ?? "", path.dirname(firstPlaceOf(parent, "a")));
+  // As they are left by one that was killed between any two steps.
+  for (const folder of [nobodys, at("t-yields", "a"), at("t-empty")]) await mkdir(folder, { recursive: true });
+  for (const folder of [at("t-yields"), at("t-empty")]) await writeFile(path.join(folder, "cpu.idle"), "1");
+  await createCpuGroups(hierarchy!, parent, fail).prepare();
+  expect([idle(nobodys), idle(at("t-yields")), existsSync(at("t-empty"))]).toEqual(["1", "0", false]);
+  await createCpuGroups(hierarchy!, parent, fail).prepare(); // again over its own
+  expect(idle(nobodys)).toBe("1");
+  for (const folder of [nobodys, at("t-yields", "a"), at("t-yields"), at()]) await rmdir(folder);
+});
+
 test.skipIf(!counts)(`who uses most of the machine yields until it no longer does, and who begins yields${why}`, async () => {
   const parent = `/fnctl-test-${randomUUID().slice(0, 8)}`;
   const root = hierarchy?.root ?? "";
@@ -52,6 +66,9 @@ test.skipIf(!counts)(`who uses most of the machine yields until it no longer doe
   const spinners = Array.from({ length: availableParallelism() + 1 }, () =>
     spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }),
   );
+  onTestFinished(() => {
+    for (const spinner of spinners) spinner.kill("SIGKILL");
+  });
   const begin = async (tenantId: string, id: string, pids: readonly number[]) => {
     for (const each of roots) {
       await mkdir(path.join(each, firstPlaceOf(parent, id)), { recursive: true });

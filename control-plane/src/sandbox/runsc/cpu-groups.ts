@@ -3,7 +3,7 @@
 // begins in a group of all such, builders too, which yields to tenants that use little (`light-first.ts`) and shares with the others as
 // one of them. It is moved after the load; the move waits for the kernel's grace periods, and nobody waits for the move.
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rmdir, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { createTurns } from "../../service/turns.ts";
@@ -43,15 +43,20 @@ export function createCpuGroups(hierarchy: CpuHierarchy, parent: string, onError
     processors: availableParallelism(),
     total: () => processorSeconds(hierarchy, parent),
     // Where the two hierarchies are mounted apart, what counts is still where it began.
-    of: (tenantId, id) =>
-      (processorSeconds(hierarchy, firstPlaceOf(parent, id)) ?? 0) + (processorSeconds(hierarchy, placeOf(tenantId, id)) ?? 0),
-    judged: (tenantId, heavy) => void setYielding(path.join(root, groupOf(tenantId)), heavy).catch(onError),
+    of: (tenantId, id) => processorSeconds(hierarchy, hierarchy.accounting === root ? placeOf(tenantId, id) : firstPlaceOf(parent, id)),
+    judged: (tenantId) => void inTurn(tenantId, () => yieldIfHeavy(tenantId)).catch(onError),
   });
+  /** What is true when its turn comes, not when it was asked for. */
+  const yieldIfHeavy = (tenantId: string): Promise<void> => setYielding(path.join(root, groupOf(tenantId)), lightFirst.isHeavy(tenantId));
 
-  /** A kernel before 5.15 has no such file: weights alone must do there. A group that is gone has nothing to yield. */
+  /**
+   * A kernel before 5.15 has no such file: weights alone must do there. A group that is gone has nothing to yield. One that yields takes no
+   * weight, and gets the kernel's own when it no longer does.
+   */
   async function setYielding(folder: string, yes: boolean): Promise<void> {
     const file = path.join(folder, "cpu.idle");
     if (existsSync(file)) await writeFile(file, yes ? "1" : "0").catch(ignoreGone);
+    if (!yes) await setShares(folder, CPU_SHARES.tenant).catch(ignoreGone);
   }
   const setShares = (folder: string, shares: number): Promise<void> =>
     unified
@@ -60,11 +65,9 @@ export function createCpuGroups(hierarchy: CpuHierarchy, parent: string, onError
 
   async function makeGroup(tenantId: string): Promise<void> {
     const folder = path.join(root, groupOf(tenantId));
-    if (existsSync(folder)) return;
     await mkdir(folder, { recursive: true });
     if (unified) await writeFile(path.join(folder, "cgroup.subtree_control"), "+cpu +memory +pids");
-    await setShares(folder, CPU_SHARES.tenant);
-    if (lightFirst.isHeavy(tenantId)) await setYielding(folder, true); // it had instances before
+    await yieldIfHeavy(tenantId);
   }
 
   /** All of it, however many it becomes meanwhile: what a process of it starts is where that process was. */
@@ -77,6 +80,7 @@ export function createCpuGroups(hierarchy: CpuHierarchy, parent: string, onError
           if (error.code !== "ESRCH") throw error; // it has ended
         });
     }
+    throw new Error(`${from} still has processes after ${ROUNDS} rounds.`);
   }
 
   async function place(tenantId: string, id: string): Promise<void> {
@@ -84,17 +88,24 @@ export function createCpuGroups(hierarchy: CpuHierarchy, parent: string, onError
     if (!existsSync(from)) return; // it has ended
     await makeGroup(tenantId);
     await mkdir(to, { recursive: true });
+    // A kernel that does not count swap has no file for it.
     for (const file of LIMITS[unified ? "unified" : "v1"])
-      await writeFile(path.join(to, file), await readFile(path.join(from, file), "utf8"));
+      if (existsSync(path.join(from, file))) await writeFile(path.join(to, file), await readFile(path.join(from, file), "utf8"));
     lightFirst.add(tenantId, id);
     await move(from, to);
   }
   async function remove(tenantId: string, id: string): Promise<void> {
-    lightFirst.remove(id);
     await removeCgroup(placeOf(tenantId, id), [root]);
-    await rmdir(path.join(root, groupOf(tenantId))).catch((error: NodeJS.ErrnoException) => {
-      if (!["ENOENT", "EBUSY", "ENOTEMPTY"].includes(error.code ?? "")) throw error; // others of the tenant are in it
-    });
+    await removeEmpty(path.join(root, groupOf(tenantId)));
+  }
+
+  /** Of the driver before, which may have been killed anywhere: nobody is judged yet, and what is empty goes. */
+  async function resetTenants(): Promise<void> {
+    const theirs = (await readdir(top)).filter((name) => name.startsWith("t-")).map((name) => path.join(top, name));
+    for (const folder of theirs) {
+      await removeEmpty(folder);
+      await setYielding(folder, false);
+    }
   }
 
   return {
@@ -104,19 +115,26 @@ export function createCpuGroups(hierarchy: CpuHierarchy, parent: string, onError
       await mkdir(top, { recursive: true });
       if (unified) await writeFile(path.join(top, "cgroup.subtree_control"), "+cpu +memory +pids");
       await setShares(top, CPU_SHARES.platform);
-      if (existsSync(nobodys)) return; // of the driver before: a group that yields takes no weight
-      await mkdir(nobodys);
-      await setShares(nobodys, CPU_SHARES.tenant);
+      await mkdir(nobodys, { recursive: true });
+      await setYielding(nobodys, false); // or it would take no weight, where it is of the driver before
       await setYielding(nobodys, true);
+      await resetTenants();
     },
     /** Moves an instance to its tenant's group, with its own limits. Again for one that is there does nothing. */
     place: (tenantId: string, id: string): Promise<void> => inTurn(tenantId, () => place(tenantId, id)),
+    /** Before its processes are ended and their groups removed: what it used counts for its tenant. */
+    leaving: (id: string): void => lightFirst.remove(id),
     /** After its processes have ended; a tenant's last one takes the group along. */
     remove: (tenantId: string, id: string): Promise<void> => inTurn(tenantId, () => remove(tenantId, id)),
     /** Where the instance's own limits are once it was placed; on v2 the kernel counts there that it ran out of memory. */
     placeOf,
   };
 }
+/** Others of the tenant may be in it. */
+const removeEmpty = (folder: string): Promise<void> =>
+  rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (!["ENOENT", "EBUSY", "ENOTEMPTY"].includes(error.code ?? "")) throw error;
+  });
 const ignoreGone = (error: NodeJS.ErrnoException): void => {
   if (error.code !== "ENOENT" && error.code !== "ENODEV") throw error;
 };

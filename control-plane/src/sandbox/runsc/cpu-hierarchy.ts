@@ -33,7 +33,8 @@ export function processorSeconds({ unified, accounting }: CpuHierarchy, group: s
   if (accounting === undefined) return undefined;
   try {
     const text = readFileSync(path.join(accounting, group, unified ? "cpu.stat" : "cpuacct.usage"), "utf8");
-    return unified ? Number(/^usage_usec (\d+)/m.exec(text)?.[1]) / 1e6 : Number(text) / 1e9;
+    const seconds = unified ? Number(/^usage_usec (\d+)/m.exec(text)?.[1]) / 1e6 : Number(text) / 1e9;
+    return Number.isFinite(seconds) ? seconds : undefined;
   } catch {
     return undefined;
   }

@@ -1,88 +1,133 @@
 // Who used little processor time goes first. Equal weights share time fairly over seconds; within a tenth of a second, threads of one sandbox
 // that hand work to each other keep a processor from another tenant's (systrap's do so at each system call). So every tenant that uses more
-// than half of an equal share yields to those that use less (sched(7), SCHED_IDLE, for a whole group). They cannot starve it: together they
-// use at most half of the machine, or they would yield themselves. Those that yield share by weight, as before.
+// than half of an equal share yields to those that use less (sched(7), SCHED_IDLE, for a whole group). Those that go first leave everybody
+// else an equal share at least; those that yield divide the rest by weight, as before.
+import { setImmediate as nextTurn } from "node:timers/promises";
 
 export const LIGHT_FIRST = {
   /** How often it is judged, milliseconds: so long a tenant that was light goes before others, whatever it does. */
   everyMs: 250,
   /** How much of what is known of a tenant comes from the last look. */
   newest: 0.4,
-  /** Part of an equal share up to which a tenant is light. */
-  light: 0.5,
-  /** Part of the machine that sandboxes must use; below it nobody waits for anybody. */
+  /** A tenant is light up to this part of an equal share, */
+  ofEqual: 0.5,
+  /** or of what it could have beside the others, if that is more: hundreds of small tenants make an equal share smaller than they are. */
+  ofFair: 0.25,
+  /** Part of the machine that sandboxes must use for anybody to be looked at, and for how many turns after that it goes on. */
   busy: 0.4,
-  /** Processors' worth below which a tenant is not there: it makes nobody's share smaller, and is forgotten when it has no instance. */
-  present: 0.01,
+  turnsAfter: 8,
+  /** Processors' worth below which a tenant is forgotten, and makes nobody's share smaller. */
+  forgotten: 0.01,
+  /** Instances that are looked at without a break for others: a look takes about 20 us. */
+  atOnce: 100,
 } as const;
 
 export interface LightFirstOptions {
   processors: number;
   /** Seconds of processor time that all sandboxes ever took; undefined: the kernel does not count it. */
   total(): number | undefined;
-  /** The same of one instance; smaller than before when it is gone. */
-  of(tenantId: string, id: string): number;
-  /** Told when it changes: a heavy tenant yields. */
-  judged(tenantId: string, heavy: boolean): void;
+  /** The same of one instance; undefined when it is gone. */
+  of(tenantId: string, id: string): number | undefined;
+  /** Told when what `isHeavy` says of a tenant changes. */
+  judged(tenantId: string): void;
 }
 
+/** What a tenant may use when all share alike and what some leave is divided among the others (max-min fairness). */
+export function shareOf(used: Iterable<number>, processors: number): number {
+  const amounts = [...used].toSorted((a, b) => a - b);
+  let left = processors;
+  let share = processors;
+  for (const [at, amount] of amounts.entries()) {
+    share = left / (amounts.length - at);
+    if (amount >= share) return share;
+    left -= amount;
+  }
+  return share;
+}
 /** Tenants that yield, by the processors' worth that each used of late. */
 export function heavyOf(used: ReadonlyMap<string, number>, processors: number): Set<string> {
-  const present = [...used].filter(([, amount]) => amount >= LIGHT_FIRST.present);
-  const limit = (processors / Math.max(1, present.length)) * LIGHT_FIRST.light;
-  return new Set(present.filter(([, amount]) => amount > limit).map(([tenantId]) => tenantId));
+  const equal = processors / Math.max(1, used.size);
+  const limit = Math.max(equal * LIGHT_FIRST.ofEqual, shareOf(used.values(), processors) * LIGHT_FIRST.ofFair);
+  return new Set([...used].filter(([, amount]) => amount > limit).map(([tenantId]) => tenantId));
 }
 
 export function createLightFirst({ processors, total, of, judged }: LightFirstOptions) {
   const instances = new Map<string, { tenantId: string; seconds: number }>();
+  /** Of instances that went since the last look, seconds. */
+  const gone = new Map<string, number>();
   const used = new Map<string, number>();
   let heavy = new Set<string>();
-  let before = { at: performance.now(), total: total() ?? 0, busy: false };
+  let before = { at: performance.now(), total: total() ?? 0 };
+  /** Turns for which all are still looked at. */
+  let looking = 0;
   let timer: NodeJS.Timeout | undefined;
 
-  /** Processors' worth that each tenant's instances took since the last look. */
-  function look(seconds: number): Map<string, number> {
-    const taken = new Map<string, number>();
-    for (const [id, known] of instances) {
-      const now = Math.max(known.seconds, of(known.tenantId, id));
-      taken.set(known.tenantId, (taken.get(known.tenantId) ?? 0) + (now - known.seconds) / seconds);
-      known.seconds = now;
-    }
-    return taken;
+  const add = (to: Map<string, number>, tenantId: string, amount: number) => to.set(tenantId, (to.get(tenantId) ?? 0) + amount);
+  /** Seconds since the last look. */
+  function taken(id: string): number {
+    const known = instances.get(id);
+    const now = known && of(known.tenantId, id);
+    if (known === undefined || now === undefined || now < known.seconds) return 0;
+    const seconds = now - known.seconds;
+    known.seconds = now;
+    return seconds;
   }
-  function remember(taken: ReadonlyMap<string, number>): void {
-    const { newest, present } = LIGHT_FIRST;
-    for (const tenantId of new Set([...used.keys(), ...taken.keys()])) {
-      const amount = (used.get(tenantId) ?? 0) * (1 - newest) + (taken.get(tenantId) ?? 0) * newest;
-      if (amount < present / 10) used.delete(tenantId);
+  /** Seconds that each tenant's instances took since the last look. */
+  async function look(): Promise<Map<string, number>> {
+    const seconds = new Map(gone);
+    gone.clear();
+    for (const [at, [id, { tenantId }]] of [...instances].entries()) {
+      add(seconds, tenantId, taken(id));
+      if (at % LIGHT_FIRST.atOnce === LIGHT_FIRST.atOnce - 1) await nextTurn();
+    }
+    return seconds;
+  }
+  function remember(seconds: ReadonlyMap<string, number>, elapsed: number): void {
+    const { newest, forgotten } = LIGHT_FIRST;
+    for (const tenantId of new Set([...used.keys(), ...seconds.keys()])) {
+      const amount = (used.get(tenantId) ?? 0) * (1 - newest) + ((seconds.get(tenantId) ?? 0) / elapsed) * newest;
+      if (amount < forgotten) used.delete(tenantId);
       else used.set(tenantId, amount);
     }
   }
-  function turn(): void {
+  function judge(): void {
+    const now = heavyOf(used, processors);
+    const changed = [...now, ...heavy].filter((tenantId) => now.has(tenantId) !== heavy.has(tenantId));
+    heavy = now;
+    for (const tenantId of changed) judged(tenantId);
+  }
+  async function turn(): Promise<void> {
     const [at, all] = [performance.now(), total() ?? 0];
-    const seconds = (at - before.at) / 1000;
-    const busy = all - before.total > LIGHT_FIRST.busy * processors * seconds;
-    // Where nobody waits nobody needs to be judged, and a thousand files need not be read. The first look after that only says where each is.
-    const taken = busy ? look(seconds) : new Map<string, number>();
-    remember(before.busy ? taken : new Map());
-    before = { at, total: all, busy };
-    const heavyNow = heavyOf(used, processors);
-    for (const tenantId of heavyNow) if (!heavy.has(tenantId)) judged(tenantId, true);
-    for (const tenantId of heavy) if (!heavyNow.has(tenantId)) judged(tenantId, false);
-    heavy = heavyNow;
-    if (instances.size > 0 || used.size > 0) return;
-    clearInterval(timer);
-    timer = undefined;
+    const elapsed = (at - before.at) / 1000;
+    const busy = all - before.total > LIGHT_FIRST.busy * processors * elapsed;
+    before = { at, total: all };
+    const wasLooking = looking > 0;
+    looking = busy ? LIGHT_FIRST.turnsAfter : Math.max(0, looking - 1);
+    // Where nobody waits nobody needs to be judged, and a thousand files need not be read. The first look only says where each is.
+    const seconds = looking > 0 || wasLooking ? await look() : new Map<string, number>();
+    remember(wasLooking ? seconds : new Map(), elapsed);
+    judge();
+    if (instances.size > 0 || used.size > 0) plan();
+    else timer = undefined;
+  }
+  function plan(): void {
+    timer = setTimeout(() => void turn(), LIGHT_FIRST.everyMs).unref();
   }
 
   return {
     isHeavy: (tenantId: string): boolean => heavy.has(tenantId),
+    /** Again for one that is known does nothing. */
     add(tenantId: string, id: string): void {
-      instances.set(id, { tenantId, seconds: of(tenantId, id) });
+      if (!instances.has(id)) instances.set(id, { tenantId, seconds: of(tenantId, id) ?? 0 });
       if (timer !== undefined) return;
-      before = { at: performance.now(), total: total() ?? 0, busy: false };
-      timer = setInterval(turn, LIGHT_FIRST.everyMs).unref();
+      before = { at: performance.now(), total: total() ?? 0 };
+      plan();
     },
-    remove: (id: string): void => void instances.delete(id),
+    /** While the kernel still counts what it took. */
+    remove(id: string): void {
+      const known = instances.get(id);
+      if (known !== undefined && looking > 0) add(gone, known.tenantId, taken(id));
+      instances.delete(id);
+    },
   };
 }

@@ -137,6 +137,7 @@ export interface TearDown {
 /** Leaves nothing of an instance, however far its start came. */
 export async function tearDown(context: StartContext, { id, halfMade, tenantId }: TearDown): Promise<void> {
   const paths = context.layout.instance(id);
+  context.cpuGroups?.leaving(id);
   if (halfMade) await killStrays(id, context.binary);
   // runsc cannot read a state that it was killed in the middle of writing; then nothing of the sandbox runs, and its files are all there is.
   await context.runsc.remove(id).catch((error: unknown) => {
