@@ -32,7 +32,12 @@ const LIMITS = {
 };
 const ROUNDS = 10;
 
-export function createCpuGroups(hierarchy: CpuHierarchy, parent: string, onError: (error: unknown) => void) {
+export function createCpuGroups(
+  hierarchy: CpuHierarchy,
+  parent: string,
+  onError: (error: unknown) => void,
+  processors: number = availableParallelism(),
+) {
   const { root, unified } = hierarchy;
   const top = path.join(root, parent);
   const groupOf = (tenantId: string) => `${parent}/t-${tenantId}`;
@@ -40,7 +45,7 @@ export function createCpuGroups(hierarchy: CpuHierarchy, parent: string, onError
   const inTurn = createTurns();
   const placeOf = (tenantId: string, id: string) => `${groupOf(tenantId)}/${id}`;
   const lightFirst = createLightFirst({
-    processors: availableParallelism(),
+    processors,
     total: () => processorSeconds(hierarchy, parent),
     // Where the two hierarchies are mounted apart, what counts is still where it began.
     of: (tenantId, id) => processorSeconds(hierarchy, hierarchy.accounting === root ? placeOf(tenantId, id) : firstPlaceOf(parent, id)),
