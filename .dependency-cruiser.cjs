@@ -2,9 +2,52 @@
 const CONTRACT = "^control-plane/src/contract/";
 /** What every process of ours is made of, beside the contract. */
 const SERVICE = "^control-plane/src/service/";
+/** From the top down: a room imports rooms that stand below it here, types counted. So there is no ring between rooms. */
+const ABOVE = [
+  "wiring",
+  "api",
+  "platform",
+  "builds",
+  "logs",
+  "changes",
+  "instances",
+  "egress",
+  "sandbox",
+  "images",
+  "sources",
+  "functions",
+];
+const ORDER = Object.entries({
+  "control-plane/src": ABOVE.concat(["accounts", "sandbox-client", "cluster", "db", "service", "contract"]),
+  "gateway/src/ingress": ["invoke", "observe", "fleet", "replica", "http", "measure"],
+  "gateway/src": ["ingress", "egress"],
+});
+const TESTS = ["\\.test\\.ts$", "/testing/", "conformance[^/]*\\.ts$"];
 const forbid = (name, from, to, comment) => ({ name, severity: "error", comment, from, to });
+const upward = ORDER.flatMap(([folder, rooms]) =>
+  rooms
+    .slice(1)
+    .map((room, at) =>
+      forbid(
+        `upward-from-${folder.replace(/\/src|-plane/g, "").replace("/", "-")}-${room}`,
+        { path: `^${folder}/${room}/`, pathNot: TESTS },
+        { path: `^${folder}/(${rooms.slice(0, at + 1).join("|")})/` },
+        `A room imports rooms below it: ${rooms.join(" > ")}.`,
+      ),
+    ),
+);
+const unknown = ORDER.map(([folder, rooms]) =>
+  forbid(
+    "unknown-room",
+    { path: `^${folder}/[^/]+/`, pathNot: [`^${folder}/(${[...rooms, "testing"].join("|")})/`] },
+    {},
+    `A new room needs its place in the order of ${folder}.`,
+  ),
+);
 module.exports = {
   forbidden: [
+    ...upward,
+    ...unknown,
     forbid(
       "contract-imports-nothing",
       { path: CONTRACT, pathNot: "\\.test\\.ts$" },
@@ -50,8 +93,8 @@ module.exports = {
     ),
     forbid(
       "driver-reads-nothing",
-      { path: "^control-plane/src/sandbox/" },
-      { path: "^control-plane/src/(db|settings)/" },
+      { path: "^control-plane/src/(sandbox|sandbox-client)/" },
+      { path: "^control-plane/src/(db|service/settings)/" },
       "A driver reads no environment and no database.",
     ),
     forbid("no-cycles", {}, { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } }, "No cycles."),

@@ -49,7 +49,7 @@ Settings: flag > FNCTL_URL, FNCTL_TOKEN, FNCTL_CONTEXT, FNCTL_CONFIG > fnctl.yam
 Exit codes: 0 ok, 1 unexpected, 2 usage or configuration, 3 not signed in or not allowed, 4 not found, 5 quota,
             6 build failed, 7 roll-out failed, 8 the function answered >= 400 (invoke --fail), 130 interrupted`;
 
-export function createProgram(io: CliIo): Command {
+function createProgram(io: CliIo): Command {
   const program = new Command("fnctl");
   program.description("Deploy and run functions on your own platform.").version(CLI_VERSION).addHelpText("after", AFTER_HELP);
   program.showSuggestionAfterError(false).exitOverride().enablePositionalOptions();

@@ -43,7 +43,7 @@ export function createSession(io: CliIo, flags: GlobalFlags): Session {
 }
 
 /** Adds the flags that every command has; returns it for chaining. */
-export function withGlobals(command: Command): Command {
+function withGlobals(command: Command): Command {
   return command
     .option("--json", "print JSON for programs")
     .option("-y, --yes", "do not ask")

@@ -2,10 +2,10 @@
 import { onShutdown } from "./service/shutdown.ts";
 import pino from "pino";
 import { z } from "zod";
-import { listenUnix } from "./http/listen.ts";
+import { listenUnix } from "./service/http/listen.ts";
 import { createDriverServer } from "./sandbox/rpc.ts";
 import { createRunscDriver } from "./sandbox/runsc/driver.ts";
-import { absolutePath, readSettings, wholeNumber } from "./settings/environment.ts";
+import { absolutePath, readSettings, wholeNumber } from "./service/settings/environment.ts";
 
 const schema = z.object({
   FNCTL_DRIVER_SOCKET: absolutePath,

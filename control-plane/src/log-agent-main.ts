@@ -6,13 +6,13 @@ import path from "node:path";
 import pino from "pino";
 import { z } from "zod";
 import { dialEndpoint, listenAddressSchema } from "./contract/endpoint.ts";
-import { listenInternal } from "./http/listen.ts";
-import { startAgent } from "./logs/agent/agent.ts";
-import { createChannelsClient } from "./logs/agent/channels-client.ts";
-import { createAgentListener } from "./logs/agent/listener.ts";
-import { createSegments } from "./logs/collector/segments.ts";
-import { absolutePath, readSettings } from "./settings/environment.ts";
-import { readSecret } from "./settings/secret.ts";
+import { listenInternal } from "./service/http/listen.ts";
+import { startAgent } from "./logs/kubelet/agent.ts";
+import { createChannelsClient } from "./logs/kubelet/channels-client.ts";
+import { createAgentListener } from "./logs/kubelet/listener.ts";
+import { createSegments } from "./logs/keep/segments.ts";
+import { absolutePath, readSettings } from "./service/settings/environment.ts";
+import { readSecret } from "./service/settings/secret.ts";
 
 const schema = z.object({
   FNCTL_AGENT_LISTEN: listenAddressSchema,
@@ -44,7 +44,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     prefix: settings.FNCTL_TENANT_PREFIX,
     stateFile: path.join(settings.FNCTL_AGENT_STATE_DIR, "state.json"),
     segments,
-    ask: createChannelsClient(dial, secret.toString()),
+    ask: createChannelsClient(dial, secret),
     onError,
   });
   // Agents share a key and a secret: neither opens another's door. Who reads shows the control plane's own certificate.

@@ -3,11 +3,11 @@ import { onShutdown } from "./service/shutdown.ts";
 import http from "node:http";
 import pino from "pino";
 import { z } from "zod";
-import { listenUnix } from "./http/listen.ts";
-import { createPipeReader } from "./logs/collector/pipes.ts";
-import { createSegments } from "./logs/collector/segments.ts";
-import { createCollectorListener } from "./logs/collector/server.ts";
-import { absolutePath, readSettings } from "./settings/environment.ts";
+import { listenUnix } from "./service/http/listen.ts";
+import { createPipeReader } from "./logs/pipes/pipes.ts";
+import { createSegments } from "./logs/keep/segments.ts";
+import { createCollectorListener } from "./logs/keep/server.ts";
+import { absolutePath, readSettings } from "./service/settings/environment.ts";
 
 const schema = z.object({ FNCTL_LOG_SOCKET: absolutePath, FNCTL_LOG_PIPES: absolutePath, FNCTL_LOG_DIR: absolutePath });
 

@@ -10,10 +10,10 @@ status=0
 
 check() {
   local failed=0
-  for step in "oxfmt --check" "oxlint" "tsc -p ." "knip" "depcruise --config .dependency-cruiser.cjs gateway control-plane/src runtime-images cli/src migrations/src deploy" "$FNCTL_NODE deploy/test/src/floors.ts"; do
+  for step in "oxfmt --check" "oxlint" "tsc -p ." "knip" "depcruise --config .dependency-cruiser.cjs gateway control-plane/src runtime-images cli/src migrations/src deploy" "$FNCTL_NODE deploy/test/src/floors.ts" "$FNCTL_NODE deploy/test/src/rooms.ts" "$FNCTL_NODE deploy/test/src/function-length.ts"; do
     if ! output=$($step 2>&1); then failed=1; printf '%s\n' "check failed: $step" "$output" >&2; fi
   done
-  if [ $failed -eq 0 ]; then say "checks: format, lint, types, dead code, imports, version floors: ok"; printf '1 0 0' > "$results/check.counts"
+  if [ $failed -eq 0 ]; then say "checks: format, lint, types, dead code, imports, version floors, room graph, lengths: ok"; printf '1 0 0' > "$results/check.counts"
   else printf '0 1 0' > "$results/check.counts"; status=1; fi
 }
 suite() {

@@ -1,6 +1,6 @@
 // 100,000 routes in one ingress: time to look one up, to change one, to swap in a snapshot, and the memory they take.
 import { hostLabel } from "@fnctl/control-plane/contract/names";
-import { createRouteTable } from "../src/ingress/route-table.ts";
+import { createRouteTable } from "../src/ingress/replica/route-table.ts";
 import { makeRoute } from "../src/testing/control-double.ts";
 
 const COUNT = 100_000;

@@ -2,11 +2,11 @@
 import { onShutdown } from "@fnctl/control-plane/service/shutdown";
 import { startEgress } from "./egress/egress.ts";
 import { readEgressSettings } from "./egress/settings.ts";
-import { readInternalSecret } from "./internal-secret.ts";
+import { readSecret } from "@fnctl/control-plane/service/settings/secret";
 
 async function main(): Promise<void> {
   const settings = readEgressSettings(process.env);
-  const egress = await startEgress(settings, readInternalSecret(settings.secretFile));
+  const egress = await startEgress(settings, readSecret(settings.secretFile));
   let stopping = false;
   async function stop(code: number): Promise<void> {
     if (stopping) return;

@@ -1,7 +1,7 @@
 // Entry point of the ingress process.
 import { onShutdown } from "@fnctl/control-plane/service/shutdown";
 import pino from "pino";
-import { readInternalSecret } from "./internal-secret.ts";
+import { readSecret } from "@fnctl/control-plane/service/settings/secret";
 import { startIngress } from "./ingress/ingress.ts";
 import { readIngressSettings } from "./ingress/settings.ts";
 
@@ -9,7 +9,7 @@ async function main(): Promise<void> {
   // Warnings go to stderr: stdout may carry the access log.
   const log = pino({ name: "ingress" }, pino.destination({ fd: 2, sync: true }));
   const settings = readIngressSettings(process.env);
-  const secret = readInternalSecret(settings.secretFile);
+  const secret = readSecret(settings.secretFile);
   let stopping = false;
   const ingress = await startIngress(settings, secret, {
     warn: (message, facts) => log.warn(facts, message),

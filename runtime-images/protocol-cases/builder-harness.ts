@@ -12,7 +12,9 @@ import { call, untilIdle } from "./client.ts";
 import { startSandbox, type Sandbox } from "./runsc.ts";
 
 const UUID = "0190a000-0000-7000-8000-000000000000";
-export const { binary, missing } = findRunsc();
+const runsc = findRunsc();
+export const { binary } = runsc;
+const { missing } = runsc;
 export const suite =
   missing === undefined ? describe : (title: string, _body: () => void): void => test.skip(`${title}: ${missing}`, () => undefined);
 

@@ -6,7 +6,7 @@ import path from "node:path";
 import ignore, { type Ignore } from "ignore";
 
 /** Never code, or never to be sent. `!` in an ignore file takes one back. */
-export const BUILT_IN = `
+const BUILT_IN = `
 .git
 .hg
 .svn

@@ -7,7 +7,7 @@ const side = (schema: z.ZodType): Record<string, unknown> => {
   return rest;
 };
 
-export function projectJsonSchema(): Record<string, unknown> {
+function projectJsonSchema(): Record<string, unknown> {
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "fnctl.yaml",

@@ -1,25 +1,71 @@
 // A tenant's tokens: only hashes are kept, and there are no more than the tenant may have.
-import { and, count, eq, gt, isNull, or, sql } from "drizzle-orm";
+import { and, asc, count, eq, gt, isNull, or, sql } from "drizzle-orm";
+import { PlatformError } from "../contract/errors.ts";
+import type { Scope } from "../contract/resources.ts";
 import type { TenantCaps } from "../contract/tenant-caps.ts";
+import type { Caller } from "../db/change.ts";
 import { token } from "../db/schema.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
-import { holdCaps, refuseAbove } from "../functions/caps.ts";
-import { notify } from "../functions/notify.ts";
+import { newId } from "../service/uuid7.ts";
+import { holdCaps, refuseAbove } from "./caps.ts";
+import { createToken } from "./token.ts";
+
+/** Tokens that a list shows; a tenant may have fewer. */
+const LISTED = 1_000;
+
+export interface NewToken {
+  name: string;
+  scopes: Scope[];
+  /** null: never. */
+  expiresAt: Date | null;
+}
+/** A row for a token that nobody else knows, and its secret, which is not kept. */
+export function freshToken({ name, scopes, expiresAt }: NewToken) {
+  const { secret, prefix, hash } = createToken();
+  return { secret, row: { id: newId(), name, prefix, hash, scopes, expiresAt, createdAt: new Date() } };
+}
 
 export function createTokenStore(db: TenantDatabase, caps: Pick<TenantCaps, "tokens">) {
   return {
+    /** Those that were not revoked, the oldest first. */
+    list: (tenantId: string) =>
+      db.read(tenantId, (tx) =>
+        tx
+          .select()
+          .from(token)
+          .where(and(eq(token.tenantId, tenantId), isNull(token.revokedAt)))
+          .orderBy(asc(token.createdAt))
+          .limit(LISTED),
+      ),
+
     /** Throws QUOTA_EXCEEDED when the tenant has all it may; those that were revoked or have expired do not count. */
-    async create(row: typeof token.$inferInsert): Promise<void> {
-      await db.asTenant(row.tenantId, async (tx) => {
-        await holdCaps(tx, row.tenantId);
+    async create(caller: Caller, wanted: NewToken): Promise<ReturnType<typeof freshToken>> {
+      const fresh = freshToken(wanted);
+      const { tenantId } = caller;
+      await db.change(caller, "token.create", async ({ tx, tell }) => {
+        await holdCaps(tx, tenantId);
         const valid = or(isNull(token.expiresAt), gt(token.expiresAt, sql`now()`));
         const [held] = await tx
           .select({ n: count() })
           .from(token)
-          .where(and(eq(token.tenantId, row.tenantId), isNull(token.revokedAt), valid));
+          .where(and(eq(token.tenantId, tenantId), isNull(token.revokedAt), valid));
         refuseAbove("tokens", (held?.n ?? 0) + 1, caps.tokens, "Revoke one that is not used: fnctl tokens ls, fnctl tokens revoke.");
-        await tx.insert(token).values(row);
-        await notify(tx, { kind: "token", id: row.id });
+        await tx.insert(token).values({ ...fresh.row, tenantId });
+        tell({ kind: "token", id: fresh.row.id });
+      });
+      return fresh;
+    },
+
+    /** Throws NOT_FOUND, also for one that was revoked before. */
+    async revoke(caller: Caller, id: string): Promise<void> {
+      await db.change(caller, "token.revoke", async ({ tx, tell }) => {
+        const rows = await tx
+          .update(token)
+          .set({ revokedAt: sql`now()` })
+          .where(and(eq(token.tenantId, caller.tenantId), eq(token.id, id), isNull(token.revokedAt)))
+          .returning({ id: token.id });
+        if (rows.length === 0) throw new PlatformError("NOT_FOUND", "There is no such token.");
+        tell({ kind: "token", id });
       });
     },
   };

@@ -5,16 +5,19 @@ import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
-import { accountRoutes, type AccountDeps } from "./account-routes.ts";
-import { authenticate, requestId } from "./authenticate.ts";
-import { buildRoutes, type BuildDeps } from "./build-routes.ts";
-import { plainJson } from "./json-body.ts";
-import { createRouter } from "./router.ts";
-import { functionRoutes, type FunctionDeps } from "./function-routes.ts";
-import { logRoutes, type LogReader } from "./log-routes.ts";
-import { operatorRoutes, type OperatorDeps } from "./operator-routes.ts";
+import type { SystemDatabase } from "../db/system-database.ts";
+import type { LogReader } from "../logs/read/log-reader.ts";
+import { accountRoutes, type AccountDeps } from "./routes/tenants.ts";
+import { authenticate, requestId } from "./frame/authenticate.ts";
+import { buildRoutes, type BuildDeps } from "./routes/builds.ts";
+import { plainJson } from "./frame/json-body.ts";
+import { createRouter } from "./frame/router.ts";
+import { functionRoutes, type FunctionDeps } from "./routes/functions.ts";
+import { logRoutes } from "./routes/logs.ts";
+import { operatorRoutes, type OperatorDeps } from "./routes/conditions.ts";
 
 export interface ApiDeps extends AccountDeps, BuildDeps, FunctionDeps, OperatorDeps {
+  system: Pick<SystemDatabase, "tokenByHash">;
   logs: LogReader;
   onError(error: unknown, requestId: string): void;
 }

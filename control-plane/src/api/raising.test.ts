@@ -1,7 +1,9 @@
 // What an operator is told who raises a tenant (SECURITY A2): the routes as they are, over an account that stands for the database.
 import { expect, test } from "vitest";
 import { PlatformError } from "../contract/errors.ts";
-import { createToken } from "../tokens/token.ts";
+import { createTenantStore } from "../accounts/tenant-store.ts";
+import { createToken } from "../accounts/token.ts";
+import type { SystemDatabase } from "../db/system-database.ts";
 import { createApi, type ApiDeps } from "./app.ts";
 
 const ID = "01900000-0000-7000-8000-000000000001";
@@ -17,6 +19,7 @@ function api() {
   };
   const app = createApi({
     system,
+    tenants: createTenantStore(system as unknown as SystemDatabase),
     async raised(tenantId: string) {
       asked.push(tenantId);
       if (unjudged) throw new PlatformError("UNAVAILABLE", "Not every instance could be looked at.");

@@ -4,16 +4,13 @@ import { PlatformError, toProblem, type Problem } from "../contract/errors.ts";
 import type { BuildEvent } from "../contract/resources.ts";
 import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
 import { storableJson } from "../contract/text.ts";
+import { PLATFORM, type Caller } from "../db/change.ts";
 import { build, buildEvent, fn, tenant, version } from "../db/schema.ts";
+import type { BuildJob } from "../db/system-database.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
 import { makeLayerRoom } from "../functions/caps.ts";
 import { promote } from "../functions/live.ts";
-import { notify } from "../functions/notify.ts";
 
-export interface BuildJob {
-  tenantId: string;
-  buildId: string;
-}
 export interface PublishedImage {
   imageDigest: string;
   imageBytes: number;
@@ -32,13 +29,14 @@ export interface BuildEnd {
 }
 
 export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "layerBytes"> = DEFAULT_CAPS) {
+  const by = ({ tenantId }: BuildJob): Caller => ({ tenantId, actor: PLATFORM });
   const own = (job: BuildJob, epoch: number) =>
     and(eq(build.tenantId, job.tenantId), eq(build.id, job.buildId), eq(build.epoch, epoch), eq(build.state, "running"));
 
   return {
     /** All that working on a taken build needs; undefined when it is at its end or gone. */
     async taken(job: BuildJob) {
-      return db.asTenant(job.tenantId, async (tx) => {
+      return db.read(job.tenantId, async (tx) => {
         const [found] = await tx
           .select({ build, version, fn, tenant })
           .from(build)
@@ -57,26 +55,26 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
     /** Gives a taken build back, to be taken again after `pauseMs`: a part of the platform that it needs is away. */
     async release(job: BuildJob, epoch: number, pauseMs: number): Promise<void> {
       const retryAt = sql`now() + ${pauseMs} * interval '1 millisecond'`;
-      await db.asTenant(job.tenantId, (tx) => tx.update(build).set({ state: "queued", retryAt }).where(own(job, epoch)));
+      await db.change(by(job), "build.requeue", ({ tx }) => tx.update(build).set({ state: "queued", retryAt }).where(own(job, epoch)));
     },
 
     /** Adds to the event stream, while the build is this worker's: two writers would number their events alike. */
     async append(job: BuildJob, epoch: number, events: readonly BuildEvent[]): Promise<void> {
       if (events.length === 0) return;
-      await db.asTenant(job.tenantId, async (tx) => {
+      await db.change(by(job), "build.progress", async ({ tx, tell }) => {
         const holders = await tx.select({ id: build.id }).from(build).where(own(job, epoch)).for("share");
         if (holders.length === 0) return;
         await tx
           .insert(buildEvent)
           .values(events.map((event) => ({ ...job, seq: event.seq, event: storableJson(event) })))
           .onConflictDoNothing();
-        await notify(tx, { kind: "build", id: job.buildId });
+        tell({ kind: "build", id: job.buildId });
       });
     },
 
     /** Records the image: one conditional change, so of two racing workers exactly one wins. False: this worker was replaced. Throws QUOTA_EXCEEDED. */
     async publish(job: BuildJob, epoch: number, versionId: string, image: PublishedImage): Promise<boolean> {
-      return db.asTenant(job.tenantId, async (tx) => {
+      return db.change(by(job), "build.image", async ({ tx }) => {
         const holders = await tx.select({ id: build.id }).from(build).where(own(job, epoch)).for("update");
         if (holders.length === 0) return false;
         await makeLayerRoom(tx, job.tenantId, versionId, image.layerBytes, caps);
@@ -94,12 +92,13 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
      * text: one that cannot be stored would keep the build from ever ending.
      */
     async finish(job: BuildJob, epoch: number, end: BuildEnd): Promise<"succeeded" | "failed" | "superseded" | undefined> {
-      return db.asTenant(job.tenantId, async (tx) => {
+      return db.change(by(job), "build.end", async (unit) => {
+        const { tx } = unit;
         const [row] = await tx.select().from(build).where(own(job, epoch)).for("update");
         if (row === undefined) return undefined;
         const theirs = and(eq(version.tenantId, job.tenantId), eq(version.id, row.versionId));
         if (end.problem !== undefined) await tx.update(version).set({ state: "failed", imageDigest: null }).where(theirs);
-        const newer = end.problem === undefined && row.promote ? await promote(tx, job.tenantId, end.version) : undefined;
+        const newer = end.problem === undefined && row.promote ? await promote(unit, job.tenantId, end.version) : undefined;
         const problem = newer === undefined ? end.problem && storableJson(end.problem) : toProblem(newer, row.requestId ?? job.buildId);
         const state = newer === undefined ? (problem === undefined ? "succeeded" : "failed") : "superseded";
         await tx
@@ -109,13 +108,13 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
         const { seq } = end;
         const event: BuildEvent = { seq, at: new Date().toISOString(), type: "end", state, ...(problem === undefined ? {} : { problem }) };
         await tx.insert(buildEvent).values({ ...job, seq, event });
-        await notify(tx, { kind: "build", id: job.buildId });
+        unit.tell({ kind: "build", id: job.buildId });
         return state;
       });
     },
 
     async get(job: BuildJob) {
-      const [row] = await db.asTenant(job.tenantId, (tx) =>
+      const [row] = await db.read(job.tenantId, (tx) =>
         tx
           .select()
           .from(build)
@@ -126,7 +125,7 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
     },
 
     async events(job: BuildJob, after: number, limit: number): Promise<BuildEvent[]> {
-      const rows = await db.asTenant(job.tenantId, (tx) =>
+      const rows = await db.read(job.tenantId, (tx) =>
         tx
           .select({ event: buildEvent.event })
           .from(buildEvent)

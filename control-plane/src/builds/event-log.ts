@@ -1,7 +1,8 @@
 // The event stream of one build: numbered, capped, written in small batches so that a reader sees lines as they come.
 import type { BuildEvent } from "../contract/resources.ts";
 import { LIMITS } from "../contract/limits.ts";
-import type { BuildJob, BuildStore } from "./build-store.ts";
+import type { BuildJob } from "../db/system-database.ts";
+import type { BuildStore } from "./build-store.ts";
 
 const FLUSH_MS = 80;
 type Body = BuildEvent extends infer E ? (E extends { seq: number; at: string } ? Omit<E, "seq" | "at"> : never) : never;

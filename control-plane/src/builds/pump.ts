@@ -1,19 +1,11 @@
 // Takes build rows, one fair choice after the other, while there are places for builders. The queue only wakes it; what it did not hear
 // of, or what was lost on the way, it finds at its next look.
-import type { BuildJob } from "./build-store.ts";
+import type { BuildJob, TenantBuilds } from "../db/system-database.ts";
 import type { Slots } from "./slots.ts";
 
 /** A build that nobody was told of is taken within this time. */
 export const LOOK_MS = 5_000;
 
-/** Of a tenant whose builds may have gone with their function: who removes what is being built is not served first for it. */
-export interface TenantBuilds {
-  tenantId: string;
-  /** In hand, removed or not. */
-  running: number;
-  /** Since it last got a builder, milliseconds. */
-  agoMs: number;
-}
 export interface PumpOptions {
   slots: Slots;
   /** While there is little disk space, builds wait. */

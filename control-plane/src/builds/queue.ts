@@ -1,5 +1,5 @@
 // pg-boss wakes whoever takes builds; which one is taken is decided by the rows (SECURITY F10). A message that is lost, late or told twice
-// changes nothing.
+// changes nothing. With `notify` it polls every 30 s and fetches again only then, so whoever is woken takes rows until none is left.
 import { PgBoss } from "pg-boss";
 
 export const BUILD_QUEUE = "build";

@@ -2,20 +2,21 @@
 // of the row's epoch can end it.
 import { PlatformError, toProblem } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
-import type { BlobStore } from "../blobs/blob-store.ts";
+import type { BlobStore } from "../sources/blob-store.ts";
 import type { LayerCache } from "../images/layer-cache.ts";
 import type { ImageStore } from "../images/layout-store.ts";
 import { versionImage } from "../images/oci.ts";
-import type { LeaseManager } from "../instances/lease-manager.ts";
-import type { Managed } from "../instances/managed.ts";
-import type { VersionInfoCache } from "../instances/version-info.ts";
-import type { WarmPool } from "../instances/warm-pool.ts";
+import type { LeaseManager } from "../instances/leases/lease-manager.ts";
+import type { Managed } from "../instances/leases/managed.ts";
+import type { VersionInfoCache } from "../instances/start/version-info.ts";
+import type { WarmPool } from "../instances/pool/warm-pool.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
-import { isOutOfSpace, storageLow } from "../housekeeping/free-space.ts";
+import { isOutOfSpace, storageLow } from "../service/free-space.ts";
 import { imageReference } from "../functions/function-store.ts";
 import { requiredIsolation } from "../functions/isolation.ts";
-import { createBuilderClient } from "./builder-client.ts";
-import type { BuildJob, BuildStore } from "./build-store.ts";
+import { createBuilderClient } from "../sandbox-client/builder-client.ts";
+import type { BuildJob } from "../db/system-database.ts";
+import type { BuildStore } from "./build-store.ts";
 import { createEventLog, type EventLog } from "./event-log.ts";
 
 /** Builders have one size; what they install lives in memory. */
@@ -49,7 +50,7 @@ export const MOST_TAKEOVERS = 5;
 /** A build waits this long for a part of the platform to come back. */
 export const MOST_WAIT_MS = 60 * 60_000;
 /** Longer from time to time: what is away may stay away. */
-export const retryPause = (epoch: number): number => Math.min(1_000 * 2 ** epoch, 60_000);
+const retryPause = (epoch: number): number => Math.min(1_000 * 2 ** epoch, 60_000);
 type Claimed = NonNullable<Awaited<ReturnType<BuildStore["taken"]>>>;
 
 export function createBuildWorker(options: WorkerOptions) {

@@ -3,9 +3,13 @@ import { randomUUID } from "node:crypto";
 import { beforeEach, describe, expect, test } from "vitest";
 import { functionConfigSchema } from "../contract/config.ts";
 import type { Change } from "../contract/internal.ts";
-import { createChangeFeed, type ChangeFeed, type FeedSource } from "./feed.ts";
+import { createChangeFeed, type ChangeFeed } from "./feed.ts";
+import { createHeld } from "./topic.ts";
+import { routesTopic, type LiveRow, type RouteSource } from "./topics/routes.ts";
+import { tokensTopic, type TokenSource } from "./topics/tokens.ts";
 
-type Row = NonNullable<Awaited<ReturnType<FeedSource["liveFunction"]>>>;
+type Row = LiveRow;
+const held = (source: RouteSource & TokenSource) => ({ routes: createHeld(routesTopic(source)), tokens: createHeld(tokensTopic(source)) });
 const functionId = randomUUID();
 const rowOf = (number: number): Row =>
   ({
@@ -17,6 +21,7 @@ const rowOf = (number: number): Row =>
 /** Version that is live now, and questions that were asked but not answered yet; each answers with what was true when it was asked. */
 let live: number | undefined;
 let open: (() => void)[];
+let routes: ReturnType<typeof held>["routes"];
 let feed: ChangeFeed;
 let seen: Change[];
 beforeEach(async () => {
@@ -24,12 +29,14 @@ beforeEach(async () => {
   open = [];
   const answer = <T>(value: T) => new Promise<T>((resolve) => open.push(() => resolve(value)));
   const row = () => (live === undefined ? undefined : rowOf(live));
-  feed = createChangeFeed({
+  const topics = held({
     liveFunction: () => answer(row()),
     liveFunctions: () => answer(live === undefined ? [] : [rowOf(live)]),
     activeToken: () => answer(undefined),
     activeTokens: () => Promise.resolve([]),
   });
+  routes = topics.routes;
+  feed = createChangeFeed([topics.routes, topics.tokens]);
   const synced = feed.resync();
   await answerAll();
   await synced;
@@ -43,7 +50,7 @@ async function answerAll(): Promise<void> {
   }
 }
 const notice = () => feed.onNotice({ kind: "function", id: functionId });
-const served = () => feed.routes.get(functionId)?.targets[0]?.version;
+const served = () => routes.get(functionId)?.targets[0]?.version;
 
 describe("notices", () => {
   test("of the same thing are read one after the other: the newest state wins", async () => {
@@ -87,16 +94,17 @@ describe("notices", () => {
   });
 
   test("that failed do not stop those that follow", async () => {
-    const broken = createChangeFeed({
+    const topics = held({
       liveFunction: () => (live === 1 ? Promise.reject(new Error("away")) : Promise.resolve(rowOf(2))),
       liveFunctions: async () => [],
       activeToken: async () => undefined,
       activeTokens: async () => [],
     });
+    const broken = createChangeFeed([topics.routes, topics.tokens]);
     await expect(broken.onNotice({ kind: "function", id: functionId })).rejects.toThrow("away");
     live = 2;
     await broken.onNotice({ kind: "function", id: functionId });
-    expect(broken.routes.get(functionId)?.targets[0]?.version).toBe(2);
+    expect(topics.routes.get(functionId)?.targets[0]?.version).toBe(2);
   });
 
   test("are all out when it says that it is settled", async () => {

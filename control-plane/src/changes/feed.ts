@@ -1,32 +1,21 @@
 // The change feed: what gateways hold in memory, as a snapshot and then a stream. A notice from the database only names a thing;
 // its present state is read again, one after the other, so that an answer that was read earlier never overtakes a later one.
 import { randomUUID } from "node:crypto";
-import type { Change, Route } from "../contract/internal.ts";
-import type { Notice } from "../functions/notify.ts";
+import type { Change } from "../contract/internal.ts";
+import type { Notice } from "../db/notify.ts";
 import { createReaders } from "./readers.ts";
-import { routeOf, tokenRecordOf, type LiveRow, type TokenRow } from "./route-of.ts";
+import type { Body, HeldTopic } from "./topic.ts";
 
 /** Changes kept for readers that reconnect; older ones get a snapshot. */
 const RING = 10_000;
-type Body = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
 export type Subscriber = (change: Change) => void;
 
-/** What it reads; the order of the answers is not that of the questions. */
-export interface FeedSource {
-  liveFunction(id: string): PromiseLike<LiveRow | undefined>;
-  liveFunctions(): PromiseLike<LiveRow[]>;
-  activeToken(id: string): PromiseLike<TokenRow | undefined>;
-  activeTokens(): PromiseLike<TokenRow[]>;
-}
-
-export function createChangeFeed(system: FeedSource) {
+export function createChangeFeed(topics: readonly HeldTopic[]) {
   const stream = randomUUID();
   let seq = 0;
   const ring: Change[] = [];
   const subscribers = new Set<Subscriber>();
   const readers = createReaders();
-  let routes = new Map<string, Route>();
-  let tokens = new Map<string, Extract<Change, { type: "token" }>["token"]>();
   const at = () => `${stream}.${seq}`;
   const waiting = new Map<string, Promise<void>>();
   let tail: Promise<void> = Promise.resolve();
@@ -52,24 +41,10 @@ export function createChangeFeed(system: FeedSource) {
     for (const subscriber of subscribers) subscriber(change);
   }
 
-  async function refreshFunction(id: string): Promise<void> {
-    const row = await system.liveFunction(id);
-    if (row !== undefined) {
-      const route = routeOf(row);
-      routes.set(id, route);
-      publish({ type: "route", route });
-    } else if (routes.delete(id)) publish({ type: "route-removed", functionId: id });
+  async function refresh(topic: HeldTopic, id: string): Promise<void> {
+    const body = await topic.refresh(id);
+    if (body !== undefined) publish(body);
   }
-
-  async function refreshToken(id: string): Promise<void> {
-    const row = await system.activeToken(id);
-    if (row !== undefined) {
-      const token = tokenRecordOf(row);
-      tokens.set(id, token);
-      publish({ type: "token", token });
-    } else if (tokens.delete(id)) publish({ type: "token-removed", tokenId: id });
-  }
-
   /** The number of a position in this stream; undefined for one of another stream, or for anything else. */
   function numberOf(position: string): number | undefined {
     const [theirs, text] = position.split(".");
@@ -85,9 +60,8 @@ export function createChangeFeed(system: FeedSource) {
   }
 
   async function readAll(): Promise<void> {
-    const [rows, tokenRows] = await Promise.all([system.liveFunctions(), system.activeTokens()]);
-    routes = new Map(rows.map((row) => [row.fn.id, routeOf(row)]));
-    tokens = new Map(tokenRows.map((row) => [row.id, tokenRecordOf(row)]));
+    const read = await Promise.all(topics.map((topic) => topic.readAll()));
+    for (const each of read) each.swap(); // all in one turn, or a snapshot would mix two states
     ring.length = 0;
     seq++;
     for (const subscriber of subscribers) snapshot(subscriber);
@@ -95,17 +69,12 @@ export function createChangeFeed(system: FeedSource) {
 
   function snapshot(to: Subscriber): void {
     to({ at: at(), type: "snapshot-begin" });
-    for (const route of routes.values()) to({ at: at(), type: "route", route });
-    for (const token of tokens.values()) to({ at: at(), type: "token", token });
+    for (const topic of topics) for (const body of topic.snapshot()) to({ ...body, at: at() });
     to({ at: at(), type: "snapshot-end" });
   }
 
   return {
     publish,
-    routes: {
-      get: (functionId: string) => routes.get(functionId),
-      withMin: () => [...routes.values()].filter((route) => route.min > 0),
-    },
     /** Reads all of it anew; whoever listens gets a snapshot. At the start, after a lost database connection, and every few minutes. */
     resync: () => inTurn("all", readAll),
     /** Calls `to` with what it missed or a snapshot, then with every change; returns the way to end it. */
@@ -118,9 +87,9 @@ export function createChangeFeed(system: FeedSource) {
     },
     position: at,
     async onNotice({ kind, id }: Notice): Promise<void> {
-      if (kind === "function") await inTurn(id, () => refreshFunction(id));
-      if (kind === "token") await inTurn(id, () => refreshToken(id));
-      if (kind === "tenant") await inTurn("all", readAll); // all its routes; it happens seldom
+      const named = topics.find((topic) => topic.kind === kind);
+      if (named !== undefined) await inTurn(id, () => refresh(named, id));
+      if (topics.some((topic) => topic.broad.includes(kind))) await inTurn("all", readAll);
     },
     /** `reader`, which `subscribe`d, names itself, so that answers can wait for it; returns the way to end that. */
     joined: (reader: string) => readers.joined(reader),

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import pg from "pg";
-import { CHANNEL, noticeSchema, type Notice } from "../functions/notify.ts";
+import { CHANNEL, noticeSchema, type Notice } from "../db/notify.ts";
 
 const BACKOFF_MS = { first: 100, most: 5_000 };
 const PROBE_MS = 10_000;

@@ -36,7 +36,7 @@ export const corsSchema = z.strictObject({
 });
 
 /** `main` names the file in the source tree that holds the handler; absent, the usual names are tried. */
-export const mainSchema = z
+const mainSchema = z
   .string()
   .max(255)
   .regex(/^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))[A-Za-z0-9._/-]+$/, "a relative path without ..");

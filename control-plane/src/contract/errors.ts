@@ -11,7 +11,7 @@ interface CodeFacts {
 const user = (status: number, title: string): CodeFacts => ({ status, fault: "user", title });
 const system = (status: number, title: string): CodeFacts => ({ status, fault: "system", title });
 
-export const ERROR_CODES = {
+const ERROR_CODES = {
   BAD_REQUEST: user(400, "The request is malformed"),
   INVALID_CONFIG: user(400, "The function's configuration is invalid"),
   UNAUTHENTICATED: user(401, "No valid token was given"),
@@ -20,7 +20,6 @@ export const ERROR_CODES = {
   METHOD_NOT_ALLOWED: user(405, "The method is not allowed here"),
   REQUEST_TIMEOUT: user(408, "The request did not arrive in time"),
   CONFLICT: user(409, "The resource is in another state"),
-  LENGTH_REQUIRED: user(411, "The length of the body must be given"),
   SUPERSEDED: user(409, "Something newer took its place"),
   PRECONDITION_FAILED: user(412, "The resource changed since it was read"),
   PAYLOAD_TOO_LARGE: user(413, "The body is larger than allowed"),
@@ -49,7 +48,7 @@ export const ERROR_CODES = {
 } as const satisfies Record<string, CodeFacts>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
-export const errorCodeSchema = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
+const errorCodeSchema = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
 
 export interface ErrorOptions {
   /** What to do about it; one sentence. */

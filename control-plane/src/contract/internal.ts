@@ -17,7 +17,7 @@ export const INTERNAL_PATHS = {
 } as const;
 
 /** All ingress must know to serve one function without asking anybody. */
-export const routeSchema = z.object({
+const routeSchema = z.object({
   tenantId: uuidSchema,
   tenant: slugSchema,
   functionId: uuidSchema,
@@ -36,7 +36,7 @@ export const routeSchema = z.object({
 export type Route = z.infer<typeof routeSchema>;
 
 /** A token as ingress knows it: the hash only (SECURITY E10). */
-export const tokenRecordSchema = z.object({
+const tokenRecordSchema = z.object({
   tokenId: uuidSchema,
   /** SHA-256 of the whole token, hex. */
   hash: z.string().regex(/^[0-9a-f]{64}$/),
@@ -146,5 +146,3 @@ export const egressSourceSchema = z.strictObject({
   maxConnections: z.int().positive(),
 });
 export type EgressSource = z.infer<typeof egressSourceSchema>;
-/** Where the sandbox's side of that socket is on the host. */
-export const egressSourceResponseSchema = z.object({ folder: z.string() });

@@ -45,7 +45,7 @@ export const whoamiSchema = z
   .meta({ id: "Whoami" });
 
 export const PHASES = ["validate", "upload", "build", "publish", "rollout", "ready"] as const;
-export const buildStateSchema = z.enum(["queued", "running", "succeeded", "failed", "superseded"]);
+const buildStateSchema = z.enum(["queued", "running", "succeeded", "failed", "superseded"]);
 /** One line of a build's event stream (`application/x-ndjson`). `seq` grows by one; a reader resumes with `?since=`. */
 export const buildEventSchema = z
   .discriminatedUnion("type", [
@@ -119,7 +119,7 @@ export const functionSchema = z
   .meta({ id: "Function" });
 export type FunctionResource = z.infer<typeof functionSchema>;
 
-export const instanceSchema = z
+const instanceSchema = z
   .object({
     id: z.string(),
     version: z.int(),

@@ -134,7 +134,7 @@ export const BUILDER_PATHS = {
   layer: "/.fnctl/v1/layer",
 } as const;
 
-export const buildRequestSchema = z.strictObject({
+const buildRequestSchema = z.strictObject({
   runtime: runtimeSchema,
   main: z.string().optional(),
   handler: z.string().optional(),

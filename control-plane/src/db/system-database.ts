@@ -3,16 +3,30 @@
 import { and, eq, gt, isNotNull, isNull, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import type { BuildJob } from "../builds/build-store.ts";
-import type { TenantBuilds } from "../builds/pump.ts";
 import type { Scope } from "../contract/resources.ts";
-import { notify } from "../functions/notify.ts";
+import { runChange, type Actor, type Change, type OnChange, type Unit } from "./change.ts";
 import * as schema from "./schema.ts";
 import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
 import { ATTEMPTS } from "./tenant-database.ts";
 
 const { tenant, token, operatorToken, fn, version, alias } = schema;
 
+export interface BuildJob {
+  tenantId: string;
+  buildId: string;
+}
+/** Of a tenant whose builds may have gone with their function: who removes what is being built is not served first for it. */
+export interface TenantBuilds {
+  tenantId: string;
+  /** In hand, removed or not. */
+  running: number;
+  /** Since it last got a builder, milliseconds. */
+  agoMs: number;
+}
+export type NewTenant = typeof tenant.$inferInsert & {
+  token: Omit<typeof token.$inferInsert, "tenantId">;
+  operatorToken?: typeof operatorToken.$inferInsert | undefined;
+};
 export interface TokenOwner {
   tokenId: string;
   name: string;
@@ -24,8 +38,8 @@ export interface TokenOwner {
   tenantId: string | null;
 }
 
-export function createSystemDatabase(pool: pg.Pool) {
-  return guarded(statements(pool));
+export function createSystemDatabase(pool: pg.Pool, onChange?: OnChange) {
+  return guarded(statements(pool, onChange));
 }
 export type SystemDatabase = ReturnType<typeof createSystemDatabase>;
 
@@ -53,8 +67,6 @@ function guarded<T extends Statements>(all: T): Guarded<T> {
 /** What may have been done although its answer was lost, or must be known to have failed at once. */
 const WRITES = new Set([
   "createTenant",
-  "createToken",
-  "createOperatorToken",
   "raiseTenant",
   "takeNextBuild",
   "takeOwnership",
@@ -88,15 +100,17 @@ const TAKE_NEXT_BUILD = `
   FROM next WHERE build.tenant_id = next.tenant_id AND build.id = next.id AND build.state = 'queued'
   RETURNING build.tenant_id AS "tenantId", build.id AS "buildId"`;
 
-function statements(pool: pg.Pool) {
+function statements(pool: pg.Pool, onChange: OnChange | undefined) {
   const db = drizzle(pool, { schema });
+  const change = <T>(what: Change, work: (unit: Unit) => Promise<T>): Promise<T> =>
+    db.transaction((tx) => runChange(tx, what, onChange, work));
   const unexpired = (expires: typeof token.expiresAt | typeof operatorToken.expiresAt) => or(isNull(expires), gt(expires, sql`now()`));
 
   const liveRows = () =>
     db
       .select({ tenant, fn, version })
       .from(alias)
-      .innerJoin(fn, and(eq(fn.tenantId, alias.tenantId), eq(fn.id, alias.functionId)))
+      .innerJoin(fn, and(eq(fn.tenantId, alias.tenantId), eq(fn.id, alias.functionId), eq(alias.name, "live")))
       .innerJoin(version, and(eq(version.tenantId, alias.tenantId), eq(version.id, alias.versionId)))
       .innerJoin(tenant, eq(tenant.id, alias.tenantId));
 
@@ -113,17 +127,23 @@ function statements(pool: pg.Pool) {
         .where(and(eq(operatorToken.hash, hash), isNull(operatorToken.revokedAt), unexpired(operatorToken.expiresAt)));
       return operator === undefined ? undefined : { ...operator, tokenId: operator.id, scopes: ["operator"], tenantId: null };
     },
-    createTenant: (row: typeof tenant.$inferInsert) => db.insert(tenant).values(row).returning(),
-    createToken: (row: typeof token.$inferInsert) => db.insert(token).values(row),
-    createOperatorToken: (row: typeof operatorToken.$inferInsert) => db.insert(operatorToken).values(row),
-    /** Raises a tenant's risk; tells the change feed in the same transaction. No row: there is no such tenant. */
-    raiseTenant: (id: string) =>
-      db.transaction(async (tx) => {
-        const rows = await tx.update(tenant).set({ risk: "elevated" }).where(eq(tenant.id, id)).returning();
-        await notify(tx, { kind: "tenant", id });
-        return rows[0];
+    /** A tenant with its first token, and an operator's token where there is none yet. undefined: the slug is taken. */
+    createTenant: ({ token: first, operatorToken: operator, ...row }: NewTenant, actor: Actor) =>
+      change({ tenantId: row.id, actor, event: "tenant.create" }, async ({ tx, tell }) => {
+        const [made] = await tx.insert(tenant).values(row).onConflictDoNothing({ target: tenant.slug }).returning();
+        if (made === undefined) return undefined;
+        await tx.insert(token).values({ ...first, tenantId: made.id });
+        if (operator !== undefined) await tx.insert(operatorToken).values(operator);
+        tell({ kind: "token", id: first.id });
+        return made;
       }),
-    tenantBySlug: async (slug: string) => (await db.select().from(tenant).where(eq(tenant.slug, slug)))[0],
+    /** Raises a tenant's risk. undefined: there is no such tenant. */
+    raiseTenant: (id: string, actor: Actor) =>
+      change({ tenantId: id, actor, event: "tenant.raise" }, async ({ tx, tell }) => {
+        const [raised] = await tx.update(tenant).set({ risk: "elevated" }).where(eq(tenant.id, id)).returning();
+        tell({ kind: "tenant", id });
+        return raised;
+      }),
     tenantById: async (id: string) => (await db.select().from(tenant).where(eq(tenant.id, id)))[0],
     tenantIds: async () => (await db.select({ id: tenant.id }).from(tenant)).map(({ id }) => id),
     /** Functions with a live version, for the route table. */

@@ -4,30 +4,41 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { createFairTurns } from "../service/fair-turns.ts";
+import { runChange, type Caller, type ChangeEvent, type OnChange, type Unit } from "./change.ts";
 import { DB_LIMITS } from "./pools.ts";
 import * as schema from "./schema.ts";
 import { isCut, isRetryable, mapDatabaseError } from "./sqlstate.ts";
 
 export type TenantTransaction = NodePgDatabase<typeof schema>;
 export interface TenantDatabase {
+  /** Runs `work` in one transaction as `tenantId` that cannot write (BEGIN READ ONLY); tried again as a change is. */
+  read<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T>;
   /**
-   * Runs `work` in one transaction as `tenantId`; tried again when the database undid it or the connection was lost before its COMMIT,
-   * so `work` has no other effects, nor asks for a transaction of its own. A connection lost at COMMIT is UNAVAILABLE: nobody knows whether
-   * the change was made.
+   * Runs `work` in one transaction as `caller.tenantId`, with all that belongs to a change; tried again when the database undid it or the
+   * connection was lost before its COMMIT, so `work` has no other effects, nor asks for a transaction of its own. A connection lost at
+   * COMMIT is UNAVAILABLE: nobody knows whether the change was made.
    */
-  asTenant<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T>;
+  change<T>(caller: Caller, event: ChangeEvent, work: (unit: Unit) => Promise<T>): Promise<T>;
 }
 export const ATTEMPTS = 3;
 
-export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
+interface Attempt<T> {
+  tenantId: string;
+  begin: "BEGIN" | "BEGIN READ ONLY";
+  /** Once it commits, a connection that is lost may have made the change. */
+  progress: { committing: boolean };
+  work: (tx: TenantTransaction) => Promise<T>;
+}
+
+export function createTenantDatabase(pool: pg.Pool, onChange?: OnChange): TenantDatabase {
   const parallel = pool.options.max ?? DB_LIMITS.poolMax;
   const turns = createFairTurns({ parallel, perOwner: Math.ceil(parallel / 2) });
 
-  async function once<T>(tenantId: string, progress: { committing: boolean }, work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
+  async function once<T>({ tenantId, begin, progress, work }: Attempt<T>): Promise<T> {
     const client = await pool.connect();
     let failed: Error | undefined;
     try {
-      await client.query("BEGIN");
+      await client.query(begin);
       await client.query("SELECT set_config('app.tenant', $1, true)", [tenantId]);
       const value = await work(drizzle(client, { schema }));
       progress.committing = true;
@@ -41,16 +52,18 @@ export function createTenantDatabase(pool: pg.Pool): TenantDatabase {
       client.release(failed !== undefined && isCut(failed) ? failed : undefined);
     }
   }
-  return {
-    async asTenant(tenantId, work) {
-      for (let attempt = 1; ; attempt++) {
-        const progress = { committing: false };
-        try {
-          return await turns.inTurn({ owner: tenantId, urgent: true }, () => once(tenantId, progress, work));
-        } catch (error) {
-          if (attempt === ATTEMPTS || !isRetryable(error, progress.committing)) throw mapDatabaseError(error);
-        }
+  async function transaction<T>(tenantId: string, begin: Attempt<T>["begin"], work: Attempt<T>["work"]): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const progress = { committing: false };
+      try {
+        return await turns.inTurn({ owner: tenantId, urgent: true }, () => once({ tenantId, begin, progress, work }));
+      } catch (error) {
+        if (attempt === ATTEMPTS || !isRetryable(error, progress.committing)) throw mapDatabaseError(error);
       }
-    },
+    }
+  }
+  return {
+    read: (tenantId, work) => transaction(tenantId, "BEGIN READ ONLY", work),
+    change: (caller, event, work) => transaction(caller.tenantId, "BEGIN", (tx) => runChange(tx, { ...caller, event }, onChange, work)),
   };
 }

@@ -5,16 +5,7 @@ import type { FunctionConfig } from "../contract/config.ts";
 import type { TenantCaps } from "../contract/tenant-caps.ts";
 import { alias, build, fn, version } from "../db/schema.ts";
 import type { TenantTransaction } from "../db/tenant-database.ts";
-
-/** Whoever counts and adds holds this until its transaction ends. Another tenant's requests wait for nothing. */
-export async function holdCaps(tx: TenantTransaction, tenantId: string): Promise<void> {
-  await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`fnctl caps ${tenantId}`}, 0))`);
-}
-
-/** `use` includes what is asked for. */
-export function refuseAbove(what: string, use: number, cap: number, hint: string): void {
-  if (use > cap) throw new PlatformError("QUOTA_EXCEEDED", `A tenant may have ${cap} ${what}; this would make ${use}.`, { hint });
-}
+import { holdCaps, refuseAbove } from "../accounts/caps.ts";
 
 export async function refuseMoreFunctions(tx: TenantTransaction, tenantId: string, caps: TenantCaps): Promise<void> {
   const [total] = await tx.select({ n: count() }).from(fn).where(eq(fn.tenantId, tenantId));

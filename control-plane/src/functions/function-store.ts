@@ -3,12 +3,14 @@ import { and, asc, desc, eq, gt, inArray, lt, sql } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
 import { toStorable } from "../contract/text.ts";
+import { PLATFORM, type Caller } from "../db/change.ts";
+import { once, type OnceKey } from "../db/once.ts";
 import { alias, build, fn, instanceFailure, version } from "../db/schema.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
-import { holdCaps, refuseMoreMinimum } from "./caps.ts";
+import { holdCaps } from "../accounts/caps.ts";
+import { refuseMoreMinimum } from "./caps.ts";
 import { holdFunction, pointLive } from "./live.ts";
 import { acceptVersion, type NewVersion } from "./new-version.ts";
-import { notify } from "./notify.ts";
 import type { BuildRow, FunctionFacts, FunctionRow, VersionRow } from "./resources.ts";
 
 const missing = (what: string) => new PlatformError("NOT_FOUND", `There is no ${what}.`);
@@ -27,7 +29,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
     tx
       .select({ row: fn, live: version, newest: newestState })
       .from(fn)
-      .leftJoin(alias, and(eq(alias.tenantId, fn.tenantId), eq(alias.functionId, fn.id)))
+      .leftJoin(alias, and(eq(alias.tenantId, fn.tenantId), eq(alias.functionId, fn.id), eq(alias.name, "live")))
       .leftJoin(version, and(eq(version.tenantId, fn.tenantId), eq(version.id, alias.versionId)))
       .where(eq(fn.tenantId, tenantId))
       .$dynamic();
@@ -43,7 +45,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
 
   return {
     async list(tenantId: string, after: string | undefined, limit: number): Promise<FunctionFacts[]> {
-      const rows = await db.asTenant(tenantId, (tx) =>
+      const rows = await db.read(tenantId, (tx) =>
         selectWithLive(tx, tenantId)
           .where(and(eq(fn.tenantId, tenantId), after === undefined ? undefined : gt(fn.name, after)))
           .orderBy(asc(fn.name))
@@ -53,7 +55,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
     },
 
     async get(tenantId: string, name: string): Promise<FunctionFacts> {
-      const [found] = await db.asTenant(tenantId, (tx) =>
+      const [found] = await db.read(tenantId, (tx) =>
         selectWithLive(tx, tenantId).where(and(eq(fn.tenantId, tenantId), eq(fn.name, name))),
       );
       if (found === undefined) throw missing(`function ${name}`);
@@ -61,7 +63,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
     },
 
     async lastFailure(tenantId: string, functionId: string) {
-      const [row] = await db.asTenant(tenantId, (tx) =>
+      const [row] = await db.read(tenantId, (tx) =>
         tx
           .select()
           .from(instanceFailure)
@@ -72,18 +74,28 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
 
     /** Instead of the one before; nothing is kept of a function that is removed while its instances end. */
     async keepFailure(tenantId: string, functionId: string, failure: { reason: string; detail: string; version: number }): Promise<void> {
+      const caller = { tenantId, actor: PLATFORM };
       const row = { ...failure, tenantId, functionId, at: new Date(), detail: toStorable(failure.detail.slice(0, FAILURE_DETAIL)) };
       const target = [instanceFailure.tenantId, instanceFailure.functionId];
-      await db.asTenant(tenantId, async (tx) => {
+      await db.change(caller, "function.failure", async ({ tx }) => {
         const own = and(eq(fn.tenantId, tenantId), eq(fn.id, functionId));
         const owner = await tx.select({ id: fn.id }).from(fn).where(own).for("key share");
         if (owner.length > 0) await tx.insert(instanceFailure).values(row).onConflictDoUpdate({ target, set: row });
       });
     },
 
-    /** The function if it is new, a version, and a queued build, in one transaction. */
-    createVersion: (tenantId: string, name: string, input: NewVersion) =>
-      db.asTenant(tenantId, (tx) => acceptVersion(tx, { tenantId, name }, input, caps)),
+    /** The function if it is new, a version, a queued build, and what is answered, in one transaction; for one key once. */
+    createVersion: <T>(
+      caller: Caller,
+      name: string,
+      input: NewVersion,
+      { once: key, answer }: { once?: OnceKey | undefined; answer: (made: Awaited<ReturnType<typeof acceptVersion>>) => T },
+    ): Promise<T> =>
+      db.change(caller, "version.create", (unit) =>
+        once(unit.tx, caller.tenantId, key, async () =>
+          answer(await acceptVersion(unit, { tenantId: caller.tenantId, name }, input, caps)),
+        ),
+      ),
 
     async versions(
       tenantId: string,
@@ -91,13 +103,13 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
       before: number | undefined,
       limit: number,
     ): Promise<{ version: VersionRow; build: BuildRow; live: boolean }[]> {
-      return db.asTenant(tenantId, async (tx) => {
+      return db.read(tenantId, async (tx) => {
         const owner = await find(tx, tenantId, name);
         const rows = await tx
           .select({ version, build, liveId: alias.versionId })
           .from(version)
           .innerJoin(build, and(eq(build.tenantId, version.tenantId), eq(build.versionId, version.id)))
-          .leftJoin(alias, and(eq(alias.tenantId, version.tenantId), eq(alias.functionId, version.functionId)))
+          .leftJoin(alias, and(eq(alias.tenantId, version.tenantId), eq(alias.functionId, version.functionId), eq(alias.name, "live")))
           .where(
             and(
               eq(version.tenantId, tenantId),
@@ -112,8 +124,10 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
     },
 
     /** Points `live` at a version. `ifMatch` is the function's ETag as the caller read it. */
-    async setLive(tenantId: string, name: string, number: number, ifMatch?: string): Promise<void> {
-      await db.asTenant(tenantId, async (tx) => {
+    async setLive(caller: Caller, name: string, number: number, ifMatch?: string): Promise<void> {
+      const { tenantId } = caller;
+      await db.change(caller, "function.live", async (unit) => {
+        const { tx } = unit;
         const known = await find(tx, tenantId, name);
         await holdCaps(tx, tenantId);
         const owner = (await holdFunction(tx, tenantId, known.id)) ?? known;
@@ -129,19 +143,19 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
             hint: "Choose a version that is ready: fnctl versions.",
           });
         await refuseMoreMinimum(tx, tenantId, { functionId: owner.id, config: target.config }, caps);
-        await pointLive(tx, { tenantId, functionId: owner.id, versionId: target.id, decided: owner.nextVersion - 1 });
+        await pointLive(unit, { tenantId, functionId: owner.id, versionId: target.id, decided: owner.nextVersion - 1 });
       });
     },
 
     /** Every function there is, whatever its versions. */
     async ids(tenantId: string): Promise<Set<string>> {
-      const rows = await db.asTenant(tenantId, (tx) => tx.select({ id: fn.id }).from(fn).where(eq(fn.tenantId, tenantId)));
+      const rows = await db.read(tenantId, (tx) => tx.select({ id: fn.id }).from(fn).where(eq(fn.tenantId, tenantId)));
       return new Set(rows.map(({ id }) => id));
     },
 
     /** What of a tenant's images and layers is used: by versions that are ready or may become so. */
     async used(tenantId: string): Promise<{ references: Set<string>; manifests: Set<string>; layers: Set<string> }> {
-      const rows = await db.asTenant(tenantId, (tx) =>
+      const rows = await db.read(tenantId, (tx) =>
         tx
           .select({ name: fn.name, number: version.number, image: version.imageDigest, layer: version.layerDiffId })
           .from(version)
@@ -156,15 +170,16 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
       };
     },
 
-    async remove(tenantId: string, name: string): Promise<{ functionId: string; versions: number[] }> {
-      return db.asTenant(tenantId, async (tx) => {
+    async remove(caller: Caller, name: string): Promise<{ functionId: string; versions: number[] }> {
+      const { tenantId } = caller;
+      return db.change(caller, "function.remove", async ({ tx, tell }) => {
         const owner = await find(tx, tenantId, name);
         const rows = await tx
           .select({ number: version.number })
           .from(version)
           .where(and(eq(version.tenantId, tenantId), eq(version.functionId, owner.id)));
         await tx.delete(fn).where(and(eq(fn.tenantId, tenantId), eq(fn.id, owner.id)));
-        await notify(tx, { kind: "function", id: owner.id });
+        tell({ kind: "function", id: owner.id });
         return { functionId: owner.id, versions: rows.map((row) => row.number) };
       });
     },

@@ -2,9 +2,9 @@
 // accepted before the last decision, and is finished later, does not undo it.
 import { and, eq, sql } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
+import type { Unit } from "../db/change.ts";
 import { alias, fn } from "../db/schema.ts";
 import type { TenantTransaction } from "../db/tenant-database.ts";
-import { notify } from "./notify.ts";
 import type { FunctionRow } from "./resources.ts";
 
 interface Decision {
@@ -16,7 +16,7 @@ interface Decision {
 }
 
 /** Inside a transaction of the tenant that holds the function's row: moves `live` and tells the feed. */
-export async function pointLive(tx: TenantTransaction, { tenantId, functionId, versionId, decided }: Decision): Promise<void> {
+export async function pointLive({ tx, tell }: Unit, { tenantId, functionId, versionId, decided }: Decision): Promise<void> {
   await tx
     .insert(alias)
     .values({ tenantId, functionId, name: "live", versionId, decided })
@@ -25,7 +25,7 @@ export async function pointLive(tx: TenantTransaction, { tenantId, functionId, v
     .update(fn)
     .set({ revision: sql`${fn.revision} + 1` })
     .where(and(eq(fn.tenantId, tenantId), eq(fn.id, functionId)));
-  await notify(tx, { kind: "function", id: functionId });
+  tell({ kind: "function", id: functionId });
 }
 
 /** The function's row, held until the transaction ends: decisions about one function are made one after the other. */
@@ -40,10 +40,11 @@ export async function holdFunction(tx: TenantTransaction, tenantId: string, func
 
 /** For a version whose build is done: makes it live, or says why it is not; undefined: it is. */
 export async function promote(
-  tx: TenantTransaction,
+  unit: Unit,
   tenantId: string,
   version: { functionId: string; id: string; number: number },
 ): Promise<PlatformError | undefined> {
+  const { tx } = unit;
   const { functionId, id: versionId, number } = version;
   if ((await holdFunction(tx, tenantId, functionId)) === undefined) return undefined; // it is gone, and the version with it
   const [known] = await tx
@@ -55,6 +56,6 @@ export async function promote(
       hint: `To serve it all the same: fnctl rollback NAME ${number}`,
     });
   }
-  await pointLive(tx, { tenantId, functionId, versionId, decided: number });
+  await pointLive(unit, { tenantId, functionId, versionId, decided: number });
   return undefined;
 }

@@ -4,11 +4,12 @@ import { PlatformError, toProblem } from "../contract/errors.ts";
 import type { FunctionConfig } from "../contract/config.ts";
 import type { BuildEvent } from "../contract/resources.ts";
 import type { TenantCaps } from "../contract/tenant-caps.ts";
+import type { Unit } from "../db/change.ts";
 import { alias, blob, build, buildEvent, fn, version } from "../db/schema.ts";
 import type { TenantTransaction } from "../db/tenant-database.ts";
-import { newId } from "../ids/uuid7.ts";
-import { holdCaps, openBuilds, refuseMoreFunctions, refuseMoreMinimum, refuseMoreQueued } from "./caps.ts";
-import { notify } from "./notify.ts";
+import { newId } from "../service/uuid7.ts";
+import { holdCaps } from "../accounts/caps.ts";
+import { openBuilds, refuseMoreFunctions, refuseMoreMinimum, refuseMoreQueued } from "./caps.ts";
 import type { FunctionRow } from "./resources.ts";
 
 export interface NewVersion {
@@ -24,12 +25,13 @@ interface Target {
 }
 
 /** Inside a transaction of the tenant. Throws NOT_FOUND for a source that is not there and QUOTA_EXCEEDED. */
-export async function acceptVersion(tx: TenantTransaction, { tenantId, name }: Target, input: NewVersion, caps: TenantCaps) {
+export async function acceptVersion(unit: Unit, { tenantId, name }: Target, input: NewVersion, caps: TenantCaps) {
+  const { tx } = unit;
   await useSource(tx, tenantId, input.sourceDigest);
   await holdCaps(tx, tenantId);
   const owner = await ensureFunction(tx, { tenantId, name }, input.config, caps);
   await refuseMoreMinimum(tx, tenantId, { functionId: owner.id, config: input.config }, caps);
-  if (input.promote) await supersedeQueued(tx, owner);
+  if (input.promote) await supersedeQueued(unit, owner);
   await refuseMoreQueued(tx, tenantId, caps);
   await tx
     .update(fn)
@@ -75,7 +77,7 @@ async function ensureFunction(
 }
 
 /** Builds of this function that nobody has begun and that were to be live: the newer one will be. Each ends, and says why. */
-async function supersedeQueued(tx: TenantTransaction, { tenantId, id: functionId, nextVersion }: FunctionRow): Promise<void> {
+async function supersedeQueued({ tx, tell }: Unit, { tenantId, id: functionId, nextVersion }: FunctionRow): Promise<void> {
   const ofFunction = tx
     .select({ id: version.id })
     .from(version)
@@ -100,7 +102,7 @@ async function supersedeQueued(tx: TenantTransaction, { tenantId, id: functionId
     const problem = toProblem(error, requestId ?? buildId);
     const event: BuildEvent = { seq: (last?.seq ?? -1) + 1, at: new Date().toISOString(), type: "end", state: "superseded", problem };
     await tx.insert(buildEvent).values({ tenantId, buildId, seq: event.seq, event });
-    await notify(tx, { kind: "build", id: buildId });
+    tell({ kind: "build", id: buildId });
   }
 }
 

@@ -5,7 +5,7 @@ import path from "node:path";
 import type { Readable } from "node:stream";
 import { PlatformError } from "../contract/errors.ts";
 import { MEDIA, type Descriptor } from "./oci.ts";
-import { removeOlder, touch } from "../housekeeping/remove-older.ts";
+import { removeOlder, touch } from "../service/remove-older.ts";
 import { LAYER_ROOT } from "./layer-lint.ts";
 import { canonicalLayer } from "./layer.ts";
 import type { ImageStore } from "./layout-store.ts";

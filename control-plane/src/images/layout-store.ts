@@ -6,7 +6,7 @@ import path from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createTurns } from "../service/turns.ts";
-import { removeOlder, touch } from "../housekeeping/remove-older.ts";
+import { removeOlder, touch } from "../service/remove-older.ts";
 import { PlatformError } from "../contract/errors.ts";
 import type { ArtifactStore } from "./artifact.ts";
 import { createLayoutArtifacts } from "./layout-artifacts.ts";

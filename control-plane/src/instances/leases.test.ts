@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { leaseSchema, type Lease } from "../contract/internal.ts";
 import { ask } from "../sandbox/testing/ask.ts";
-import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./reap.ts";
+import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./leases/lease-times.ts";
 import { MOST_INSTANCES, createInstancesHost, type InstancesHost } from "./testing/instances-host.ts";
 
 let host: InstancesHost;

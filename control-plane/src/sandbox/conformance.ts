@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROTOCOL_PATHS } from "../contract/runtime-protocol.ts";
-import { newInstanceId } from "../ids/uuid7.ts";
+import { newInstanceId } from "../service/uuid7.ts";
 import { instanceSchema, type ImageRef, type Instance, type SandboxDriver, type SandboxSpec } from "./driver.ts";
 import { ask, init } from "./testing/ask.ts";
 import { STUBBORN, type Stubborn } from "./testing/conformance-function.ts";

@@ -1,10 +1,11 @@
 // The driver's verbs over a Unix socket: the root process on one side, the control plane on the other (SECURITY I2).
 import http from "node:http";
-import { Pool } from "undici";
 import { z } from "zod";
-import { PROBLEM_TYPE, PlatformError, fromProblem, toProblem } from "../contract/errors.ts";
+import { PlatformError } from "../contract/errors.ts";
 import { isolationSchema, uuidSchema } from "../contract/names.ts";
-import { readJson } from "../http/json-body.ts";
+import { createCaller } from "../service/http/call.ts";
+import { readJson } from "../service/http/json-body.ts";
+import { serveJson } from "../service/http/serve.ts";
 import { imageRefSchema, instanceIdSchema, instanceSchema, sandboxSpecSchema, type SandboxDriver } from "./driver.ts";
 
 const REQUEST_CAP = 64 * 1024;
@@ -12,6 +13,7 @@ const REQUEST_CAP = 64 * 1024;
 const ANSWER_CAP = 16 * 1024 * 1024;
 /** The slowest verb is a start on a busy machine. */
 const CALL_TIMEOUT_MS = 60_000;
+const CONNECTIONS = 64;
 
 const idBody = z.strictObject({ id: instanceIdSchema });
 const tenantBody = z.strictObject({ tenantId: uuidSchema });
@@ -38,45 +40,26 @@ function verbs(driver: SandboxDriver): Record<string, Verb> {
 /** Who may call is decided by the socket's owner and mode, which the composition root sets before listening. */
 export function createDriverServer(driver: SandboxDriver, onError: (error: unknown) => void): http.Server {
   const table = new Map(Object.entries(verbs(driver)));
-  return http.createServer((request, response) => {
-    const answer = (status: number, type: string, body: unknown) =>
-      response.writeHead(status, { "content-type": type }).end(JSON.stringify(body ?? null));
-    const run = async () => {
+  return http.createServer(
+    serveJson(async (request) => {
       const verb = table.get((request.url ?? "").slice("/v1/".length));
       if (verb === undefined || request.method !== "POST") throw new PlatformError("NOT_FOUND", "No such verb.");
-      return verb(await readJson(request, REQUEST_CAP));
-    };
-    run().then(
-      (value) => answer(200, "application/json", value),
-      (error: unknown) => {
-        const known = error instanceof z.ZodError ? new PlatformError("BAD_REQUEST", z.prettifyError(error)) : error;
-        onError(error);
-        const problem = toProblem(known);
-        answer(problem.status, PROBLEM_TYPE, problem);
-      },
-    );
-  });
+      return { body: (await verb(await readJson(request, REQUEST_CAP))) ?? null };
+    }, onError),
+  );
 }
 
 /** The same interface, spoken over the socket. */
 export async function createDriverClient(socketPath: string): Promise<SandboxDriver> {
-  const pool = new Pool("http://driver", {
-    socketPath,
-    connections: 64,
-    bodyTimeout: CALL_TIMEOUT_MS,
-    headersTimeout: CALL_TIMEOUT_MS,
-    maxResponseSize: ANSWER_CAP,
+  const { ask } = createCaller({
+    dial: { origin: "http://driver", connect: { socketPath } },
+    who: "The sandbox driver",
+    connections: CONNECTIONS,
+    timeoutMs: CALL_TIMEOUT_MS,
+    answerCap: ANSWER_CAP,
   });
-  async function call<T>(verb: string, body: unknown, schema: z.ZodType<T>): Promise<T> {
-    const answer = await pool
-      .request({ path: `/v1/${verb}`, method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } })
-      .catch((error: unknown) => {
-        throw new PlatformError("UNAVAILABLE", "The sandbox driver does not answer.", { cause: error });
-      });
-    const value: unknown = await answer.body.json();
-    if (answer.statusCode !== 200) throw fromProblem(value);
-    return schema.parse(value);
-  }
+  const call = <T extends z.ZodType>(verb: string, body: unknown, schema: T): Promise<z.infer<T>> =>
+    ask({ method: "POST", path: `/v1/${verb}`, body }, schema);
   const nothing = z.null();
   const { name, isolations } = await call("describe", {}, describeAnswer);
   return {

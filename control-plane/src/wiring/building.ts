@@ -5,7 +5,7 @@ import { createBuildPump } from "../builds/pump.ts";
 import { createBuildQueue } from "../builds/queue.ts";
 import { createSlots } from "../builds/slots.ts";
 import { BUILDER_MEMORY_MIB, createBuildWorker, type RegistrySettings } from "../builds/worker.ts";
-import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import type { ControlPlaneSettings } from "./settings.ts";
 import type { Data } from "./data.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 

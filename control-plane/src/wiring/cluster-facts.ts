@@ -2,7 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { CoreV1Api, type KubeConfig } from "@kubernetes/client-node";
-import { createAgentPlaces } from "../sandbox/kubernetes/agent-places.ts";
+import { createAgentPlaces } from "../cluster/agent-places.ts";
 import type { ClusterFacts } from "../sandbox/kubernetes/network-check/targets.ts";
 import type { ClusterSettings } from "./kubernetes-host.ts";
 

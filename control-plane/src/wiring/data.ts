@@ -2,19 +2,20 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { z } from "zod";
+import { createTenantStore } from "../accounts/tenant-store.ts";
 import { createTokenStore } from "../accounts/token-store.ts";
-import { createBlobStore } from "../blobs/blob-store.ts";
+import { createBlobStore } from "../sources/blob-store.ts";
 import { createBuildStore } from "../builds/build-store.ts";
 import { DEFAULT_CAPS, tenantCapsSchema, type TenantCaps } from "../contract/tenant-caps.ts";
 import { createPool } from "../db/pools.ts";
 import { createSystemDatabase } from "../db/system-database.ts";
 import { createTenantDatabase } from "../db/tenant-database.ts";
-import { createFreeSpace } from "../housekeeping/free-space.ts";
+import { createFreeSpace } from "../service/free-space.ts";
 import { createFunctionStore } from "../functions/function-store.ts";
 import { createLayerCache } from "../images/layer-cache.ts";
 import { createLayoutStore, type ImageStore } from "../images/layout-store.ts";
 import { createRegistryStore } from "../images/registry/store.ts";
-import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import type { ControlPlaneSettings } from "./settings.ts";
 
 /** The system role does little, but must never wait for tenants' queries. */
 const SYSTEM_CONNECTIONS = 4;
@@ -38,11 +39,12 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     ...("FNCTL_IMAGES_DIR" in settings ? [settings.FNCTL_IMAGES_DIR] : []),
   ];
   const minFreeMib = settings.FNCTL_MIN_FREE_MIB ?? MIN_FREE_MIB[settings.FNCTL_DRIVER];
+  const system = createSystemDatabase(pools.system);
   return {
-    db,
     caps,
     freeSpace: createFreeSpace({ folders, minBytes: minFreeMib * 1024 ** 2 }),
-    system: createSystemDatabase(pools.system),
+    system,
+    tenants: createTenantStore(system),
     lease: createSystemDatabase(pools.lease),
     tokens: createTokenStore(db, caps),
     functions: createFunctionStore(db, caps),

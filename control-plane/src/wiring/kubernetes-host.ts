@@ -1,28 +1,29 @@
 // A cluster: pods by the API server, sandboxes come to the egress proxy with a credential, layers are sent from the registry.
 import { readFileSync } from "node:fs";
-import { CoreV1Api } from "@kubernetes/client-node";
+import { CoreV1Api, type KubeConfig } from "@kubernetes/client-node";
 import { conditionSchema, type Condition } from "../contract/conditions.ts";
 import type { ListenAddress } from "../contract/endpoint.ts";
 import { PlatformError } from "../contract/errors.ts";
 import { ISOLATIONS } from "../contract/limits.ts";
 import type { Isolation } from "../contract/names.ts";
 import { ENTER_PROGRAM, FORMER_ENTER_PROGRAM } from "../contract/runtime-protocol.ts";
-import { createEgressCredentials } from "../internal/egress-credentials.ts";
-import { createAgentsClient } from "../logs/agents/agents-client.ts";
-import { createChannelBook } from "../logs/channel-book.ts";
+import { createEgressCredentials } from "../egress/egress-credentials.ts";
+import { createAgentsClient } from "../logs/read/agents-client.ts";
+import { createChannelBook, type ChannelBook } from "../sandbox/kubernetes/channel-book.ts";
+import type { SandboxSpec } from "../sandbox/driver.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
-import { createAgentPlaces } from "../sandbox/kubernetes/agent-places.ts";
-import { createKubernetesDriver, type KubernetesDriver } from "../sandbox/kubernetes/driver.ts";
-import { PooledKubeConfig } from "../sandbox/kubernetes/pooled-config.ts";
+import { createAgentPlaces } from "../cluster/agent-places.ts";
+import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
+import { PooledKubeConfig } from "../cluster/pooled-config.ts";
 import { createChecks, type Checks } from "../sandbox/kubernetes/checks.ts";
 import { isProbeTenant, probeLayer } from "../sandbox/kubernetes/probe-sandbox.ts";
-import { publishEndpoint } from "../sandbox/kubernetes/endpoint.ts";
-import { announceEpoch } from "../sandbox/kubernetes/epoch.ts";
+import { publishEndpoint } from "../cluster/endpoint.ts";
+import { announceEpoch } from "../cluster/epoch.ts";
 import type { Enters } from "../sandbox/kubernetes/objects/pod.ts";
 import { DEFAULT_QUOTA } from "../sandbox/kubernetes/objects/tenant.ts";
 import type { Memory } from "../sandbox/kubernetes/verdict.ts";
-import { readSecret } from "../settings/secret.ts";
-import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import { readSecret } from "../service/settings/secret.ts";
+import type { ControlPlaneSettings } from "./settings.ts";
 import { readClusterFacts } from "./cluster-facts.ts";
 import type { Data } from "./data.ts";
 import { buildSource, type SandboxHost } from "./sandbox-host.ts";
@@ -31,36 +32,21 @@ export type ClusterSettings = Extract<ControlPlaneSettings, { FNCTL_DRIVER: "kub
 
 export async function wireKubernetesHost(
   settings: ClusterSettings,
-  secret: Buffer,
+  secret: string,
   data: Data,
   epoch: number,
   onError: (error: unknown) => void,
 ): Promise<SandboxHost> {
-  // The client would honour it; with it, whoever answers in the API server's place would be believed (SECURITY C6).
-  if (settings.NODE_TLS_REJECT_UNAUTHORIZED !== undefined) throw new Error("NODE_TLS_REJECT_UNAUTHORIZED must not be set.");
-  const config = new PooledKubeConfig();
-  config.loadFromCluster();
-  const namespace = settings.FNCTL_NAMESPACE;
-  const core = config.makeApiClient(CoreV1Api);
-  await announceEpoch(config, namespace, settings.FNCTL_EPOCH_NAME, epoch);
-  const uid = (await core.readNamespace({ name: namespace })).metadata?.uid;
-  if (uid === undefined) throw new Error(`Namespace ${namespace} has no UID.`);
-  const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
-  const credential = createEgressCredentials(secret.toString(), await egressAddress(core, settings));
-  const layers = createLayerMemory(data.images);
+  const { config, core, uid } = await connectCluster(settings, epoch);
   const probes = await probeLayer();
   // What an older check proved is less than this one would.
   const memory = await readMemory(data.system, `${uid}/${probes.digest.slice(7, 23)}`, epoch, onError);
   let checks: Checks | undefined;
-  const pods: KubernetesDriver = await createKubernetesDriver({
+  const layers = createLayerMemory(data.images);
+  const egressOf = await egressCredentials(core, settings, secret);
+  const pods = await createKubernetesDriver({
     config,
-    platform: { uid, namespace, prefix: settings.FNCTL_TENANT_PREFIX },
-    tenants: {
-      podSecurity: settings.FNCTL_POD_SECURITY,
-      quota: DEFAULT_QUOTA,
-      controlPlaneAccount: settings.FNCTL_SERVICE_ACCOUNT,
-      tenantRole: settings.FNCTL_TENANT_ROLE,
-    },
+    ...namesOf(settings, uid),
     imageOf: (base) => `${settings.FNCTL_IMAGE_PREFIX}/base@${base}`,
     enters: createBaseBook(data.images, onError),
     layer: async (tenantId, digest) => (isProbeTenant(tenantId) && digest === probes.digest ? probes.layer : layers.get(tenantId, digest)),
@@ -69,16 +55,15 @@ export async function wireKubernetesHost(
       if (checks === undefined) throw new PlatformError("UNAVAILABLE", "The control plane is still starting.");
       await checks.require(isolation);
     },
-    egressOf: ({ id, kind, tenantId = null }) => credential(id, buildSource(tenantId, kind, allow)),
+    egressOf,
     onError,
   });
   const book = createChannelBook((id) => pods.look(id));
   const agentSecret = readSecret(settings.FNCTL_AGENT_SECRET_FILE);
   return {
+    ...NO_EGRESS_SOCKETS,
     driver: book.remembering(pods),
     perTenant: true,
-    prepareEgress: async () => undefined,
-    labelEgress: async () => undefined,
     ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
     async beginLoad(id, image) {
       const begun = await pods.beginLoad(id, image);
@@ -86,18 +71,7 @@ export async function wireKubernetesHost(
       return begun;
     },
     takeLink: pods.takeLink,
-    collector: createAgentsClient({
-      find: createAgentPlaces(config, namespace, settings.FNCTL_AGENT_SERVICE),
-      nodeOf: book.nodeOf,
-      ca: readFileSync(settings.FNCTL_AGENT_CA_FILE, "utf8"),
-      serverName: settings.FNCTL_AGENT_SERVICE,
-      identity: {
-        cert: readFileSync(settings.FNCTL_INTERNAL_CERT_FILE, "utf8"),
-        key: readFileSync(settings.FNCTL_INTERNAL_KEY_FILE, "utf8"),
-      },
-      secret: agentSecret.toString(),
-      onError,
-    }),
+    collector: agentsOf({ config, settings, book, agentSecret, onError }),
     agents: {
       secret: agentSecret,
       channels: async (ids) => (await book.channels(ids)).filter(({ tenantId }) => !isProbeTenant(tenantId)),
@@ -115,17 +89,77 @@ export async function wireKubernetesHost(
       checks = createChecks({ driver: pods, isolations: pods.classes, base, epoch, facts, nodeBootId, memory, onError });
       checks.begin().catch(onError);
     },
-    publish() {
-      const port = (name: string, at: ListenAddress) => ({ name, port: at.kind === "tcp" ? at.port : 0 });
-      const ports = [port("api", settings.FNCTL_API_SOCKET), port("internal", settings.FNCTL_CONTROL_SOCKET)];
-      return publishEndpoint(config, { namespace, service: settings.FNCTL_CONTROL_SERVICE, address: settings.FNCTL_POD_ADDRESS, ports });
-    },
+    publish: () => publishOwner(config, settings),
     async close() {
       checks?.close();
       await pods.close();
     },
   };
 }
+
+/** Sandboxes come to the egress proxy with a credential, not by a socket each. */
+const NO_EGRESS_SOCKETS = { prepareEgress: async () => undefined, labelEgress: async () => undefined };
+
+/** As the owner of this epoch: older ones are refused from now on. */
+async function connectCluster(settings: ClusterSettings, epoch: number) {
+  // The client would honour it; with it, whoever answers in the API server's place would be believed (SECURITY C6).
+  if (settings.NODE_TLS_REJECT_UNAUTHORIZED !== undefined) throw new Error("NODE_TLS_REJECT_UNAUTHORIZED must not be set.");
+  const config = new PooledKubeConfig();
+  config.loadFromCluster();
+  const { FNCTL_NAMESPACE: namespace } = settings;
+  const core = config.makeApiClient(CoreV1Api);
+  await announceEpoch(config, namespace, settings.FNCTL_EPOCH_NAME, epoch);
+  const uid = (await core.readNamespace({ name: namespace })).metadata?.uid;
+  if (uid === undefined) throw new Error(`Namespace ${namespace} has no UID.`);
+  return { config, core, uid };
+}
+
+/** Points the service of the control plane at this process. */
+function publishOwner(config: KubeConfig, settings: ClusterSettings): Promise<void> {
+  const { FNCTL_NAMESPACE: namespace, FNCTL_CONTROL_SERVICE: service, FNCTL_POD_ADDRESS: address } = settings;
+  const port = (name: string, at: ListenAddress) => ({ name, port: at.kind === "tcp" ? at.port : 0 });
+  const ports = [port("api", settings.FNCTL_API_SOCKET), port("internal", settings.FNCTL_CONTROL_SOCKET)];
+  return publishEndpoint(config, { namespace, service, address, ports });
+}
+
+/** Whose namespaces, accounts and roles are whose. */
+const namesOf = (settings: ClusterSettings, uid: string) => ({
+  platform: { uid, namespace: settings.FNCTL_NAMESPACE, prefix: settings.FNCTL_TENANT_PREFIX },
+  tenants: {
+    podSecurity: settings.FNCTL_POD_SECURITY,
+    quota: DEFAULT_QUOTA,
+    controlPlaneAccount: settings.FNCTL_SERVICE_ACCOUNT,
+    tenantRole: settings.FNCTL_TENANT_ROLE,
+  },
+});
+
+async function egressCredentials(core: CoreV1Api, settings: ClusterSettings, secret: string) {
+  const credential = createEgressCredentials(secret, await egressAddress(core, settings));
+  const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
+  return (spec: SandboxSpec) => credential(spec.id, buildSource(spec.tenantId ?? null, spec.kind, allow));
+}
+
+interface AgentsInput {
+  config: KubeConfig;
+  settings: ClusterSettings;
+  book: Pick<ChannelBook, "nodeOf">;
+  agentSecret: string;
+  onError(error: unknown): void;
+}
+/** The log agents of all nodes, each of which must show the platform's own certificate. */
+const agentsOf = ({ config, settings, book, agentSecret, onError }: AgentsInput) =>
+  createAgentsClient({
+    find: createAgentPlaces(config, settings.FNCTL_NAMESPACE, settings.FNCTL_AGENT_SERVICE),
+    nodeOf: book.nodeOf,
+    ca: readFileSync(settings.FNCTL_AGENT_CA_FILE, "utf8"),
+    serverName: settings.FNCTL_AGENT_SERVICE,
+    identity: {
+      cert: readFileSync(settings.FNCTL_INTERNAL_CERT_FILE, "utf8"),
+      key: readFileSync(settings.FNCTL_INTERNAL_KEY_FILE, "utf8"),
+    },
+    secret: agentSecret,
+    onError,
+  });
 
 /** What owners before found out of each class, and where this one keeps what it does. */
 async function readMemory(system: Data["system"], place: string, epoch: number, onError: (error: unknown) => void) {

@@ -1,36 +1,30 @@
 // The two listeners: the management API (behind the gateway) and the internal one (for gateways and the supervisor).
 import { getRequestListener } from "@hono/node-server";
 import { createApi } from "../api/app.ts";
-import { createIdempotency } from "../api/idempotency.ts";
-import type { BuildNews } from "../changes/build-news.ts";
-import type { ChangeFeed } from "../changes/feed.ts";
 import { imageReference } from "../functions/function-store.ts";
-import { listenInternal } from "../http/listen.ts";
-import { createBootstrap } from "../internal/bootstrap.ts";
-import { createInternalListener } from "../internal/listener.ts";
-import { limitReads } from "../logs/limited-reader.ts";
-import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import { listenInternal } from "../service/http/listen.ts";
+import { createBootstrap } from "../accounts/bootstrap.ts";
+import { createInternalListener } from "../api/internal/listener.ts";
+import { limitReads } from "../logs/read/limited-reader.ts";
+import type { ControlPlaneSettings } from "./settings.ts";
 import type { Building } from "./building.ts";
+import type { Changes, Hearing } from "./changes.ts";
 import type { Data } from "./data.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 
 export interface ListenersInput {
   settings: ControlPlaneSettings;
-  secret: Buffer;
+  secret: string;
   data: Data;
   sandboxes: Sandboxes;
   building: Building;
-  feed: ChangeFeed;
-  buildNews: BuildNews;
-  /** Resolves when gateways serve all that was committed before. */
-  published(): Promise<void>;
-  /** Resolves when every instance of this tenant, which was raised before, has been looked at; throws UNAVAILABLE when one could not be. */
-  raised(tenantId: string): Promise<void>;
+  changes: Pick<Changes, "feed" | "buildNews">;
+  hearing: Pick<Hearing, "published" | "raised">;
   onError(error: unknown, requestId?: string): void;
 }
 
 export async function openListeners(input: ListenersInput): Promise<{ close(): void }> {
-  const { settings, data, sandboxes, feed } = input;
+  const { settings, data, sandboxes, changes, hearing } = input;
   const owner = { mode: 0o660, ...(settings.FNCTL_DATA_GID === undefined ? {} : { gid: settings.FNCTL_DATA_GID }) };
   const { FNCTL_INTERNAL_CERT_FILE: certificate, FNCTL_INTERNAL_KEY_FILE: key } = settings;
   const tls = certificate === undefined || key === undefined ? undefined : { certificate, key };
@@ -45,16 +39,15 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     },
   };
 
-  function apiOf({ building, buildNews, published, raised, onError }: ListenersInput) {
+  function apiOf({ building, onError }: ListenersInput) {
     return createApi({
       ...data,
       endpoint: { domain: settings.FNCTL_FUNCTION_DOMAIN, publicUrl: settings.FNCTL_PUBLIC_URL },
       instances: sandboxes.leases.table,
-      idempotency: createIdempotency(data.db),
       enqueueBuild: building.enqueue,
-      published,
-      raised,
-      buildChanged: (id, timeoutMs) => buildNews.wait(id, timeoutMs),
+      published: hearing.published,
+      raised: hearing.raised,
+      buildChanged: (id, timeoutMs) => changes.buildNews.wait(id, timeoutMs),
       onRemoved: ({ tenantId, functionId, name, versions }) => {
         sandboxes.collector.remove(tenantId, functionId).catch(onError);
         for (const number of versions) data.images.removeReference(tenantId, imageReference(name, number)).catch(onError);
@@ -70,10 +63,10 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     return createInternalListener({
       secret,
       agents: sandboxes.host.agents,
-      feed,
+      feed: changes.feed,
       leases,
       reconciler,
-      bootstrap: createBootstrap(data.system, () => feed.resync()),
+      bootstrap: createBootstrap(data.tenants, hearing.published),
       status,
       onError,
     });

@@ -1,10 +1,10 @@
 // What differs between one machine and a cluster, as the rest of the wiring sees it.
 import type { Client } from "undici";
-import type { LogReader } from "../api/log-routes.ts";
+import type { LogReader } from "../logs/read/log-reader.ts";
 import type { EgressSource } from "../contract/internal.ts";
 import type { Condition } from "../contract/conditions.ts";
-import type { LogAgents } from "../internal/listener.ts";
-import type { CollectorClient } from "../logs/collector-client.ts";
+import type { LogAgents } from "../api/internal/listener.ts";
+import type { CollectorClient } from "../logs/read/collector-client.ts";
 import type { ImageRef, Instance, SandboxDriver } from "../sandbox/driver.ts";
 
 export interface SandboxHost {

@@ -1,21 +1,21 @@
 // Everything that runs code: driver, warm pool, leases, the reconcile loop.
 import { availableParallelism } from "node:os";
 import { RUNTIMES } from "../contract/limits.ts";
-import type { ChangeFeed } from "../changes/feed.ts";
 import type { ImageStore } from "../images/layout-store.ts";
-import { readLastOutput } from "../instances/last-output.ts";
-import type { InstanceFailure } from "../instances/launch.ts";
-import { MAX_INSTANCES, createLeaseManager } from "../instances/lease-manager.ts";
-import { createReconciler } from "../instances/reconciler.ts";
-import { createStarter } from "../instances/starter.ts";
-import { createVersionInfo } from "../instances/version-info.ts";
-import type { Target } from "../instances/pool-targets.ts";
-import { createServed } from "../instances/served.ts";
+import { readLastOutput } from "../logs/read/last-output.ts";
+import type { InstanceFailure } from "../instances/start/launch.ts";
+import { MAX_INSTANCES, createLeaseManager } from "../instances/leases/lease-manager.ts";
+import { createReconciler } from "../instances/upkeep/reconciler.ts";
+import { createStarter } from "../instances/start/starter.ts";
+import { createVersionInfo } from "../instances/start/version-info.ts";
+import type { Target } from "../instances/pool/pool-targets.ts";
+import { createServed } from "../instances/upkeep/served.ts";
 import { createFairTurns, type FairTurnsOptions } from "../service/fair-turns.ts";
-import { createWarmPool } from "../instances/warm-pool.ts";
+import { createWarmPool } from "../instances/pool/warm-pool.ts";
 import { BUILDER_MEMORY_MIB } from "../builds/worker.ts";
 import type { ImageRef } from "../sandbox/driver.ts";
-import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import type { ControlPlaneSettings } from "./settings.ts";
+import type { Changes } from "./changes.ts";
 import type { Data } from "./data.ts";
 import type { SandboxHost } from "./sandbox-host.ts";
 import { wireSingleHost } from "./single-host.ts";
@@ -28,15 +28,16 @@ const CLUSTER_STARTS: FairTurnsOptions = { parallel: 64, perOwner: 32 };
 
 export interface SandboxInput {
   settings: ControlPlaneSettings;
-  secret: Buffer;
+  secret: string;
   data: Data;
   /** Of this owner (ownership/owner.ts). */
   epoch: number;
-  feed: ChangeFeed;
+  changes: Pick<Changes, "feed" | "routes">;
   onError(error: unknown): void;
 }
 
-export async function wireSandboxes({ settings, secret, data, epoch, feed, onError }: SandboxInput) {
+export async function wireSandboxes({ settings, secret, data, epoch, changes, onError }: SandboxInput) {
+  const { feed, routes } = changes;
   const host = await wireHost({ settings, secret, data, epoch, onError });
   const { driver, collector, perTenant } = host;
   const bases = await readBases(data.images);
@@ -66,7 +67,7 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
   const leases = createLeaseManager({
     epoch,
     caps: data.caps,
-    minOf: createServed(feed.routes).minOf,
+    minOf: createServed(routes).minOf,
     maxInstances: perTenant ? MAX_INSTANCES.cluster : MAX_INSTANCES.machine,
     versions,
     start,
@@ -76,13 +77,13 @@ export async function wireSandboxes({ settings, secret, data, epoch, feed, onErr
     onFailure,
     onError,
   });
-  const reconciler = createReconciler({ leases, driver, pool, versions, routes: feed.routes, onError });
+  const reconciler = createReconciler({ leases, driver, pool, versions, routes, onError });
   return { epoch, driver, host, collector, bases, pool, versions, leases, reconciler };
 }
 export type Sandboxes = Awaited<ReturnType<typeof wireSandboxes>>;
 
 /** The Kubernetes client is large: it is loaded only where there is a cluster. */
-async function wireHost({ settings, secret, data, epoch, onError }: Omit<SandboxInput, "feed">): Promise<SandboxHost> {
+async function wireHost({ settings, secret, data, epoch, onError }: Omit<SandboxInput, "changes">): Promise<SandboxHost> {
   if (settings.FNCTL_DRIVER === "runsc") return wireSingleHost(settings, secret, data);
   const { wireKubernetesHost } = await import("./kubernetes-host.ts");
   return wireKubernetesHost(settings, secret, data, epoch, onError);

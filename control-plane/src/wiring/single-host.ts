@@ -1,16 +1,16 @@
 // One machine: the driver is a process of its own, sandboxes come to the egress proxy by socket, layers lie unpacked on disk.
-import { closingEgress } from "../instances/closing-egress.ts";
-import { createEgressClient } from "../internal/egress-client.ts";
-import { createCollectorClient } from "../logs/collector-client.ts";
+import { closingEgress } from "../egress/closing-egress.ts";
+import { createEgressClient } from "../egress/egress-client.ts";
+import { createCollectorClient } from "../logs/read/collector-client.ts";
 import { createDriverClient } from "../sandbox/rpc.ts";
-import type { ControlPlaneSettings } from "../settings/control-plane-settings.ts";
+import type { ControlPlaneSettings } from "./settings.ts";
 import type { Data } from "./data.ts";
 import { buildSource, type SandboxHost } from "./sandbox-host.ts";
 
 type Single = Extract<ControlPlaneSettings, { FNCTL_DRIVER: "runsc" }>;
 
-export async function wireSingleHost(settings: Single, secret: Buffer, data: Data): Promise<SandboxHost> {
-  const egress = createEgressClient(settings.FNCTL_EGRESS_CONTROL_SOCKET, secret.toString());
+export async function wireSingleHost(settings: Single, secret: string, data: Data): Promise<SandboxHost> {
+  const egress = createEgressClient(settings.FNCTL_EGRESS_CONTROL_SOCKET, secret);
   const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
   return {
     driver: closingEgress(await createDriverClient(settings.FNCTL_DRIVER_SOCKET), (id) => egress.remove(id)),

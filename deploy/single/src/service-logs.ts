@@ -8,7 +8,7 @@ export interface ServiceLogLimits {
   lookMs: number;
   tooMany: number;
 }
-export const SERVICE_LOG: ServiceLogLimits = {
+const SERVICE_LOG: ServiceLogLimits = {
   bytes: 16 * 1024 * 1024,
   /** Looked at this often. */
   lookMs: 1_000,

@@ -12,7 +12,7 @@ export interface Row {
   note?: string;
 }
 
-export const met = ({ value, goal, atLeast }: Row): boolean | undefined =>
+const met = ({ value, goal, atLeast }: Row): boolean | undefined =>
   goal === undefined ? undefined : atLeast === true ? value >= goal : value <= goal;
 
 const number = (value: number, unit: Row["unit"]): string => {

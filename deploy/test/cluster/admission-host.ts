@@ -1,16 +1,11 @@
 // The chart's admission policies in force on the real cluster, with namespaces that they judge; for the tests of their rules.
 import { randomBytes, randomUUID } from "node:crypto";
-import { newInstanceId } from "@fnctl/control-plane/ids/uuid7";
+import { newInstanceId } from "@fnctl/control-plane/service/uuid7";
 import type { SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { createInstanceCertificate } from "@fnctl/control-plane/sandbox/kubernetes/certificate";
 import { instancePod } from "@fnctl/control-plane/sandbox/kubernetes/objects/pod";
-import {
-  DEFAULT_QUOTA,
-  namespace,
-  tenantObjects,
-  type TenantInput,
-  type WireObject,
-} from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
+import { DEFAULT_QUOTA, namespace, tenantObjects, type TenantInput } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
+import type { WireObject } from "@fnctl/control-plane/cluster/wire";
 import { until } from "../e2e/until.ts";
 import { CHART, chart } from "./chart.ts";
 import { create, deleteNamespaces, kubectl, refusal } from "./kubectl.ts";

@@ -1,6 +1,6 @@
 // What lies below a resource (`pods/exec`, `serviceaccounts/token`) is judged like the resource itself: a rule for `pods` does not match it.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { WireObject } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
+import type { WireObject } from "@fnctl/control-plane/cluster/wire";
 import { createAdmissionHost, type AdmissionHost } from "./admission-host.ts";
 import { create, kubectl } from "./kubectl.ts";
 

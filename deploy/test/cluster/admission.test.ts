@@ -1,7 +1,8 @@
 // The chart's admission policies on the real API server: what the platform makes passes, and every rule refuses its own mutation.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { namespace, tenantObjects, type WireObject } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
+import { namespace, tenantObjects } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
+import type { WireObject } from "@fnctl/control-plane/cluster/wire";
 import { until } from "../e2e/until.ts";
 import { EPOCH, IMAGES, createAdmissionHost, type AdmissionHost } from "./admission-host.ts";
 import { podMutations } from "./admission-mutations.ts";

@@ -9,11 +9,11 @@ import {
   type KubernetesDriver,
   type KubernetesDriverOptions,
 } from "@fnctl/control-plane/sandbox/kubernetes/driver";
-import { PooledKubeConfig } from "@fnctl/control-plane/sandbox/kubernetes/pooled-config";
+import { PooledKubeConfig } from "@fnctl/control-plane/cluster/pooled-config";
 import { DEFAULT_QUOTA } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
 import type { ImageRef, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
-import { newInstanceId } from "@fnctl/control-plane/ids/uuid7";
+import { newInstanceId } from "@fnctl/control-plane/service/uuid7";
 import { pushBase } from "./bases.ts";
 import { run, type Cluster } from "./cluster.ts";
 

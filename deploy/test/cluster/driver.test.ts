@@ -1,8 +1,8 @@
 // The Kubernetes driver runs the suite of all drivers, with real gVisor pods on the real cluster.
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createKubernetesDriver, type KubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
-import { createLinks } from "@fnctl/control-plane/sandbox/kubernetes/links";
-import { sendCode } from "@fnctl/control-plane/sandbox/kubernetes/send-code";
+import { createLinks } from "@fnctl/control-plane/sandbox-client/links";
+import { sendCode } from "@fnctl/control-plane/sandbox-client/send-code";
 import { describeDriver, type DriverHarness } from "@fnctl/control-plane/sandbox/conformance";
 import { conformanceFunction, conformanceVerbs } from "@fnctl/control-plane/sandbox/testing/conformance-function";
 import { createDriverHost } from "./driver-host.ts";

@@ -1,6 +1,6 @@
 // Functions that fail: what their client is told, what their owner can look up, and that nobody else notices (EXPERIENCE, SECURITY H3).
 import { existsSync } from "node:fs";
-import { DEATHS } from "@fnctl/control-plane/instances/deaths";
+import { DEATHS } from "@fnctl/control-plane/instances/start/deaths";
 import { PIDS_LIMIT } from "@fnctl/control-plane/sandbox/runsc/spec";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { api, call } from "./api.ts";

@@ -74,7 +74,7 @@ async function ended(child: ChildProcess): Promise<void> {
   await new Promise((resolve) => void child.once("exit", resolve).kill("SIGKILL"));
 }
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;

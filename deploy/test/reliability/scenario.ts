@@ -71,11 +71,10 @@ export function judge(
   const { errors, latencies } = measured.storm;
   if (errors.length > 0) faults.push(`${errors.length} requests failed, the first with: ${errors[0]}`);
   if (latencies.length === 0) faults.push("nothing was measured");
-  for (const [name, part] of Object.entries({ calm: measured.calm, control: measured.control }))
-    if (part.errors.length > 0 || part.latencies.length === 0)
-      faults.push(
-        `${name} proves nothing: ${part.latencies.length} samples, ${part.errors.length} failed${part.errors[0] === undefined ? "" : `: ${part.errors[0]}`}`,
-      );
-  const slow = storm > MOST_RATIO * Math.max(control, FLOOR_MS) ? `p99 ${(storm / control).toFixed(1)} times the control's` : undefined;
+  for (const [name, { errors: failed }] of Object.entries({ calm: measured.calm, control: measured.control }))
+    if (failed.length > 0) faults.push(`${failed.length} requests failed in ${name}, the first with: ${failed[0]}`);
+  const empty = [measured.calm, measured.control].some((part) => part.latencies.length === 0);
+  const tooSlow = storm > MOST_RATIO * Math.max(control, FLOOR_MS) ? `p99 ${(storm / control).toFixed(1)} times the control's` : undefined;
+  const slow = empty ? "nothing was measured to compare with" : tooSlow;
   return { what, calm, control, storm, samples: latencies.length, processors: measured.processors, burnt: measured.burnt, faults, slow };
 }

@@ -5,13 +5,13 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { BuildJob } from "@fnctl/control-plane/builds/build-store";
+import type { BuildJob } from "@fnctl/control-plane/db/system-database";
 import type { BuildPump } from "@fnctl/control-plane/builds/pump";
 import { createBuildQueue, type BuildQueue } from "@fnctl/control-plane/builds/queue";
 import { MOST_TAKEOVERS, MOST_WAIT_MS } from "@fnctl/control-plane/builds/worker";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { BuildEvent } from "@fnctl/control-plane/contract/resources";
-import { createBuildPlatform, type BuildPlatform, type Builder } from "../src/build-platform.ts";
+import { by, createBuildPlatform, type BuildPlatform, type Builder } from "../src/build-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
 
 let postgres: TestPostgres;
@@ -112,7 +112,7 @@ describe("a build", () => {
     const { job } = await platform.deploy(tenant, functionName);
     const running = platform.run(job);
     await expect.poll(() => row(job).then(({ state }) => state)).toBe("running");
-    await platform.functions.remove(tenant, functionName);
+    await platform.functions.remove(by(tenant), functionName);
     open();
     await running;
     await expect(row(job)).rejects.toMatchObject({ code: "NOT_FOUND" });

@@ -8,7 +8,11 @@ import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { createPool } from "@fnctl/control-plane/db/pools";
 import * as schema from "@fnctl/control-plane/db/schema";
 import { createSystemDatabase } from "@fnctl/control-plane/db/system-database";
-import { createTenantDatabase } from "@fnctl/control-plane/db/tenant-database";
+import type { Change } from "@fnctl/control-plane/db/change";
+import { CHANNEL } from "@fnctl/control-plane/db/notify";
+import { once } from "@fnctl/control-plane/db/once";
+import { createTenantDatabase, type TenantDatabase } from "@fnctl/control-plane/db/tenant-database";
+import { by } from "../src/build-platform.ts";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
 import { sql } from "drizzle-orm";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
@@ -111,19 +115,19 @@ describe("the catalogue", () => {
   });
 });
 
-describe("tenant transactions", () => {
-  const pool = () => createPool(postgres.url("app"), () => undefined, 1);
+const pool = () => createPool(postgres.url("app"), () => undefined, 1);
 
+describe("tenant transactions", () => {
   test("see their own rows only; without a tenant none; and writing for another tenant fails", async () => {
     const own = pool();
     const db = createTenantDatabase(own);
-    expect((await db.asTenant(A, (tx) => tx.select().from(schema.fn))).map((row) => row.tenantId)).toEqual([A]);
+    expect((await db.read(A, (tx) => tx.select().from(schema.fn))).map((row) => row.tenantId)).toEqual([A]);
     expect((await own.query("SELECT * FROM function")).rowCount).toBe(0); // the setting is '' after the transaction, not NULL
     await expect(
-      db.asTenant(A, (tx) => tx.insert(schema.fn).values({ id: B, tenantId: B, name: "stolen", runtime: "node24" })),
+      db.change(by(A), "function.live", ({ tx }) => tx.insert(schema.fn).values({ id: B, tenantId: B, name: "stolen", runtime: "node24" })),
     ).rejects.toThrow();
     expect(
-      await db.asTenant(A, (tx) =>
+      await db.change(by(A), "function.live", ({ tx }) =>
         tx
           .update(schema.fn)
           .set({ name: "renamed" })
@@ -137,9 +141,9 @@ describe("tenant transactions", () => {
   test("a connection that comes back from an error shows its next borrower no tenant", async () => {
     const own = pool();
     const db = createTenantDatabase(own);
-    await expect(db.asTenant(A, (tx) => tx.execute(sql`SELECT 1/0`))).rejects.toThrow();
-    await expect(db.asTenant(A, () => Promise.reject(new Error("mid-way")))).rejects.toThrow("mid-way");
-    await expect(db.asTenant(A, (tx) => tx.execute(sql`SET LOCAL statement_timeout = 50; SELECT pg_sleep(5)`))).rejects.toThrow();
+    await expect(db.read(A, (tx) => tx.execute(sql`SELECT 1/0`))).rejects.toThrow();
+    await expect(db.read(A, () => Promise.reject(new Error("mid-way")))).rejects.toThrow("mid-way");
+    await expect(db.read(A, (tx) => tx.execute(sql`SET LOCAL statement_timeout = 50; SELECT pg_sleep(5)`))).rejects.toThrow();
     expect((await own.query("SELECT * FROM function")).rowCount).toBe(0);
     expect((await own.query<{ t: string }>("SELECT current_setting('app.tenant', true) AS t")).rows[0]?.t ?? "").toBe("");
     await own.end();
@@ -151,24 +155,79 @@ test("a tenant whose transactions wait for one another leaves connections to oth
   const db = createTenantDatabase(own);
   let open = () => {};
   const opened = new Promise<void>((resolve) => (open = resolve));
-  const theirs = Array.from({ length: 5 }, () => db.asTenant(A, () => opened));
-  expect((await db.asTenant(B, (tx) => tx.select().from(schema.fn))).map((row) => row.tenantId)).toEqual([B]);
+  const theirs = Array.from({ length: 5 }, () => db.read(A, () => opened));
+  expect((await db.read(B, (tx) => tx.select().from(schema.fn))).map((row) => row.tenantId)).toEqual([B]);
   open();
   await Promise.all(theirs);
   await own.end();
+});
+
+describe("a change", () => {
+  const nameOf = async () => (await admin.query<{ name: string }>("SELECT name FROM function WHERE tenant_id = $1", [A])).rows[0]?.name;
+  /** What is heard of changes while `work` goes on. */
+  async function heard(work: () => Promise<unknown>): Promise<string[]> {
+    const client = new pg.Client({ connectionString: postgres.url("system") });
+    const payloads: string[] = [];
+    client.on("notification", ({ payload }) => void payloads.push(payload ?? ""));
+    await client.connect();
+    await client.query(`LISTEN ${CHANNEL}`);
+    await work().catch(() => undefined);
+    await client.query("SELECT 1");
+    await client.end();
+    return payloads;
+  }
+  const rename = (db: TenantDatabase, name: string) =>
+    db.change({ tenantId: A, actor: { kind: "token", tokenId: B } }, "function.live", async ({ tx, tell }) => {
+      await tx.update(schema.fn).set({ name });
+      tell({ kind: "function", id: A });
+    });
+
+  test("is rows, notice and whatever is written of it (an audit log), or nothing", async () => {
+    const own = pool();
+    const before = await nameOf();
+    const seen: Change[] = [];
+    const db = createTenantDatabase(own, async (_tx, change) => void seen.push(change));
+    expect(await heard(() => rename(db, "changed"))).toEqual([JSON.stringify({ kind: "function", id: A })]);
+    expect(await nameOf()).toBe("changed");
+    expect(seen).toEqual([{ tenantId: A, actor: { kind: "token", tokenId: B }, event: "function.live" }]);
+    const failing = createTenantDatabase(own, () => Promise.reject(new Error("no place in the log")));
+    expect(await heard(() => rename(failing, "lost"))).toEqual([]);
+    expect(await nameOf()).toBe("changed");
+    await rename(db, before ?? "");
+    await own.end();
+  });
+  test("is the only way to write: reading cannot", async () => {
+    const own = pool();
+    const db = createTenantDatabase(own);
+    await expect(db.read(A, (tx) => tx.update(schema.fn).set({ name: "read" }))).rejects.toThrow();
+    expect(await nameOf()).not.toBe("read");
+    await own.end();
+  });
+  test("asked for twice at once with one key is made once, and both get its answer; undone, its key is free", async () => {
+    const own = createPool(postgres.url("app"), () => undefined, 4);
+    const db = createTenantDatabase(own);
+    let runs = 0;
+    const ask = (work: () => Promise<object>, requestHash = "one") =>
+      db.change(by(A), "version.create", ({ tx }) => once(tx, A, { key: "twice", requestHash }, work));
+    await expect(ask(() => Promise.reject(new Error("undone")))).rejects.toThrow("undone");
+    const make = async () => ({ run: ++runs });
+    expect(await Promise.all([ask(make), ask(make)])).toEqual([{ run: 1 }, { run: 1 }]);
+    await expect(ask(make, "another")).rejects.toMatchObject({ code: "IDEMPOTENCY_MISMATCH" });
+    await own.end();
+  });
 });
 
 describe("a connection that is lost", () => {
   const onError = () => undefined;
   const kill = (client: { rows: { pid: number }[] }) => admin.query("SELECT pg_terminate_backend($1)", [client.rows[0]?.pid]);
   const ownPid = sql`SELECT pg_backend_pid() AS pid`;
-  const pool = () => createPool(postgres.url("app"), onError, 2);
+  const two = () => createPool(postgres.url("app"), onError, 2);
 
   test("inside a transaction costs nobody anything: the work is done again on another one", async () => {
-    const own = pool();
+    const own = two();
     const db = createTenantDatabase(own);
     let runs = 0;
-    const rows = await db.asTenant(A, async (tx) => {
+    const rows = await db.read(A, async (tx) => {
       const me = await tx.execute<{ pid: number }>(ownPid);
       if (++runs < 3) await kill(me);
       await new Promise((resolve) => setTimeout(resolve, 50)); // the connection ends while no query is on it
@@ -179,11 +238,11 @@ describe("a connection that is lost", () => {
   });
 
   test("again and again, or by a process that ends, is UNAVAILABLE with a hint, and the next request is served", async () => {
-    const own = pool();
+    const own = two();
     const db = createTenantDatabase(own);
-    const cut = db.asTenant(A, async (tx) => kill(await tx.execute<{ pid: number }>(ownPid)).then(() => tx.execute(sql`SELECT 1`)));
+    const cut = db.read(A, async (tx) => kill(await tx.execute<{ pid: number }>(ownPid)).then(() => tx.execute(sql`SELECT 1`)));
     await expect(cut).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
-    expect(await db.asTenant(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1);
+    expect(await db.read(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1);
     await own.end();
   });
 
@@ -191,7 +250,7 @@ describe("a connection that is lost", () => {
     const own = createPool(postgres.url("app"), onError, 1);
     const db = createTenantDatabase(own);
     const pids: number[] = [];
-    const mute = db.asTenant(A, async (tx) => {
+    const mute = db.read(A, async (tx) => {
       const [pid = 0] = (await tx.execute<{ pid: number }>(ownPid)).rows.map((row) => row.pid);
       pids.push(pid);
       onTestFinished(() => void process.kill(pid, "SIGCONT"));
@@ -200,12 +259,12 @@ describe("a connection that is lost", () => {
     });
     await expect(mute).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
     expect(pids).toHaveLength(1);
-    expect(await db.asTenant(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1); // on another connection
+    expect(await db.read(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1); // on another connection
     await own.end();
   });
 
   test("while it commits is not tried again: nobody knows whether it was done", async () => {
-    const own = pool();
+    const own = two();
     const db = createTenantDatabase(own);
     let runs = 0;
     await admin.query(
@@ -214,7 +273,7 @@ describe("a connection that is lost", () => {
     await admin.query(
       "CREATE CONSTRAINT TRIGGER slow_commit AFTER UPDATE ON function DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow_commit()",
     );
-    const change = db.asTenant(A, async (tx) => {
+    const change = db.change(by(A), "function.live", async ({ tx }) => {
       runs++;
       const me = await tx.execute<{ pid: number }>(ownPid);
       await tx.update(schema.fn).set({ runtime: "node24" });
@@ -229,9 +288,9 @@ describe("a connection that is lost", () => {
   test("of the system role's too: reads are done again, and a database that is away is UNAVAILABLE", async () => {
     const own = createPool(postgres.url("system"), onError, 2);
     const system = createSystemDatabase(own);
-    expect(await system.tenantBySlug("a-tenant")).toMatchObject({ id: A });
+    expect(await system.tenantById(A)).toMatchObject({ id: A });
     await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'fnctl_system'");
-    expect(await system.tenantBySlug("a-tenant")).toMatchObject({ id: A });
+    expect(await system.tenantById(A)).toMatchObject({ id: A });
     const nowhere = createSystemDatabase(createPool("postgresql://nobody@%2Fnonexistent:5432/none", onError, 1));
     await expect(nowhere.tokenByHash(Buffer.alloc(32))).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
     await own.end();
@@ -247,10 +306,13 @@ describe("what is said of a statement that fails", () => {
     const db = createTenantDatabase(own);
     const value = { id: A, tenantId: A, name: "x", runtime: "node24" } as const;
     const failing = [
-      () => db.asTenant(A, (tx) => tx.insert(schema.fn).values({ ...value, name: `${CANARY}\u0000` })),
-      () => db.asTenant(A, (tx) => tx.insert(schema.fn).values({ ...value, id: crypto.randomUUID(), name: `UPPER ${CANARY}` })),
-      () => db.asTenant(A, (tx) => tx.execute(sql`SELECT ${CANARY}::int`)),
-      () => db.asTenant(A, (tx) => tx.insert(schema.fn).values({ ...value, name: CANARY })), // its id exists
+      () => db.change(by(A), "function.live", ({ tx }) => tx.insert(schema.fn).values({ ...value, name: `${CANARY}\u0000` })),
+      () =>
+        db.change(by(A), "function.live", ({ tx }) =>
+          tx.insert(schema.fn).values({ ...value, id: crypto.randomUUID(), name: `UPPER ${CANARY}` }),
+        ),
+      () => db.read(A, (tx) => tx.execute(sql`SELECT ${CANARY}::int`)),
+      () => db.change(by(A), "function.live", ({ tx }) => tx.insert(schema.fn).values({ ...value, name: CANARY })), // its id exists
     ];
     const errors = await Promise.all(
       failing.map((run) =>

@@ -1,10 +1,10 @@
 // Which build is taken next, and which version is live: on a real Postgres, with real stores and the real worker.
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { BuildJob } from "@fnctl/control-plane/builds/build-store";
+import type { BuildJob } from "@fnctl/control-plane/db/system-database";
 import type { BuildPump } from "@fnctl/control-plane/builds/pump";
 import { DEFAULT_CAPS } from "@fnctl/control-plane/contract/tenant-caps";
-import { createBuildPlatform, type BuildPlatform, type DeployOptions } from "../src/build-platform.ts";
+import { by, createBuildPlatform, type BuildPlatform, type DeployOptions } from "../src/build-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
 
 const CAPS = { ...DEFAULT_CAPS, functions: 6, versionsPerFunction: 3, queuedBuilds: 5, runningBuilds: 2, instances: 10, memoryMib: 4096 };
@@ -125,7 +125,7 @@ describe("a version that would be live and is not begun", () => {
     ]);
     expect((await version(tenantId, functionName, 1))?.state).toBe("superseded");
     for (const { job } of [aside, elsewhere, newest]) expect((await row(job)).state).toBe("queued");
-    await expect(platform.functions.setLive(tenantId, functionName, 1)).rejects.toMatchObject({ code: "CONFLICT" });
+    await expect(platform.functions.setLive(by(tenantId), functionName, 1)).rejects.toMatchObject({ code: "CONFLICT" });
   });
 
   test("but is not once its build has begun", async () => {
@@ -164,12 +164,12 @@ describe("live", () => {
     expect(await live(tenantId, functionName)).toBe(3);
     expect(await row(old.job)).toMatchObject({ state: "superseded", problem: { code: "SUPERSEDED" } });
     expect((await platform.builds.events(old.job, -1, 100)).at(-1)).toMatchObject({ type: "end", state: "superseded" });
-    await platform.functions.setLive(tenantId, functionName, 2); // it is ready, and may be chosen
+    await platform.functions.setLive(by(tenantId), functionName, 2); // it is ready, and may be chosen
     expect(await live(tenantId, functionName)).toBe(2);
   });
 
   test("stays where somebody put it while a version was being built", async () => {
-    const { tenantId, functionName, old } = await crossing((tenant, fn) => platform.functions.setLive(tenant, fn, 1));
+    const { tenantId, functionName, old } = await crossing((tenant, fn) => platform.functions.setLive(by(tenant), fn, 1));
     expect(await live(tenantId, functionName)).toBe(1);
     expect((await row(old.job)).state).toBe("superseded");
     await platform.run((await deploy(tenantId, functionName)).job); // what comes after the decision is live again
@@ -232,7 +232,7 @@ describe("caps of a tenant", () => {
       (await platform.functions.versions(tenantId, functionName, undefined, 100)).map(({ version: { number } }) => number);
     for (let count = 0; count < 3; count++) await platform.run((await deploy(tenantId, functionName)).job);
     expect(await numbers()).toEqual([3, 2, 1]);
-    await platform.functions.setLive(tenantId, functionName, 1);
+    await platform.functions.setLive(by(tenantId), functionName, 1);
     await platform.run((await deploy(tenantId, functionName, { promote: false })).job);
     expect(await numbers()).toEqual([4, 3, 1]);
     const [a, b] = [await deploy(tenantId, functionName, { promote: false }), await deploy(tenantId, functionName, { promote: false })];
@@ -268,7 +268,7 @@ describe("caps of a tenant", () => {
     await small.run(job);
     expect(await small.builds.get(job)).toMatchObject({ state: "failed", problem: { code: "QUOTA_EXCEEDED" } });
     expect((await small.functions.get(tenantId, fn)).live?.number).toBe(3);
-    await small.functions.remove(tenantId, fn);
+    await small.functions.remove(by(tenantId), fn);
     const again = await small.deploy(tenantId, other);
     await small.run(again.job);
     expect((await small.builds.get(again.job)).state).toBe("succeeded");
@@ -284,7 +284,7 @@ describe("caps of a tenant", () => {
     await deploy(tenantId, name(), { min: 1 });
     await platform.run((await deploy(tenantId, first)).job); // its min is 0 from now on
     await deploy(tenantId, name(), { min: 6 });
-    await expect(platform.functions.setLive(tenantId, first, 1)).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
+    await expect(platform.functions.setLive(by(tenantId), first, 1)).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
     const other = await platform.tenant();
     await deploy(other, name(), { min: 2, memoryMib: 2048 });
     await expect(deploy(other, name(), { min: 1, memoryMib: 128 })).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });

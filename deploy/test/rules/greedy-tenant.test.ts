@@ -1,8 +1,8 @@
 // A tenant that uses what is its right so that it would get more than others: on a real Postgres, with real stores and the real worker.
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createIdempotency } from "@fnctl/control-plane/api/idempotency";
-import { createBuildPlatform, type BuildPlatform } from "../src/build-platform.ts";
+import { once } from "@fnctl/control-plane/db/once";
+import { by, createBuildPlatform, type BuildPlatform } from "../src/build-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
 
 let postgres: TestPostgres;
@@ -27,7 +27,7 @@ describe("who removes functions while they are built", () => {
     const order: string[] = [];
     const worker = platform.worker(async (_instance, tenantId, label) => {
       order.push(tenantId === greedy ? "greedy" : "patient");
-      if (tenantId === greedy) await platform.functions.remove(greedy, label.split(":")[1]!);
+      if (tenantId === greedy) await platform.functions.remove(by(greedy), label.split(":")[1]!);
     });
     const pump = platform.pump(worker, 1); // one place
     pump.run();
@@ -48,10 +48,12 @@ describe("who removes functions while they are built", () => {
 
 test("of answers that are kept for an Idempotency-Key the oldest go", async () => {
   const tenantId = await platform.tenant();
-  const keys = createIdempotency(platform.db, 2);
   const done: string[] = [];
-  const once = (key: string) => keys.once(tenantId, key, {}, async () => (done.push(key), { status: 201, value: key }));
-  for (const key of ["a", "b", "c"]) await once(key);
-  for (const key of ["b", "c", "a"]) expect(await once(key)).toEqual({ status: 201, value: key });
+  const ask = (key: string) =>
+    platform.db.change(by(tenantId), "version.create", ({ tx }) =>
+      once(tx, tenantId, { key, requestHash: "same" }, async () => (done.push(key), { made: key }), 2),
+    );
+  for (const key of ["a", "b", "c"]) await ask(key);
+  for (const key of ["b", "c", "a"]) expect(await ask(key)).toEqual({ made: key });
   expect(done).toEqual(["a", "b", "c", "a"]);
 });

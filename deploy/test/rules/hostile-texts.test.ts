@@ -1,6 +1,6 @@
 // What a builder or a function's code says when it fails is theirs: whatever characters it holds, the build comes to its one end.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { createBuildPlatform, type BuildPlatform, type Builder } from "../src/build-platform.ts";
+import { by, createBuildPlatform, type BuildPlatform, type Builder } from "../src/build-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
 
 let postgres: TestPostgres;
@@ -46,7 +46,7 @@ test("what a failed instance says is kept as far as it can be, and nothing of a 
   await keep("first");
   await keep(`a\0b${"c".repeat(5_000)}`);
   expect((await platform.functions.lastFailure(tenantId, functionId))?.detail).toBe(`a\ufffdb${"c".repeat(3_997)}`);
-  await platform.functions.remove(tenantId, "f");
+  await platform.functions.remove(by(tenantId), "f");
   await keep("its last instance ended");
   expect(await platform.functions.lastFailure(tenantId, functionId)).toBeUndefined();
 });

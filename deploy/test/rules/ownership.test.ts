@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createPool } from "@fnctl/control-plane/db/pools";
 import { createSystemDatabase, type SystemDatabase } from "@fnctl/control-plane/db/system-database";
-import { OWNERSHIP, becomeOwner } from "@fnctl/control-plane/ownership/owner";
+import { OWNERSHIP, becomeOwner } from "@fnctl/control-plane/platform/owner";
 import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";

@@ -4,9 +4,9 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createSweep } from "@fnctl/control-plane/housekeeping/sweep";
+import { createSweep } from "@fnctl/control-plane/platform/sweep";
 import { functionResource } from "@fnctl/control-plane/functions/resources";
-import { createBuildPlatform, type BuildPlatform } from "../src/build-platform.ts";
+import { by, createBuildPlatform, type BuildPlatform } from "../src/build-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
 
 let postgres: TestPostgres;
@@ -70,17 +70,17 @@ describe("the sweep", () => {
     expect(before).toEqual({ blobs: 7, layers: 2, references: 2 }); // the base layer is one
     await sweep();
     expect(await stored()).toEqual(before);
-    expect(await platform.blobs.has(tenant, sourceDigest)).toBe(true);
+    expect(await platform.blobs.has(by(tenant), sourceDigest)).toBe(true);
     await platform.layers.ensure(tenant, (await platform.functions.get(tenant, owner.name)).live!.layerDiffId!);
   });
 
   test("removes what a deleted function had, and nothing of the others", async () => {
     const [gone, kept] = [await deployed(), await deployed()];
-    await platform.functions.remove(tenant, gone.owner.name);
+    await platform.functions.remove(by(tenant), gone.owner.name);
     await sweep();
     expect(await stored()).toEqual(ONE);
-    expect(await platform.blobs.has(tenant, gone.sourceDigest)).toBe(false);
-    expect(await platform.blobs.has(tenant, kept.sourceDigest)).toBe(true);
+    expect(await platform.blobs.has(by(tenant), gone.sourceDigest)).toBe(false);
+    expect(await platform.blobs.has(by(tenant), kept.sourceDigest)).toBe(true);
     expect((await platform.images.getImage(tenant, `${kept.owner.name}-v1`)).digest).toBe(
       (await platform.functions.get(tenant, kept.owner.name)).live?.imageDigest,
     );
@@ -92,15 +92,15 @@ describe("the sweep", () => {
     expect(await stored()).not.toEqual(ONE);
     await sweep();
     expect(await stored()).toEqual(ONE);
-    expect(await platform.blobs.has(tenant, bad.sourceDigest)).toBe(false);
-    expect(await platform.blobs.has(tenant, kept.sourceDigest)).toBe(true);
+    expect(await platform.blobs.has(by(tenant), bad.sourceDigest)).toBe(false);
+    expect(await platform.blobs.has(by(tenant), kept.sourceDigest)).toBe(true);
     expect(await platform.builds.get(bad.job)).toMatchObject({ state: "failed", problem: { code: "INIT_FAILED" } });
   });
 
   test("keeps what is shared by a function that is gone and one that is not", async () => {
     platform.builders.behave = async () => ({ module: "export default (request, response) => response.end('same');" });
     const [gone, kept] = [await deployed(), await deployed()];
-    await platform.functions.remove(tenant, gone.owner.name);
+    await platform.functions.remove(by(tenant), gone.owner.name);
     await sweep();
     expect(await stored()).toEqual(ONE);
     await platform.layers.ensure(tenant, (await platform.functions.get(tenant, kept.owner.name)).live!.layerDiffId!);
@@ -108,7 +108,7 @@ describe("the sweep", () => {
 
   test("touches nothing within the grace period", async () => {
     const { owner } = await deployed();
-    await platform.functions.remove(tenant, owner.name);
+    await platform.functions.remove(by(tenant), owner.name);
     const before = { ...(await stored()), references: 0 }; // a name is no storage
     await sweep(Date.now() - 60_000);
     expect(await stored()).toEqual(before);
@@ -136,12 +136,12 @@ describe("the sweep", () => {
     tenant = await platform.tenant();
     const theirs = await deployed(functionName);
     expect(theirs.sourceDigest).toBe(mine.sourceDigest);
-    await platform.functions.remove(tenant, functionName);
+    await platform.functions.remove(by(tenant), functionName);
     await sweep();
     expect(await stored()).toEqual({ blobs: 0, layers: 0, references: 0 });
     tenant = first;
     expect(await stored()).toEqual(ONE);
-    expect(await platform.blobs.has(first, mine.sourceDigest)).toBe(true);
+    expect(await platform.blobs.has(by(first), mine.sourceDigest)).toBe(true);
     expect((await platform.images.getImage("base", "node24")).manifest.layers).toHaveLength(1);
   });
 
@@ -160,7 +160,7 @@ describe("the sweep", () => {
     await writeFile(path.join(platform.folder, "images", broken, "index.json"), "{");
     tenant = await platform.tenant();
     const { owner } = await deployed();
-    await platform.functions.remove(tenant, owner.name);
+    await platform.functions.remove(by(tenant), owner.name);
     const before = graceOver();
     await expect(sweep(before)).rejects.toThrow();
     expect(await stored()).toEqual({ blobs: 0, layers: 0, references: 0 });
@@ -173,14 +173,14 @@ describe("the sweep", () => {
 describe("a deploy in flight", () => {
   test("whose source was unused for long, and is now counted on, does not lose it", async () => {
     const { owner, sourceDigest } = await deployed();
-    await platform.functions.remove(tenant, owner.name);
+    await platform.functions.remove(by(tenant), owner.name);
     const before = Date.now();
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(await platform.blobs.has(tenant, sourceDigest)).toBe(true); // what fnctl asks before it uploads
+    expect(await platform.blobs.has(by(tenant), sourceDigest)).toBe(true); // what fnctl asks before it uploads
     await sweep(before);
     const again = await platform.deploy(tenant, owner.name);
     await sweep(); // being built: used, whatever its age
-    expect(await platform.blobs.has(tenant, sourceDigest)).toBe(true);
+    expect(await platform.blobs.has(by(tenant), sourceDigest)).toBe(true);
     await platform.run(again.job);
     expect(await platform.builds.get(again.job)).toMatchObject({ state: "succeeded" });
   });
@@ -188,7 +188,7 @@ describe("a deploy in flight", () => {
   test("that makes bytes again which were unused for long does not lose them", async () => {
     platform.builders.behave = async () => ({ module: "export default (request, response) => response.end('again');" });
     const { owner } = await deployed();
-    await platform.functions.remove(tenant, owner.name);
+    await platform.functions.remove(by(tenant), owner.name);
     const before = Date.now();
     await new Promise((resolve) => setTimeout(resolve, 20));
     await deployed(owner.name);
@@ -226,6 +226,6 @@ test("a function whose first deploy failed is listed with that state, and is gon
   expect(await states()).toEqual(["live"]);
   await failed(functionName);
   expect(await states()).toEqual(["live"]); // what served still does
-  await platform.functions.remove(tenant, functionName);
+  await platform.functions.remove(by(tenant), functionName);
   expect(await states()).toEqual([]);
 });

@@ -6,13 +6,13 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import type { Route } from "@fnctl/control-plane/contract/internal";
-import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager";
-import { createReconciler } from "@fnctl/control-plane/instances/reconciler";
-import { createStarter } from "@fnctl/control-plane/instances/starter";
-import type { VersionInfo } from "@fnctl/control-plane/instances/version-info";
+import { createLeaseManager } from "@fnctl/control-plane/instances/leases/lease-manager";
+import { createReconciler } from "@fnctl/control-plane/instances/upkeep/reconciler";
+import { createStarter } from "@fnctl/control-plane/instances/start/starter";
+import type { VersionInfo } from "@fnctl/control-plane/instances/start/version-info";
 import { createFairTurns } from "@fnctl/control-plane/service/fair-turns";
-import { createWarmPool } from "@fnctl/control-plane/instances/warm-pool";
-import { PooledKubeConfig } from "@fnctl/control-plane/sandbox/kubernetes/pooled-config";
+import { createWarmPool } from "@fnctl/control-plane/instances/pool/warm-pool";
+import { PooledKubeConfig } from "@fnctl/control-plane/cluster/pooled-config";
 import { createKubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
 import { DEFAULT_QUOTA } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
 import { initFor } from "@fnctl/control-plane/sandbox/testing/ask";
@@ -117,8 +117,7 @@ const leases = createLeaseManager({
   onFailure: () => undefined,
   onError,
 });
-const withMin = () => [...routes.values()];
-const reconciler = createReconciler({ leases, driver, pool, versions, routes: { get: (id) => routes.get(id), withMin }, onError });
+const reconciler = createReconciler({ leases, driver, pool, versions, routes, onError });
 reconciler.run();
 
 const lag = monitorEventLoopDelay();

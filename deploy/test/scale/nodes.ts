@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { run, type Cluster } from "../cluster/cluster.ts";
 
-export const NODES = 40;
+const NODES = 40;
 const PODS_PER_NODE = 1000;
 const node = (index: number) => ({
   apiVersion: "v1",

@@ -1,13 +1,13 @@
 // The management API as it is, in this process: real Postgres, real stores, no sandbox and no root. For tests of its routes.
 import { createTokenStore } from "@fnctl/control-plane/accounts/token-store";
 import { createApi } from "@fnctl/control-plane/api/app";
-import { createIdempotency } from "@fnctl/control-plane/api/idempotency";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
-import type { FreeSpace } from "@fnctl/control-plane/housekeeping/free-space";
-import { createInstanceTable } from "@fnctl/control-plane/instances/managed";
-import { createToken } from "@fnctl/control-plane/tokens/token";
+import type { FreeSpace } from "@fnctl/control-plane/service/free-space";
+import { createInstanceTable } from "@fnctl/control-plane/instances/leases/managed";
+import { PLATFORM } from "@fnctl/control-plane/db/change";
+import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
-import { createBuildPlatform } from "./build-platform.ts";
+import { by, createBuildPlatform } from "./build-platform.ts";
 import type { TestPostgres } from "./test-postgres.ts";
 
 const ROOM = { require: async () => undefined };
@@ -19,14 +19,13 @@ export async function createApiPlatform(
 ) {
   const platform = await createBuildPlatform(postgres, caps);
   const errors: unknown[] = [];
-  const { db, system } = platform;
+  const { db } = platform;
   const app = createApi({
     ...platform,
     freeSpace,
     tokens: createTokenStore(db, caps),
     endpoint: { domain: "localhost", publicUrl: "http://localhost:8080" },
     instances: createInstanceTable(),
-    idempotency: createIdempotency(db),
     enqueueBuild: () => undefined,
     published: async () => undefined,
     raised: async () => undefined,
@@ -36,19 +35,21 @@ export async function createApiPlatform(
     conditions: { current: () => [], check: async () => [] },
     onError: (error) => void errors.push(error),
   });
-  const operator = createToken();
-  await system.createOperatorToken({ id: crypto.randomUUID(), name: "root", prefix: operator.prefix, hash: operator.hash });
+  const slug = `root-${randomBytes(6).toString("hex")}`;
+  const { operatorSecret = "" } = await platform.tenants.create(
+    { slug, risk: "standard", tokenName: "root", withOperator: true },
+    PLATFORM,
+  );
   return {
     platform,
     app,
     /** What the API logged as the platform's own fault. */
     errors,
-    operator: operator.secret,
+    operator: operatorSecret,
     /** A tenant's token. */
     async token(tenantId: string, scopes: ("admin" | "deploy" | "read" | "invoke")[] = ["admin"]): Promise<string> {
-      const fresh = createToken();
-      await system.createToken({ id: crypto.randomUUID(), tenantId, name: "test", prefix: fresh.prefix, hash: fresh.hash, scopes });
-      return fresh.secret;
+      const tokens = createTokenStore(db, DEFAULT_CAPS);
+      return (await tokens.create(by(tenantId), { name: "test", scopes, expiresAt: null })).secret;
     },
     close: () => platform.close(),
   };

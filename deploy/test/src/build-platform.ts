@@ -6,8 +6,8 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
-import { createBlobStore } from "@fnctl/control-plane/blobs/blob-store";
-import { createBuildStore, type BuildJob } from "@fnctl/control-plane/builds/build-store";
+import { createBlobStore } from "@fnctl/control-plane/sources/blob-store";
+import { createBuildStore } from "@fnctl/control-plane/builds/build-store";
 import { createBuildPump } from "@fnctl/control-plane/builds/pump";
 import { createSlots } from "@fnctl/control-plane/builds/slots";
 import { createBuildWorker, type BuildWorker, type WorkerOptions } from "@fnctl/control-plane/builds/worker";
@@ -15,18 +15,20 @@ import { functionConfigSchema } from "@fnctl/control-plane/contract/config";
 import { BUILDER_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
 import { createPool } from "@fnctl/control-plane/db/pools";
-import { createSystemDatabase } from "@fnctl/control-plane/db/system-database";
-import { createTenantDatabase } from "@fnctl/control-plane/db/tenant-database";
+import { createSystemDatabase, type BuildJob } from "@fnctl/control-plane/db/system-database";
+import { createTenantStore } from "@fnctl/control-plane/accounts/tenant-store";
+import { PLATFORM, type Caller } from "@fnctl/control-plane/db/change";
+import { createTenantDatabase, type TenantDatabase } from "@fnctl/control-plane/db/tenant-database";
 import { createFunctionStore } from "@fnctl/control-plane/functions/function-store";
 import { createLayerCache } from "@fnctl/control-plane/images/layer-cache";
 import { createLayoutStore } from "@fnctl/control-plane/images/layout-store";
 import { MEDIA, baseImage } from "@fnctl/control-plane/images/oci";
 import { archive, file, folder as folderEntry } from "@fnctl/control-plane/images/testing/archives";
-import { createLeaseManager } from "@fnctl/control-plane/instances/lease-manager";
-import { createStarter } from "@fnctl/control-plane/instances/starter";
-import { createVersionInfo } from "@fnctl/control-plane/instances/version-info";
+import { createLeaseManager } from "@fnctl/control-plane/instances/leases/lease-manager";
+import { createStarter } from "@fnctl/control-plane/instances/start/starter";
+import { createVersionInfo } from "@fnctl/control-plane/instances/start/version-info";
 import { createFairTurns } from "@fnctl/control-plane/service/fair-turns";
-import { createWarmPool } from "@fnctl/control-plane/instances/warm-pool";
+import { createWarmPool } from "@fnctl/control-plane/instances/pool/warm-pool";
 import type { SandboxDriver, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { createMemoryDriver, createMemoryWorld } from "@fnctl/control-plane/sandbox/memory/driver";
 import { openModule } from "@fnctl/control-plane/sandbox/memory/open-module";
@@ -44,6 +46,15 @@ export interface DeployOptions {
 const NOT_WARM = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };
 const HELLO = "export default (request, response) => response.end('hello');";
 
+const storesOf = (db: TenantDatabase, spool: string, caps: TenantCaps) => ({
+  functions: createFunctionStore(db, caps),
+  builds: createBuildStore(db, caps),
+  blobs: createBlobStore(db, spool, caps),
+});
+
+/** As whom tests change something of a tenant. */
+export const by = (tenantId: string): Caller => ({ tenantId, actor: PLATFORM });
+
 export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCaps = DEFAULT_CAPS) {
   const folder = await mkdtemp(path.join(tmpdir(), "fn-bp-"));
   const at = (name: string) => path.join(folder, name);
@@ -53,13 +64,8 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
   const system = createSystemDatabase(pools.system);
   const images = createLayoutStore(at("images"));
   const layers = createLayerCache(at("layers"), images);
-  const data = {
-    functions: createFunctionStore(db, caps),
-    builds: createBuildStore(db, caps),
-    blobs: createBlobStore(db, at("spool"), caps),
-    images,
-    layers,
-  };
+  const tenants = createTenantStore(system);
+  const data = { ...storesOf(db, at("spool"), caps), images, layers };
   const base = await images.putBlob("base", MEDIA.layer, archive(file("etc/os-release", "ID=debian\n")));
   await images.putImage("base", "node24", baseImage({ layer: base, process: { args: [], env: [], cwd: "/" } }));
   const runtime = (await images.getImage("base", "node24")).digest;
@@ -82,6 +88,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
     ...data,
     db,
     system,
+    tenants,
     folder,
     builders,
     errors: [] as unknown[],
@@ -146,16 +153,20 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
     },
     async tenant(): Promise<string> {
       const slug = `t-${randomBytes(6).toString("hex")}`;
-      const [row] = await system.createTenant({ id: crypto.randomUUID(), slug });
-      return row!.id;
+      return (await tenants.create({ slug, risk: "standard", tokenName: "first" }, PLATFORM)).tenant.id;
     },
     /** What `fnctl deploy` does before the build: source, version, queued build. */
     async deploy(tenantId: string, name: string, requestId = "request-of-the-deploy", source = name, more: DeployOptions = {}) {
       const sourceDigest = `sha256:${createHash("sha256").update(source).digest("hex")}`;
-      await data.blobs.put(tenantId, sourceDigest, Readable.from([Buffer.from(source)]));
+      await data.blobs.put(by(tenantId), sourceDigest, Readable.from([Buffer.from(source)]));
       const { promote = true, ...settings } = more;
       const config = functionConfigSchema.parse({ runtime: "node24", ...settings });
-      const made = await data.functions.createVersion(tenantId, name, { sourceDigest, config, promote, requestId });
+      const made = await data.functions.createVersion(
+        by(tenantId),
+        name,
+        { sourceDigest, config, promote, requestId },
+        { answer: (all) => all },
+      );
       return { ...made, sourceDigest, job: { tenantId, buildId: made.build.id } };
     },
     async close(): Promise<void> {

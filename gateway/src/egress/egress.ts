@@ -1,7 +1,7 @@
 // Wires the egress proxy together.
 import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
 import pino from "pino";
-import { closeListener, openListener } from "../listener.ts";
+import { closeListener, openListener } from "@fnctl/control-plane/service/http/listen";
 import { createAddressPolicy } from "./address-policy.ts";
 import { createControlServer } from "./control.ts";
 import { createReadCredential } from "./credential.ts";
@@ -25,7 +25,7 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
   const doors = settings.listen === undefined ? [] : [await openDoor(deps, settings.listen, secret)];
   const registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, root: settings.root });
   const control = createControlServer({ secret, registry });
-  const listener = await openListener(control, settings.control, 0o660);
+  const listener = await openListener(control, settings.control, { mode: 0o660 });
   return {
     async stop() {
       const closed = [listener, ...doors.map((door) => door.listener)].map(closeListener);
@@ -39,5 +39,5 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
 
 async function openDoor(deps: { dial: Dial; log: (record: ConnectionRecord) => void }, address: ListenAddress, secret: string) {
   const { server, end } = createCredentialServer({ ...deps, readCredential: createReadCredential(secret) });
-  return { end, listener: await openListener(server, address, 0o666) };
+  return { end, listener: await openListener(server, address, { mode: 0o666 }) };
 }

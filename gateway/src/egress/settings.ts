@@ -1,7 +1,7 @@
 // Settings of the egress process. Read once, in main.
 import { z } from "zod";
 import { listenAddressSchema } from "@fnctl/control-plane/contract/endpoint";
-import { parseSettings } from "../settings-error.ts";
+import { readSettings } from "@fnctl/control-plane/service/settings/environment";
 import { cidrSchema } from "./cidr.ts";
 
 const cidrList = z
@@ -52,4 +52,4 @@ const schema = z
   }));
 
 export type EgressSettings = z.infer<typeof schema>;
-export const readEgressSettings = (env: NodeJS.ProcessEnv): EgressSettings => parseSettings(schema, env);
+export const readEgressSettings = (env: NodeJS.ProcessEnv): EgressSettings => readSettings(schema, env);

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { egressSourceSchema, type EgressSource } from "@fnctl/control-plane/contract/internal";
-import { closeListener, openListener, type OpenListener } from "../listener.ts";
+import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
 import type { Dial } from "./dial.ts";
 import type { ConnectionRecord, Source } from "./source.ts";
 import { createSourceServer } from "./source-listener.ts";
@@ -90,7 +90,7 @@ class Registry implements SourceRegistry {
       (request) => void runTunnel(this.deps, source, request),
       () => source.settings.maxConnections,
     );
-    this.entries.set(instance, { source, listener: await openListener(server, { kind: "unix", path }, 0o666) });
+    this.entries.set(instance, { source, listener: await openListener(server, { kind: "unix", path }, { mode: 0o666 }) });
   }
 
   get(instance: string): Source | undefined {

@@ -2,28 +2,26 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { readFileSync } from "node:fs";
 import { dialEndpoint } from "@fnctl/control-plane/contract/endpoint";
-import type { PlatformError } from "@fnctl/control-plane/contract/errors";
-import { Pool } from "undici";
-import { createAccessLog } from "./access-log.ts";
-import { createAdminServer } from "./admin.ts";
-import { ApiRelay } from "./api-relay.ts";
-import { startChangeFeed } from "./change-feed.ts";
-import { createControlClient } from "./control-client.ts";
-import { createFleet } from "./fleet.ts";
-import { addForwarded, createProxyTrust } from "./forwarding.ts";
-import { createFront } from "./front.ts";
-import { createHostResolver } from "./host.ts";
-import { createInvoke } from "./invocation.ts";
+import { createAccessLog } from "./observe/access-log.ts";
+import { createAdminServer } from "./observe/admin.ts";
+import { createApiFront } from "./invoke/api-front.ts";
+import { startChangeFeed } from "./replica/change-feed.ts";
+import { createControlClient } from "./replica/control-client.ts";
+import { createFleet } from "./fleet/fleet.ts";
+import { createProxyTrust } from "./http/forwarding.ts";
+import { createFront } from "./invoke/front.ts";
+import { createHostResolver } from "./http/host.ts";
+import { createInvoke } from "./invoke/invocation.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
-import { closeListener, openListener, type OpenListener } from "../listener.ts";
-import { Metrics } from "./metrics.ts";
-import { kEnding, sendProblem, type EndingSocket } from "./problem.ts";
-import { createPublicServer } from "./public-server.ts";
-import { RequestContext } from "./request-context.ts";
-import { createRouteTable } from "./route-table.ts";
+import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
+import { Metrics } from "./measure/metrics.ts";
+import { kEnding, sendProblem, type EndingSocket } from "./http/problem.ts";
+import { createPublicServer } from "./http/public-server.ts";
+import { RequestContext } from "./http/request-context.ts";
+import { createRouteTable, routesReplica } from "./replica/route-table.ts";
 import type { IngressSettings } from "./settings.ts";
-import { createTokenTable } from "./token-table.ts";
-import type { QueueLimits } from "./version-fleet.ts";
+import { createTokenTable, tokensReplica } from "./replica/token-table.ts";
+import type { QueueLimits } from "./fleet/version-fleet.ts";
 
 export interface Ingress {
   readonly address: OpenListener["address"];
@@ -49,29 +47,19 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   const tokens = createTokenTable();
   const fleet = createFleet({ control, metrics, warn, queue: hooks.queue });
   const isTrustedProxy = createProxyTrust(settings.trustedProxies);
-  const apiDial = dialEndpoint(settings.api, ca);
-  const apiPool = new Pool(apiDial.origin, {
-    connect: apiDial.connect,
-    connections: GATEWAY_LIMITS.apiConnections,
-    pipelining: 1,
-    allowH2: false,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
   let draining = false;
+  function routesChanged(functionId: string | undefined): void {
+    for (const retired of fleet.retireExcept(routes.liveVersions(functionId), functionId))
+      for (const waiter of retired.waiters) waiter.moveOn();
+  }
 
   const feed = startChangeFeed({
     control,
-    routes,
-    tokens,
+    topics: [routesReplica(routes, routesChanged), tokensReplica(tokens)],
     metrics,
     warn,
     listener: {
       connected: () => fleet.renewNow(),
-      routesChanged(functionId) {
-        for (const retired of fleet.retireExcept(routes.liveVersions(functionId), functionId))
-          for (const waiter of retired.waiters) waiter.moveOn();
-      },
       recall: (leaseId) => fleet.recall(leaseId),
       instanceEnded: (instance, reason) => fleet.instanceEnded(instance, reason),
     },
@@ -96,19 +84,9 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     else context.response.destroy();
     finished(context);
   }
-  const apiDeps = { pool: apiPool, finished, sendProblem: (context: RequestContext, error: PlatformError) => sendProblem(context, error) };
-  function api(context: RequestContext): void {
-    const head = context.head!;
-    metrics.apiRequests += 1;
-    head.headers.push("host", head.host);
-    if (head.authorization !== undefined) head.headers.push("authorization", head.authorization);
-    if (head.contentLength > 0) head.headers.push("content-length", String(head.contentLength));
-    addForwarded(head.headers, context, isTrustedProxy, "");
-    new ApiRelay(apiDeps, context).run(head.headers);
-  }
-
+  const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, isTrustedProxy, finished, sendProblem });
   const invoke = createInvoke({ routes, tokens, fleet, exchange: { fleet, metrics, finished }, isTrustedProxy, refuse, feed });
-  const front = createFront({ resolveHost: createHostResolver(settings), pathRoutes: settings.pathRoutes, invoke, api, refuse });
+  const front = createFront({ resolveHost: createHostResolver(settings), pathRoutes: settings.pathRoutes, invoke, api: api.relay, refuse });
   function handle(request: IncomingMessage, response: ServerResponse): void {
     if ((request.socket as EndingSocket)[kEnding] === true) return;
     metrics.requests += 1;
@@ -125,8 +103,8 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     state: () => (draining ? "draining" : feed.primed ? "ready" : "starting"),
     drain: () => hooks.drainAsked?.(),
   });
-  const adminListener = await openListener(admin, settings.admin, 0o660);
-  const listener = await openListener(server, settings.listen, 0o666);
+  const adminListener = await openListener(admin, settings.admin, { mode: 0o660 });
+  const listener = await openListener(server, settings.listen, { mode: 0o666 });
 
   async function drain(): Promise<void> {
     if (draining) return;
@@ -145,7 +123,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     await feed.stop();
     admin.closeAllConnections();
     await closeListener(adminListener);
-    await Promise.all([apiPool.destroy(), control.close(), accessLog.flush()]);
+    await Promise.all([api.close(), control.close(), accessLog.flush()]);
   }
   return { address: listener.address, drain };
 }

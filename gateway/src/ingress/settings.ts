@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { listenAddressSchema } from "@fnctl/control-plane/contract/endpoint";
-import { parseSettings } from "../settings-error.ts";
+import { readSettings } from "@fnctl/control-plane/service/settings/environment";
 
 const list = (text: string): string[] =>
   text
@@ -55,4 +55,4 @@ const schema = z
   }));
 
 export type IngressSettings = z.infer<typeof schema>;
-export const readIngressSettings = (env: NodeJS.ProcessEnv): IngressSettings => parseSettings(schema, env);
+export const readIngressSettings = (env: NodeJS.ProcessEnv): IngressSettings => readSettings(schema, env);

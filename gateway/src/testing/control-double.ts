@@ -45,7 +45,7 @@ export interface ControlDouble {
   start(): Promise<void>;
 }
 
-export const sha256Hex = (text: string): string => createHash("sha256").update(text).digest("hex");
+const sha256Hex = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 export async function startControlDouble(path: string, secret: string): Promise<ControlDouble> {
   const double = new Double(path, secret);

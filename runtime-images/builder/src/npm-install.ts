@@ -28,7 +28,10 @@ export async function installNpmDependencies(workspace: Workspace, packageJson: 
   await workspace.step("npm ci", async () => npmCi(workspace, await takeSettings(workspace)));
 }
 
-/** The project's .npmrc leaves its place, so that npm does not find it, and what may be said of it goes into a file of ours. */
+/**
+ * The project's .npmrc leaves its place, so that npm does not find it, and what may be said of it goes into a file of ours: npm runs the
+ * program that the file calls `git`.
+ */
 async function takeSettings({ source, scratch, request, emit }: Workspace): Promise<string> {
   const file = join(scratch, "home/.npmrc");
   const text = (await readOptional(join(source, ".npmrc"))) ?? "";

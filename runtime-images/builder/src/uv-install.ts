@@ -1,5 +1,5 @@
 // Installs a Python function's dependencies as wheels only, from one index (SECURITY G3, G4). uv reads no file of the project: what it is told
-// stands in files of ours, made of what requirements.ts and python-project.ts understood.
+// stands in files of ours, made of what requirements.ts and python-project.ts understood: it builds `-e` and folders whatever it is told about wheels.
 import { access, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BuildFailure } from "./build-failure.ts";

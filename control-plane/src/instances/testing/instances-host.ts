@@ -12,23 +12,23 @@ import { openModule } from "../../sandbox/memory/open-module.ts";
 import { initFor } from "../../sandbox/testing/ask.ts";
 import { placeLayer } from "../../sandbox/testing/layers.ts";
 import { DEFAULT_CAPS } from "../../contract/tenant-caps.ts";
-import type { InstanceFailure } from "../launch.ts";
-import { createLeaseManager } from "../lease-manager.ts";
-import { createReconciler } from "../reconciler.ts";
-import { createStarter } from "../starter.ts";
-import type { VersionInfo } from "../version-info.ts";
-import type { PoolKey } from "../pool-key.ts";
-import { createServed } from "../served.ts";
+import type { InstanceFailure } from "../start/launch.ts";
+import { createLeaseManager } from "../leases/lease-manager.ts";
+import { createReconciler } from "../upkeep/reconciler.ts";
+import { createStarter } from "../start/starter.ts";
+import type { VersionInfo } from "../start/version-info.ts";
+import type { PoolKey } from "../pool/pool-key.ts";
+import { createServed } from "../upkeep/served.ts";
 import { createFairTurns, type FairTurnsOptions } from "../../service/fair-turns.ts";
-import type { InstanceCaps } from "../tenant-use.ts";
-import { createWarmPool } from "../warm-pool.ts";
+import type { InstanceCaps } from "../leases/tenant-use.ts";
+import { createWarmPool } from "../pool/warm-pool.ts";
 
 type Emitted = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
 /** Of the tests' control planes. */
 export const MOST_INSTANCES = 48;
 type Settable = "max" | "min" | "concurrency" | "memoryMib" | "idleTimeoutMs";
 export type VersionSettings = Partial<Pick<VersionInfo, Settable>> & { tenantId?: string };
-export const ECHO = `export default (request, response) => response.end(process.pid + " " + import.meta.url);`;
+const ECHO = `export default (request, response) => response.end(process.pid + " " + import.meta.url);`;
 
 export interface HostOptions {
   poolSize?: number;
@@ -74,7 +74,7 @@ export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, t
       forgetTenant: () => undefined,
       forgetAll: () => undefined,
     };
-    const feed = { get: (id: string) => routes.get(id), withMin: () => [...routes.values()].filter((route) => route.min > 0) };
+    const feed = { get: (id: string) => routes.get(id), values: () => routes.values() };
     const leases = createLeaseManager({
       caps,
       minOf: createServed(feed).minOf,

@@ -5,17 +5,18 @@ import type { Client } from "undici";
 import { PlatformError } from "../../contract/errors.ts";
 import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { createInstanceCertificate } from "./certificate.ts";
-import { calling } from "./api-error.ts";
-import { askHealth, isGeneric } from "./health.ts";
+import { calling } from "../../cluster/api-error.ts";
+import { createSight } from "./sight.ts";
+import { createTurns } from "../../service/turns.ts";
 import { createIsolations, type Isolations } from "./isolations.ts";
 import { knock } from "./knock.ts";
-import { createLinks } from "./links.ts";
-import { podName, tenantNamespace, type Platform } from "./objects/marks.ts";
+import { createLinks } from "../../sandbox-client/links.ts";
+import { podName, tenantNamespace, type Platform } from "../../cluster/marks.ts";
 import { POD_LIFE_S, instancePod, type Enters } from "./objects/pod.ts";
-import { addressOf, imageOf, instanceOf, isRunning, startFailure, type Pod } from "./pod-state.ts";
+import { imageOf, isRunning, startFailure, type Pod } from "./pod-state.ts";
 import { createPods } from "./pods.ts";
-import { createPulse, type Patient } from "./pulse.ts";
-import { sendCode, type Layer } from "./send-code.ts";
+import { createPulse } from "./pulse.ts";
+import { sendCode, type Layer } from "../../sandbox-client/send-code.ts";
 import { createTenants, type TenantSettings } from "./tenants.ts";
 import { untilUp } from "./until-up.ts";
 
@@ -62,10 +63,10 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const isolations = createIsolations(config, options.onError);
   const links = createLinks();
   const pulse = createPulse({ knock, onError: options.onError });
-  /** Pods that have answered once; before that an unloaded one may still be on its way up. */
-  const healthy = new Set<string>();
   const starting = new Map<string, Promise<Instance>>();
-  const loading = new Map<string, Promise<unknown>>();
+  const { healthy, mustDescribe, list } = createSight({ pods, links, pulse, isStarting: (id) => starting.has(id) });
+  /** One load after the other for each sandbox: the second caller finds what the first one did. */
+  const inTurn = createTurns();
 
   await isolations.refresh();
   await pods.openAll();
@@ -107,16 +108,6 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     return mustDescribe(watch.get(podName(spec.id)));
   }
 
-  function describe(pod: Pod): Instance | undefined {
-    const id = idOf(pod);
-    return instanceOf(pod, { healthy: healthy.has(id), silent: pulse.silent().has(id) });
-  }
-  function mustDescribe(pod: Pod | undefined): Instance {
-    const instance = pod === undefined ? undefined : describe(pod);
-    if (instance === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
-    return instance;
-  }
-
   async function start(spec: SandboxSpec): Promise<Instance> {
     const known = starting.get(spec.id);
     if (known !== undefined) return known;
@@ -145,12 +136,6 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     await sendCode(links.to(id, instance.address), image.layer, layer);
     return { instance: { ...instance, image, state: "loaded" }, settled };
   }
-  /** One after the other for each sandbox: the second caller finds what the first one did. */
-  function inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const next = (loading.get(id) ?? Promise.resolve()).then(work, work);
-    loading.set(id, next);
-    return next.finally(() => loading.get(id) === next && loading.delete(id));
-  }
   async function load(id: string, image: ImageRef): Promise<Instance> {
     const { instance, settled } = await beginLoad(id, image);
     await settled;
@@ -159,26 +144,23 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
 
   async function stop(id: string): Promise<void> {
     await starting.get(id)?.catch(() => undefined);
-    await loading.get(id)?.catch(() => undefined);
+    await inTurn(id, async () => undefined); // when nothing is sent to it any more
     links.drop(id);
     const found = await pods.find(id);
     if (found !== undefined) await pods.remove(found);
     healthy.delete(id);
   }
 
-  /** After a restart nobody knows yet which of the unloaded ones had come up. */
-  async function findOut(pod: Pod): Promise<void> {
-    const id = idOf(pod);
-    const instance = instanceOf(pod, { healthy: true, silent: false });
-    if (instance?.state !== "idle" || healthy.has(id) || starting.has(id) || instance.address === undefined || !isRunning(pod)) return;
-    if (isGeneric(await askHealth(links.to(id, instance.address)))) healthy.add(id);
+  async function removeTenant(tenantId: string): Promise<void> {
+    const name = tenantNamespace(platform, tenantId);
+    const theirs = (await pods.all()).filter(({ metadata }) => metadata.namespace === name);
+    await Promise.all(theirs.map(removeByName));
+    await pods.forget(name);
+    await tenants.remove(tenantId);
   }
-  async function list(): Promise<Instance[]> {
-    const all = await pods.all();
-    await Promise.all(all.map(findOut));
-    pulse.watch(new Map(all.filter((pod) => healthy.has(idOf(pod)) || imageOf(pod) !== undefined).flatMap(placeOf)));
-    const silent = pulse.silent();
-    return all.flatMap((pod) => instanceOf(pod, { healthy: healthy.has(idOf(pod)), silent: silent.has(idOf(pod)) }) ?? []);
+  async function look(id: string) {
+    const pod = (await pods.find(id))?.pod;
+    return pod === undefined ? undefined : { image: imageOf(pod), node: pod.spec.nodeName };
   }
 
   return {
@@ -192,13 +174,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     beginLoad: (id, image) => inTurn(id, () => beginLoad(id, image)),
     stop,
     list,
-    async removeTenant(tenantId) {
-      const name = tenantNamespace(platform, tenantId);
-      const theirs = (await pods.all()).filter(({ metadata }) => metadata.namespace === name);
-      await Promise.all(theirs.map(removeByName));
-      await pods.forget(name);
-      await tenants.remove(tenantId);
-    },
+    removeTenant,
     takeLink: (id) => links.take(id),
     classes: isolations,
     close() {
@@ -206,18 +182,8 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       links.close();
       return pods.close();
     },
-    async look(id) {
-      const pod = (await pods.find(id))?.pod;
-      return pod === undefined ? undefined : { image: imageOf(pod), node: pod.spec.nodeName };
-    },
+    look,
   };
-}
-
-const idOf = (pod: Pod): string => pod.metadata.name.slice(podName("").length);
-/** Where it answers, while its node says that it runs. */
-function placeOf(pod: Pod): [string, Patient][] {
-  const address = isRunning(pod) ? addressOf(pod) : undefined;
-  return address?.kind === "tls" ? [[idOf(pod), { host: address.host, port: address.port, tenant: pod.metadata.namespace }]] : [];
 }
 
 /** Whoever began it is gone: only one control plane at a time drives. */

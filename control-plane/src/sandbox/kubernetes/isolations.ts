@@ -4,7 +4,7 @@ import type { Condition } from "../../contract/conditions.ts";
 import { ISOLATIONS } from "../../contract/limits.ts";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
-import { calling, hasStatus } from "./api-error.ts";
+import { calling, hasStatus } from "../../cluster/api-error.ts";
 import { mibOf } from "./objects/folders.ts";
 import { RUNTIME_CLASSES } from "./objects/pod.ts";
 

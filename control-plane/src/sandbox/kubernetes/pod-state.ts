@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { ENTER_EXITS, POD_ENV, POD_PORT } from "../../contract/runtime-protocol.ts";
 import { imageRefSchema, sandboxSpecSchema, type ImageRef, type Instance } from "../driver.ts";
-import { ANNOTATIONS } from "./objects/marks.ts";
+import { ANNOTATIONS } from "../../cluster/marks.ts";
 
 const text = z.string().optional();
 const waiting = z.object({ reason: text, message: text }).optional();
@@ -96,6 +96,10 @@ export function addressOf(pod: Pod): Instance["address"] {
   return pin === undefined || host === undefined ? undefined : { kind: "tls", host, port: POD_PORT, pin };
 }
 
+/**
+ * As the kubelet says it, which looks once a second; its gate `EventedPLEG` made starts three times slower. Code must not go in by a shorter
+ * way, either: a policy enforcer that knows pods by their status would not hold the pod yet.
+ */
 export const isRunning = (pod: Pod): boolean => pod.status.phase === "Running" && pod.metadata.deletionTimestamp === undefined;
 
 function endOf(pod: Pod): Instance["ended"] {

@@ -8,11 +8,11 @@ import {
   type KubernetesObject,
 } from "@kubernetes/client-node";
 import { PlatformError } from "../../contract/errors.ts";
-import { calling, hasStatus } from "./api-error.ts";
-import { ANNOTATIONS, LABELS, podName, type Platform } from "./objects/marks.ts";
-import type { WireObject } from "./objects/tenant.ts";
+import { calling, hasStatus } from "../../cluster/api-error.ts";
+import { ANNOTATIONS, LABELS, podName, type Platform } from "../../cluster/marks.ts";
 import { podSchema, type Pod } from "./pod-state.ts";
 import { openPodWatch, type PodWatch } from "./pod-watch.ts";
+import type { WireObject } from "../../cluster/wire.ts";
 
 /** Enough for a bootstrap to end; a deletion with none would not be confirmed by the node. */
 const STOP_GRACE_S = 1;

@@ -8,11 +8,11 @@ import { PlatformError } from "../../contract/errors.ts";
 import { dialOf } from "../../contract/instance-address.ts";
 import type { Isolation } from "../../contract/names.ts";
 import { PROTOCOL_PATHS } from "../../contract/runtime-protocol.ts";
-import { newInstanceId } from "../../ids/uuid7.ts";
+import { newInstanceId } from "../../service/uuid7.ts";
 import type { Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { inspect } from "./class-check/inspect.ts";
 import { probe } from "./network-check/probe.ts";
-import type { Layer } from "./send-code.ts";
+import type { Layer } from "../../sandbox-client/send-code.ts";
 
 /** Two tenants that nobody is. */
 export const PROBE_TENANTS = ["00000000-0000-7000-8000-00000000000a", "00000000-0000-7000-8000-00000000000b"] as const;

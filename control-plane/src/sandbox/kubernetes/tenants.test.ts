@@ -4,9 +4,10 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LABELS } from "./objects/marks.ts";
-import { DEFAULT_QUOTA, namespace, type WireObject } from "./objects/tenant.ts";
+import { LABELS } from "../../cluster/marks.ts";
+import { DEFAULT_QUOTA, namespace } from "./objects/tenant.ts";
 import { createTenants } from "./tenants.ts";
+import type { WireObject } from "../../cluster/wire.ts";
 
 const TENANT = "22222222-2222-4222-8222-222222222222";
 const platform = { uid: "11111111-1111-4111-8111-111111111111", namespace: "fnctl-system", prefix: "fnctl" };

@@ -3,10 +3,11 @@ import { KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObj
 import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
-import { calling, hasStatus } from "./api-error.ts";
-import { FIELD_MANAGER, LABELS, tenantNamespace, type Platform } from "./objects/marks.ts";
-import { holds, toClient, toWire } from "./wire.ts";
-import { namespace, tenantObjects, type TenantInput, type WireObject } from "./objects/tenant.ts";
+import { calling, hasStatus } from "../../cluster/api-error.ts";
+import { FIELD_MANAGER, LABELS, tenantNamespace, type Platform } from "../../cluster/marks.ts";
+import { holds, toClient, toWire } from "../../cluster/wire.ts";
+import { namespace, tenantObjects, type TenantInput } from "./objects/tenant.ts";
+import type { WireObject } from "../../cluster/wire.ts";
 
 /** The role binding that lets us make the rest is seen by the API server's authorizer a moment after it was made. */
 const RIGHTS_MS = 5_000;

@@ -3,7 +3,7 @@ import type { Client } from "undici";
 import type { Address } from "../../contract/instance-address.ts";
 import { PlatformError } from "../../contract/errors.ts";
 import type { SandboxSpec } from "../driver.ts";
-import { untilIdle } from "./health.ts";
+import { untilIdle } from "../../sandbox-client/health.ts";
 import { RUNTIME_CLASSES } from "./objects/pod.ts";
 import { addressOf, isRunning, startFailure, unschedulable, whatItMayNot, type Pod } from "./pod-state.ts";
 import type { PodWatch } from "./pod-watch.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { describeDriver, type DriverHarness } from "../conformance.ts";
 import { createMemoryDriver, createMemoryWorld, type MemoryDriverOptions } from "./driver.ts";
 import { openModule } from "./open-module.ts";
-import { newInstanceId } from "../../ids/uuid7.ts";
+import { newInstanceId } from "../../service/uuid7.ts";
 import { placeLayer } from "../testing/layers.ts";
 
 async function makeHarness(): Promise<DriverHarness> {

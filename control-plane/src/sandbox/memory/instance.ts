@@ -2,7 +2,7 @@
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { PlatformError, toProblem } from "../../contract/errors.ts";
 import { PROTOCOL, PROTOCOL_PATHS, initSchema, type InitRequest } from "../../contract/runtime-protocol.ts";
-import { readJson } from "../../http/json-body.ts";
+import { readJson } from "../../service/http/json-body.ts";
 
 const INIT_BODY_BYTES = 1024 * 1024;
 type Open = (codeFolder: string, init: InitRequest) => RequestListener | Promise<RequestListener>;

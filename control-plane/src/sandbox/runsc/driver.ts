@@ -55,17 +55,22 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   await checkRelease(runsc);
   await prepareHost(options, layout);
   await cpuGroups?.prepare();
-  for (const { id, record } of await readRecords(layout)) {
-    const tenantId = record?.instance.image?.tenantId;
-    if (record === undefined || record.pid === undefined || record.instance.state === "starting")
-      await tearDown(context, { id, halfMade: true, tenantId });
-    else {
-      records.set(id, record);
-      held.set(id, holdOpen(layout.instance(id)));
-      placeLater(record); // the driver before may have been killed before it did
+  await adopt();
+
+  /** What an earlier driver left running goes on; what it left half made goes. */
+  async function adopt(): Promise<void> {
+    for (const { id, record } of await readRecords(layout)) {
+      const tenantId = record?.instance.image?.tenantId;
+      if (record === undefined || record.pid === undefined || record.instance.state === "starting")
+        await tearDown(context, { id, halfMade: true, tenantId });
+      else {
+        records.set(id, record);
+        held.set(id, holdOpen(layout.instance(id)));
+        placeLater(record); // the driver before may have been killed before it did
+      }
     }
+    for (const id of await readdir(layout.logs)) if (!records.has(id)) await removeLogPipes(layout.instance(id));
   }
-  for (const id of await readdir(layout.logs)) if (!records.has(id)) await removeLogPipes(layout.instance(id));
 
   async function start(spec: SandboxSpec): Promise<Instance> {
     const known = records.get(spec.id);
@@ -155,6 +160,11 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     return [...records.values()].filter(({ instance }) => !stopping.has(instance.id)).map(({ instance }) => structuredClone(instance));
   }
 
+  async function removeTenant(tenantId: string): Promise<void> {
+    const theirs = [...records.values()].filter((record) => record.instance.image?.tenantId === tenantId);
+    await Promise.all(theirs.map((record) => serial(record.instance.id, () => stop(record.instance.id))));
+  }
+
   return {
     name: "runsc",
     isolations: ISOLATIONS,
@@ -163,10 +173,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     load: (id, image) => serial(id, () => load(id, image)),
     stop: (id) => serial(id, () => stop(id)),
     list,
-    async removeTenant(tenantId) {
-      const theirs = [...records.values()].filter((record) => record.instance.image?.tenantId === tenantId);
-      await Promise.all(theirs.map((record) => serial(record.instance.id, () => stop(record.instance.id))));
-    },
+    removeTenant,
   };
 }
 

@@ -38,7 +38,7 @@ export interface InstancePaths {
   userLog: string;
 }
 
-export const hex = (digest: string): string => digest.slice("sha256:".length);
+const hex = (digest: string): string => digest.slice("sha256:".length);
 
 export function createLayout(paths: RunscPaths) {
   const instances = path.join(paths.runDir, "i");

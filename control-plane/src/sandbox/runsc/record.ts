@@ -5,7 +5,7 @@ import { z } from "zod";
 import { instanceSchema } from "../driver.ts";
 import type { RunscLayout } from "./layout.ts";
 
-export const recordSchema = z.object({
+const recordSchema = z.object({
   instance: instanceSchema,
   uid: z.int(),
   cgroupsPath: z.string(),

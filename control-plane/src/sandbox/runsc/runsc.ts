@@ -10,7 +10,7 @@ const FLAGS = ["--network=none", "--host-uds=all", "--platform=systrap", "--over
 /** Start of one sandbox, milliseconds; seen: 300 on two shared cores, seconds when they are busy. */
 export const START_TIMEOUT_MS = 30_000;
 
-export function parseRelease(text: string): number {
+function parseRelease(text: string): number {
   const match = /release-(\d{8})/.exec(text);
   return match === null ? 0 : Number(match[1]);
 }

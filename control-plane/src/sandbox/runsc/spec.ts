@@ -5,7 +5,7 @@ import { CPU_SHARES } from "./cpu-groups.ts";
 
 const MIB = 1024 * 1024;
 /** The Sentry, its stubs and the gofer live in the same cgroup as the function; this much is theirs. */
-export const SANDBOX_OVERHEAD_MIB = 64;
+const SANDBOX_OVERHEAD_MIB = 64;
 /** gVisor's threads and stub processes count on the host, so the limit is above what a function itself may have. */
 export const PIDS_LIMIT = 1024;
 const CPU_PERIOD_US = 100_000;

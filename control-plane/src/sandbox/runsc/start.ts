@@ -32,7 +32,7 @@ export interface StartContext {
   cgroupOf(id: string): string;
 }
 
-export async function prepareFolders(context: StartContext, paths: InstancePaths, uid: number): Promise<void> {
+async function prepareFolders(context: StartContext, paths: InstancePaths, uid: number): Promise<void> {
   await mkdir(paths.folder, { mode: 0o710 });
   await chown(paths.folder, 0, context.dataGid);
   await Promise.all([mkdir(paths.bundle, { mode: 0o700 }), mkdir(paths.tmpfs), mkdir(paths.codeFolder, { mode: 0o700 })]);
@@ -120,7 +120,10 @@ async function bindEgress({ layout, mountAgent, egressUid }: StartContext, id: s
 /** Where the code is in a layer, as in the image. */
 export const LAYER_CODE = SANDBOX_PATHS.code.slice(1);
 
-/** Binds the layer below the sandbox's code folder, where it shows up in the running sandbox; once, however often it is called. */
+/**
+ * Binds the layer below the sandbox's code folder; once, however often it is called. Below it, because gVisor keeps a mounted folder open: a
+ * bind over the folder itself is not seen in a sandbox that runs, one on an entry of it is.
+ */
 export async function bindCode({ layout, mountAgent }: StartContext, id: string, tenantId: string, diffId: string): Promise<void> {
   const { code } = layout.instance(id);
   const layer = path.join(layout.layersView, layout.layer(tenantId, diffId), LAYER_CODE);

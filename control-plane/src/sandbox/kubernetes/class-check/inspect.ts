@@ -39,28 +39,32 @@ export function inspect(folders: readonly string[], file: string) {
   };
   const sizes = Object.fromEntries(folders.map((folder) => [folder, fill(folder)]));
   for (const folder of folders) fs.rmSync(`${folder}/.filled`);
-  // As x86_64 numbers them, with arguments that ask for nothing that could be done: of interest is who refuses, and that is 1 (EPERM).
-  const CALLS: Record<string, string> = {
-    unshare: "272, 0x10000000",
-    setns: "308, -1, 0",
-    mount: "165, 0, 0, 0, 0, 0",
-    pivot_root: "155, 0, 0",
-    ptrace: "101, -1, 0, 0, 0",
-    process_vm_readv: "310, 0, 0, 0, 0, 0, 0",
-    bpf: "321, -1, 0, 0",
-    perf_event_open: "298, 0, 0, -1, -1, 0",
-    userfaultfd: "323, -1",
-    keyctl: "250, -1, 0, 0, 0, 0",
-    add_key: "248, 0, 0, 0, 0, 0",
-    io_uring_setup: "425, 0, 0",
-    init_module: "175, 0, 0, 0",
-    kexec_load: "246, 0, 0, 0, -1",
-    open_by_handle_at: "304, -1, 0, 0",
-    socket_vsock: "41, 40, 1, 0",
+  /** Dangerous system calls that are not refused as such. */
+  const possibleCalls = (): string[] => {
+    // As x86_64 numbers them, with arguments that ask for nothing that could be done: of interest is who refuses, and that is 1 (EPERM).
+    const CALLS: Record<string, string> = {
+      unshare: "272, 0x10000000",
+      setns: "308, -1, 0",
+      mount: "165, 0, 0, 0, 0, 0",
+      pivot_root: "155, 0, 0",
+      ptrace: "101, -1, 0, 0, 0",
+      process_vm_readv: "310, 0, 0, 0, 0, 0, 0",
+      bpf: "321, -1, 0, 0",
+      perf_event_open: "298, 0, 0, -1, -1, 0",
+      userfaultfd: "323, -1",
+      keyctl: "250, -1, 0, 0, 0, 0",
+      add_key: "248, 0, 0, 0, 0, 0",
+      io_uring_setup: "425, 0, 0",
+      init_module: "175, 0, 0, 0",
+      kexec_load: "246, 0, 0, 0, -1",
+      open_by_handle_at: "304, -1, 0, 0",
+      socket_vsock: "41, 40, 1, 0",
+    };
+    const script = Object.entries(CALLS).map(([name, call]) => `print "${name} ", (syscall(${call}) < 0 ? $! + 0 : 0), "\\n";`);
+    const tried = process.getBuiltinModule("node:child_process").spawnSync("/usr/bin/perl", ["-e", script.join("")], { maxBuffer: 10_000 });
+    const refused = new Set([...tried.stdout.toString().matchAll(/^(\w+) 1$/gm)].map(([, name]) => name));
+    return Object.keys(CALLS).filter((name) => !refused.has(name));
   };
-  const script = Object.entries(CALLS).map(([name, call]) => `print "${name} ", (syscall(${call}) < 0 ? $! + 0 : 0), "\\n";`);
-  const tried = process.getBuiltinModule("node:child_process").spawnSync("/usr/bin/perl", ["-e", script.join("")], { maxBuffer: 10_000 });
-  const refused = new Set([...tried.stdout.toString().matchAll(/^(\w+) 1$/gm)].map(([, name]) => name));
   const status = read("/proc/self/status");
   const memory = read("/proc/meminfo");
   const root = read("/proc/self/mountinfo")
@@ -79,8 +83,7 @@ export function inspect(folders: readonly string[], file: string) {
     root: root?.[5]?.split(",")[0] ?? "",
     pids: /^Max processes\s+(\S+)\s+(\S+)/m.exec(read("/proc/self/limits"))?.slice(1, 3).join(" ") ?? "",
     seccomp: field(status, "Seccomp"),
-    /** Dangerous system calls that are not refused as such. */
-    possible: Object.keys(CALLS).filter((name) => !refused.has(name)),
+    possible: possibleCalls(),
     lastWords: errorOf(() => fs.openSync(file, "a")),
   };
 }

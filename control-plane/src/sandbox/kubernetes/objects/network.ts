@@ -1,11 +1,11 @@
 // NetworkPolicies of a tenant's namespace: nothing in, nothing out, but what is named here (SECURITY B1-B3).
 import { POD_PORT } from "../../../contract/runtime-protocol.ts";
-import { LABELS, ROLES, type Platform } from "./marks.ts";
-import type { WireObject } from "./tenant.ts";
+import { LABELS, ROLES, type Platform } from "../../../cluster/marks.ts";
+import type { WireObject } from "../../../cluster/wire.ts";
 
 /** Port of the egress proxy's pods for sandboxes. */
-export const EGRESS_PORT = 3128;
-export const DEFAULT_DENY = "fnctl-default-deny";
+const EGRESS_PORT = 3128;
+const DEFAULT_DENY = "fnctl-default-deny";
 
 export function networkPolicies(platform: Platform, metadata: (name: string) => WireObject["metadata"]): WireObject[] {
   const policy = (name: string, spec: object): WireObject => ({

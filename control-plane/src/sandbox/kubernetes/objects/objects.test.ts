@@ -5,9 +5,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CODE_SIZES_MIB, MEMORY_SIZES_MIB } from "../../../contract/limits.ts";
 import type { SandboxSpec } from "../../driver.ts";
-import type { Platform } from "./marks.ts";
+import type { Platform } from "../../../cluster/marks.ts";
 import { instancePod, type Enters } from "./pod.ts";
-import { DEFAULT_QUOTA, namespace, tenantObjects, type WireObject } from "./tenant.ts";
+import { DEFAULT_QUOTA, namespace, tenantObjects } from "./tenant.ts";
+import type { WireObject } from "../../../cluster/wire.ts";
 
 const platform: Platform = { uid: "11111111-1111-4111-8111-111111111111", namespace: "fnctl-system", prefix: "fnctl" };
 const TENANT = "22222222-2222-4222-8222-222222222222";

@@ -5,8 +5,9 @@ import { ENTER_ENV, POD_ENV, POD_PORT, SANDBOX_PATHS } from "../../../contract/r
 import type { Isolation } from "../../../contract/names.ts";
 import type { SandboxSpec } from "../../driver.ts";
 import { codeMib, folders, podMemoryMib } from "./folders.ts";
-import { ANNOTATIONS, LABELS, ownLabels, podName, tenantNamespace, type Platform } from "./marks.ts";
-import { FUNCTION_ACCOUNT, type WireObject } from "./tenant.ts";
+import { ANNOTATIONS, LABELS, ownLabels, podName, tenantNamespace, type Platform } from "../../../cluster/marks.ts";
+import { FUNCTION_ACCOUNT } from "./tenant.ts";
+import type { WireObject } from "../../../cluster/wire.ts";
 
 export interface PodInput {
   platform: Platform;
@@ -25,7 +26,7 @@ export type Enters = "not" | "mounts" | "fully";
 
 /** Names of the cluster's RuntimeClasses (SECURITY A2). */
 export const RUNTIME_CLASSES: Record<Isolation, string> = { gvisor: "gvisor", kata: "kata" };
-export const CONTAINER = "sandbox";
+const CONTAINER = "sandbox";
 export const POD_UID = 10_001;
 /**
  * Processes and threads of one pod at a time. Below what a node gives a pod (`podPidsLimit`), where gVisor's own count, too: a function that

@@ -1,8 +1,9 @@
 // What a tenant's namespace holds before its first pod: data in, data out, as on the wire. Applied in this order.
 import { LIMITS } from "../../../contract/limits.ts";
 import type { Isolation } from "../../../contract/names.ts";
-import { LABELS, ownLabels, tenantNamespace, type Platform } from "./marks.ts";
+import { LABELS, ownLabels, tenantNamespace, type Platform } from "../../../cluster/marks.ts";
 import { networkPolicies } from "./network.ts";
+import type { WireObject } from "../../../cluster/wire.ts";
 
 export interface TenantInput {
   platform: Platform;
@@ -39,13 +40,6 @@ export const DEFAULT_QUOTA: TenantQuota = {
   memoryMib: 128 * 1024,
   ephemeralMib: 16 * 1024,
 };
-
-export interface WireObject {
-  apiVersion: string;
-  kind: string;
-  metadata: { name: string; namespace?: string; labels: Record<string, string>; annotations?: Record<string, string> };
-  [field: string]: unknown;
-}
 
 export function namespace({ platform, tenantId, floor, podSecurity }: TenantInput): WireObject {
   const security = Object.fromEntries(

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { tmpdir } from "node:os";
-import { newInstanceId } from "../../../ids/uuid7.ts";
+import { newInstanceId } from "../../../service/uuid7.ts";
 import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../../driver.ts";
 import { init } from "../../testing/ask.ts";
 import { placeLayer } from "../../testing/layers.ts";

@@ -1,0 +1,105 @@
+// The internal listener: what gateways and the supervisor ask. Never reachable from the public one (SECURITY D8); every call carries
+// the shared secret, and without a secret the process does not start.
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { z } from "zod";
+import { PlatformError } from "../../contract/errors.ts";
+import {
+  INTERNAL_PATHS,
+  appliedRequestSchema,
+  bootstrapRequestSchema,
+  leaseRequestSchema,
+  logChannelsRequestSchema,
+  releaseRequestSchema,
+  renewRequestSchema,
+} from "../../contract/internal.ts";
+import type { LogChannel } from "../../contract/logs.ts";
+import { createBearerCheck } from "../../service/http/authorised.ts";
+import { readJson } from "../../service/http/json-body.ts";
+import { serveJson, type Reply } from "../../service/http/serve.ts";
+import type { ChangeFeed } from "../../changes/feed.ts";
+import { hideLoadFailure } from "../../instances/start/load-failure.ts";
+import type { LeaseManager } from "../../instances/leases/lease-manager.ts";
+import type { Reconciler } from "../../instances/upkeep/reconciler.ts";
+
+const BODY_CAP = 4 * 1024 * 1024;
+const BASE = "http://internal";
+const PING_MS = 5_000;
+/** A reader that falls this far behind is cut off; it comes back and gets a snapshot. */
+const STREAM_BACKLOG = 64 * 1024 * 1024;
+
+/** What node agents are told. */
+export interface LogAgents {
+  /** Theirs alone, and good for nothing else here: they run where sandboxes do. */
+  secret: string;
+  channels(instances: string[]): Promise<LogChannel[]>;
+}
+export interface InternalDeps {
+  secret: string;
+  agents: LogAgents | undefined;
+  feed: ChangeFeed;
+  leases: LeaseManager;
+  reconciler: Reconciler;
+  bootstrap(request: z.infer<typeof bootstrapRequestSchema>): Promise<unknown>;
+  status(): unknown;
+  onError(error: unknown): void;
+}
+
+export function createInternalListener(deps: InternalDeps): RequestListener {
+  const posts: Record<string, (body: unknown) => unknown> = {
+    [INTERNAL_PATHS.leases]: (body) => deps.leases.acquire(leaseRequestSchema.parse(body)).catch(hideLoadFailure),
+    [INTERNAL_PATHS.applied]: (body) => {
+      const { holder, at } = appliedRequestSchema.parse(body);
+      deps.feed.applied(holder, at);
+      return {};
+    },
+    [INTERNAL_PATHS.renew]: (body) => deps.leases.renew(renewRequestSchema.parse(body)),
+    [INTERNAL_PATHS.release]: async (body) => {
+      const keep = (managed: { functionId: string; versionId: string }) =>
+        deps.leases.table.ofVersion(managed.versionId).length <= deps.reconciler.minOf(managed.functionId, managed.versionId);
+      return { ended: await deps.leases.release(releaseRequestSchema.parse(body), keep) };
+    },
+    [INTERNAL_PATHS.bootstrap]: (body) => deps.bootstrap(bootstrapRequestSchema.parse(body)),
+    [INTERNAL_PATHS.logChannels]: async (body) => ({
+      channels: (await deps.agents?.channels(logChannelsRequestSchema.parse(body).instances)) ?? [],
+    }),
+  };
+  const parts = createBearerCheck(deps.secret);
+  const agents = deps.agents === undefined ? parts : createBearerCheck(deps.agents.secret);
+  const mayAsk = (path: string) => (path === INTERNAL_PATHS.logChannels ? agents : parts);
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
+    const asked = request.url ?? "/";
+    // Read before it is known who asks: what is no address is nobody's, and no error of ours.
+    const url = new URL(URL.canParse(asked, BASE) ? asked : "/", BASE);
+    if (!mayAsk(url.pathname)(request)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
+    if (request.method === "GET" && url.pathname === INTERNAL_PATHS.changes) {
+      streamChanges(deps.feed, url.searchParams, response);
+      return undefined;
+    }
+    if (request.method === "GET" && url.pathname === "/internal/v1/status") return { body: deps.status() };
+    const handler = request.method === "POST" ? posts[url.pathname] : undefined;
+    if (handler === undefined) throw new PlatformError("NOT_FOUND", "No such internal path.");
+    return { body: await handler(await readJson(request, BODY_CAP)) };
+  }
+
+  return serveJson(answer, deps.onError);
+}
+
+function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: ServerResponse): void {
+  const holder = query.get("holder");
+  response.writeHead(200, { "content-type": "application/x-ndjson" });
+  const write = (change: unknown) => {
+    response.write(`${JSON.stringify(change)}\n`);
+    if (response.writableLength > STREAM_BACKLOG) response.destroy();
+  };
+  const left = holder === null ? undefined : feed.joined(holder);
+  const end = feed.subscribe(query.get("since") ?? undefined, write);
+  const sayPosition = () => write({ at: feed.position(), type: "ping" });
+  sayPosition(); // what was missed is all told
+  const ping = setInterval(sayPosition, PING_MS);
+  response.on("close", () => {
+    end();
+    left?.();
+    clearInterval(ping);
+  });
+}

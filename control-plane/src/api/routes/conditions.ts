@@ -1,0 +1,31 @@
+// What operators ask about the platform itself.
+import { createRoute } from "@hono/zod-openapi";
+import { conditionsSchema, type Condition } from "../../contract/conditions.ts";
+import { requireOperator } from "../frame/context.ts";
+import { PROBLEMS, SECURITY, json } from "../frame/responses.ts";
+import { createRouter } from "../frame/router.ts";
+
+export interface OperatorDeps {
+  conditions: {
+    current(): Condition[];
+    /** Finds out anew. */
+    check(): Promise<Condition[]>;
+  };
+}
+
+const common = { tags: ["operator"], security: SECURITY, responses: { ...PROBLEMS, 200: json(conditionsSchema, "Conditions") } };
+const LIST_CONDITIONS = createRoute({ ...common, method: "get", path: "/v1/conditions" });
+const CHECK_CONDITIONS = createRoute({ ...common, method: "post", path: "/v1/conditions/check" });
+
+export function operatorRoutes({ conditions }: OperatorDeps) {
+  const app = createRouter();
+  app.openapi(LIST_CONDITIONS, (c) => {
+    requireOperator(c);
+    return c.json({ conditions: conditions.current() }, 200);
+  });
+  app.openapi(CHECK_CONDITIONS, async (c) => {
+    requireOperator(c);
+    return c.json({ conditions: await conditions.check() }, 200);
+  });
+  return app;
+}

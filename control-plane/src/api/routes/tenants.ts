@@ -1,0 +1,147 @@
+// whoami, tenants (operators), tokens (tenant admins).
+import { createRoute } from "@hono/zod-openapi";
+import { z } from "zod";
+import {
+  changeTenantSchema,
+  createTenantSchema,
+  createTokenSchema,
+  createdTokenSchema,
+  tenantSchema,
+  tokenSchema,
+  whoamiSchema,
+} from "../../contract/resources.ts";
+import type { TenantStore } from "../../accounts/tenant-store.ts";
+import type { TokenStore } from "../../accounts/token-store.ts";
+import type { Endpoint } from "../../functions/resources.ts";
+import { actorOf, callerOf, requireOperator, tenantOf } from "../frame/context.ts";
+import { createRouter } from "../frame/router.ts";
+import { PROBLEMS, SECURITY, body, json } from "../frame/responses.ts";
+
+export interface AccountDeps {
+  tenants: TenantStore;
+  tokens: TokenStore;
+  endpoint: Endpoint;
+  /** Resolves when every instance of a raised tenant has been looked at; throws UNAVAILABLE when one could not be. */
+  raised(tenantId: string): Promise<void>;
+}
+type TokenLike = {
+  id: string;
+  name: string;
+  prefix: string;
+  scopes: z.infer<typeof tokenSchema>["scopes"];
+  createdAt: Date;
+  expiresAt: Date | null;
+};
+const tokenResource = (row: TokenLike) => ({
+  id: row.id,
+  name: row.name,
+  prefix: row.prefix,
+  scopes: row.scopes,
+  createdAt: row.createdAt.toISOString(),
+  expiresAt: row.expiresAt?.toISOString() ?? null,
+});
+const tenantResource = (row: { id: string; slug: string; risk: "standard" | "elevated"; createdAt: Date }) => ({
+  ...row,
+  createdAt: row.createdAt.toISOString(),
+});
+
+const WHOAMI = createRoute({
+  method: "get",
+  path: "/v1/whoami",
+  tags: ["account"],
+  security: SECURITY,
+  responses: { ...PROBLEMS, 200: json(whoamiSchema, "Who the token belongs to") },
+});
+const CREATE_TENANT = createRoute({
+  method: "post",
+  path: "/v1/tenants",
+  tags: ["operator"],
+  security: SECURITY,
+  request: body(createTenantSchema),
+  responses: { ...PROBLEMS, 201: json(tenantSchema.extend({ token: createdTokenSchema }), "The tenant and its first token") },
+});
+const CHANGE_TENANT = createRoute({
+  method: "patch",
+  path: "/v1/tenants/{id}",
+  tags: ["operator"],
+  security: SECURITY,
+  request: { params: z.object({ id: z.uuid() }), ...body(changeTenantSchema) },
+  responses: {
+    ...PROBLEMS,
+    200: json(tenantSchema, "The tenant. With `elevated`, none of its gVisor instances gets a request that comes after this answer"),
+  },
+});
+const LIST_TOKENS = createRoute({
+  method: "get",
+  path: "/v1/tokens",
+  tags: ["account"],
+  security: SECURITY,
+  responses: { ...PROBLEMS, 200: json(z.object({ items: z.array(tokenSchema) }), "Tokens of the tenant, without their secrets") },
+});
+const CREATE_TOKEN = createRoute({
+  method: "post",
+  path: "/v1/tokens",
+  tags: ["account"],
+  security: SECURITY,
+  request: body(createTokenSchema),
+  responses: { ...PROBLEMS, 201: json(createdTokenSchema, "The token; its secret is shown this once") },
+});
+const REVOKE_TOKEN = createRoute({
+  method: "delete",
+  path: "/v1/tokens/{id}",
+  tags: ["account"],
+  security: SECURITY,
+  request: { params: z.object({ id: z.uuid() }) },
+  responses: { ...PROBLEMS, 204: { description: "Revoked" } },
+});
+
+export function accountRoutes({ tenants, tokens, endpoint, raised }: AccountDeps) {
+  const app = createRouter();
+
+  app.openapi(WHOAMI, async (c) => {
+    const owner = c.get("owner");
+    const tenant = owner.tenantId === null ? undefined : await tenants.get(owner.tenantId);
+    return c.json(
+      {
+        tenant: tenant === undefined ? null : tenantResource(tenant),
+        token: tokenResource({ ...owner, id: owner.tokenId }),
+        endpoint: { domain: endpoint.domain, publicUrl: endpoint.publicUrl },
+      },
+      200,
+    );
+  });
+
+  app.openapi(CREATE_TENANT, async (c) => {
+    requireOperator(c);
+    const { slug, risk } = c.req.valid("json");
+    const { tenant, token } = await tenants.create({ slug, risk, tokenName: "first" }, actorOf(c));
+    return c.json({ ...tenantResource(tenant), token: { ...tokenResource(token.row), secret: token.secret } }, 201);
+  });
+
+  app.openapi(CHANGE_TENANT, async (c) => {
+    requireOperator(c);
+    const { id } = c.req.valid("param");
+    const changed = await tenants.setRisk(id, c.req.valid("json").risk, actorOf(c));
+    if (changed.risk === "elevated") await raised(id); // also when it was before: who was told UNAVAILABLE asks again
+    return c.json(tenantResource(changed), 200);
+  });
+
+  app.openapi(LIST_TOKENS, async (c) => {
+    const rows = await tokens.list(tenantOf(c, "admin"));
+    return c.json({ items: rows.map(tokenResource) }, 200);
+  });
+
+  app.openapi(CREATE_TOKEN, async (c) => {
+    const caller = callerOf(c, "admin");
+    const { name, scopes, expiresInSeconds } = c.req.valid("json");
+    const expiresAt = expiresInSeconds === undefined ? null : new Date(Date.now() + expiresInSeconds * 1000);
+    const { row, secret } = await tokens.create(caller, { name, scopes: [...new Set(scopes)], expiresAt });
+    return c.json({ ...tokenResource(row), secret }, 201);
+  });
+
+  app.openapi(REVOKE_TOKEN, async (c) => {
+    await tokens.revoke(callerOf(c, "admin"), c.req.valid("param").id);
+    return c.body(null, 204);
+  });
+  return app;
+}

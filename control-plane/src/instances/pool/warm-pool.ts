@@ -1,0 +1,143 @@
+// Pre-started generic sandboxes. A wrapper around a driver: it holds only sandboxes that never saw a tenant, gives each out once,
+// and starts the next in the background.
+import { PlatformError } from "../../contract/errors.ts";
+import type { SandboxDriver, Instance } from "../../sandbox/driver.ts";
+import { newInstanceId } from "../../service/uuid7.ts";
+import { keyName, type PoolKey } from "./pool-key.ts";
+import type { Turn, FairTurns } from "../../service/fair-turns.ts";
+import { createPoolTargets, type PoolTargetsOptions } from "./pool-targets.ts";
+
+export interface PoolOptions {
+  driver: SandboxDriver;
+  epoch: number;
+  /** Whose turn it is to start one. */
+  turns: FairTurns;
+  /** What it should hold. */
+  targets: Omit<PoolTargetsOptions, "onExpired">;
+  /** Called before a start that has a way out, so that its socket is there to be mounted. */
+  prepareEgress(id: string): Promise<void>;
+  onError(error: unknown): void;
+}
+
+/** Refilling waits this long after a sandbox was taken: the request that took it needs the processor now. */
+const REFILL_DELAY_MS = 150;
+const RETRY_DELAY_MS = 2_000;
+export interface Taken {
+  instance: Instance;
+  /** Milliseconds of the start when the pool was empty. */
+  startMs?: number;
+}
+
+export function createWarmPool(options: PoolOptions) {
+  const { driver } = options;
+  const targets = createPoolTargets({ ...options.targets, onExpired: () => schedule(0) });
+  const idle = new Map<string, Instance[]>();
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  const inFlight = new Set<Promise<unknown>>();
+  const of = (name: string): Instance[] => idle.get(name) ?? idle.set(name, []).get(name) ?? [];
+
+  const start = (key: PoolKey, turn: Turn): Promise<Instance> =>
+    options.turns.inTurn(turn, async () => {
+      if (stopped && !turn.urgent) throw new PlatformError("SHUTTING_DOWN", "No more sandboxes are kept ready.");
+      const id = newInstanceId();
+      if (key.egress) await options.prepareEgress(id);
+      return driver.start({ ...key, id, epoch: options.epoch });
+    });
+
+  function schedule(delayMs: number): void {
+    if (stopped) return;
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      refill();
+    }, delayMs);
+  }
+
+  function refill(): void {
+    for (const { key, size } of targets.all()) {
+      const name = keyName(key);
+      while (!stopped && of(name).length + pending(name) < size) launch(name, key);
+    }
+    for (const [name, list] of idle)
+      for (const surplus of list.splice(targets.sizeOf(name))) driver.stop(surplus.id).catch(options.onError);
+  }
+  const launching = new Map<string, number>();
+  const pending = (name: string) => launching.get(name) ?? 0;
+
+  function launch(name: string, key: PoolKey): void {
+    launching.set(name, pending(name) + 1);
+    // Nobody waits for it. Where sandboxes are of a tenant, so is the turn.
+    const work = start(key, { owner: key.tenantId ?? "", urgent: false }).then(
+      (instance) => (stopped ? driver.stop(instance.id) : void of(name).push(instance)),
+      (error: unknown) => {
+        if (!stopped) options.onError(error);
+        schedule(RETRY_DELAY_MS);
+      },
+    );
+    const done = work.finally(() => {
+      launching.set(name, pending(name) - 1);
+      inFlight.delete(done);
+      schedule(0);
+    });
+    inFlight.add(done);
+  }
+
+  return {
+    /** Sandboxes found running at the start, still generic: they are as good as new ones. */
+    adopt(instances: readonly Instance[]): void {
+      for (const instance of instances) {
+        const list = of(keyName(instance));
+        if (list.length < targets.sizeOf(keyName(instance))) list.push(instance);
+        else void driver.stop(instance.id).catch(options.onError);
+      }
+      schedule(0);
+    },
+    /**
+     * A generic sandbox, from the pool or fresh; from now on the caller's to stop. What nobody waits for takes none that another's request
+     * could have.
+     */
+    async take(key: PoolKey, turn: Turn): Promise<Taken> {
+      const ready = turn.urgent || key.tenantId !== undefined ? of(keyName(key)).shift() : undefined;
+      targets.note(key);
+      schedule(REFILL_DELAY_MS);
+      if (ready !== undefined) return { instance: ready };
+      const begun = performance.now();
+      const instance = await start(key, turn);
+      return { instance, startMs: performance.now() - begun };
+    },
+    holds: (id: string): boolean => [...idle.values()].some((list) => list.some((instance) => instance.id === id)),
+    /** Forgets a sandbox that ended while it waited. */
+    drop(id: string): boolean {
+      for (const list of idle.values()) {
+        const at = list.findIndex((instance) => instance.id === id);
+        if (at >= 0) {
+          list.splice(at, 1);
+          schedule(0);
+          return true;
+        }
+      }
+      return false;
+    },
+    /** Those of a tenant (where sandboxes belong to one) are of the wrong isolation now. */
+    dropTenant(tenantId: string): void {
+      targets.forget((key) => key.tenantId === tenantId);
+      schedule(0);
+    },
+    counts: (): Record<string, number> => Object.fromEntries([...idle].map(([name, list]) => [name, list.length])),
+    /** Resolves when the pool holds what it should, or after `timeoutMs`. */
+    async whenFull(timeoutMs: number): Promise<void> {
+      const end = Date.now() + timeoutMs;
+      const full = () => targets.all().every(({ key, size }) => of(keyName(key)).length >= size);
+      while (!full() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+    },
+    /** Starts no more; with `stopIdle` ends what waits. */
+    async close(stopIdle: boolean): Promise<void> {
+      stopped = true;
+      targets.close();
+      clearTimeout(timer);
+      await Promise.all(inFlight);
+      if (stopIdle) await Promise.all([...idle.values()].flat().map((instance) => driver.stop(instance.id)));
+    },
+  };
+}
+export type WarmPool = ReturnType<typeof createWarmPool>;

@@ -1,0 +1,95 @@
+// From a version to a running instance of it: take a generic sandbox, place the code, send init.
+import type { ImageRef, Instance, SandboxDriver } from "../../sandbox/driver.ts";
+import { CODE_SIZES_MIB } from "../../contract/limits.ts";
+import { PlatformError } from "../../contract/errors.ts";
+import type { Client } from "undici";
+import { initConnection, initInstance } from "../../sandbox-client/instance-client.ts";
+import { explainLoadFailure } from "./load-failure.ts";
+import type { VersionInfo } from "./version-info.ts";
+import type { LaunchReason } from "./launch.ts";
+import type { PoolKey } from "../pool/pool-key.ts";
+import type { WarmPool } from "../pool/warm-pool.ts";
+
+/** So many sandboxes of the pool may turn out to be dead before a start fails. */
+const POOL_TRIES = 3;
+
+interface Loaded {
+  instance: Instance;
+  settled: Promise<void>;
+  loadMs: number;
+  startMs?: number;
+}
+export interface Started {
+  instance: Instance;
+  timing: { startMs?: number; loadMs: number; initMs: number };
+}
+export interface StarterOptions {
+  driver: SandboxDriver;
+  /** The driver's `load`, where it settles while the code is imported; nobody is given an instance before it has. */
+  beginLoad?(id: string, image: ImageRef): Promise<{ instance: Instance; settled: Promise<void> }>;
+  pool: WarmPool;
+  /** Resolves when the driver can load it. */
+  ensureLayer(tenantId: string, digest: string): Promise<void>;
+  /** Sandboxes belong to a tenant from their start, with room for code of a certain size. */
+  perTenant: boolean;
+  /** A connection to the sandbox that stands already. */
+  takeLink?(id: string): Client | undefined;
+  /** Lines that an instance printed last, as far as they are known. */
+  lastOutput?(image: ImageRef, instance: string): Promise<string[]>;
+  onError(error: unknown): void;
+}
+
+export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, onError, ...options }: StarterOptions) {
+  const loadNow = async (id: string, image: ImageRef) => ({ instance: await driver.load(id, image), settled: Promise.resolve() });
+  const beginLoad = options.beginLoad ?? loadNow;
+
+  /** A sandbox with the code in it. One that died while it waited in the pool costs another try, not the request. */
+  async function loaded(info: VersionInfo, reason: LaunchReason, tries: number): Promise<Loaded> {
+    const { tenantId } = info.image;
+    const key: PoolKey = {
+      kind: "function",
+      base: info.base,
+      isolation: info.isolation,
+      memoryMib: info.memoryMib,
+      egress: false,
+      ...(perTenant ? { tenantId, codeMib: codeMibFor(info.layerBytes), floor: info.floor } : {}),
+    };
+    const { instance: generic, ...start } = await pool.take(key, { owner: tenantId, urgent: reason !== "minimum" });
+    const begun = performance.now();
+    try {
+      return { ...(await beginLoad(generic.id, info.image)), loadMs: performance.now() - begun, ...start };
+    } catch (error) {
+      driver.stop(generic.id).catch(onError);
+      const died = error instanceof PlatformError && (error.code === "FUNCTION_CRASHED" || error.code === "NOT_FOUND");
+      if (!died) throw error;
+      // Neither code is the caller's business: no code of theirs has run, and what is not found is ours.
+      if (tries <= 1) throw new PlatformError("SANDBOX_FAILED", "The sandboxes that were ready have ended.", { cause: error });
+      return loaded(info, reason, tries - 1);
+    }
+  }
+
+  return async function start(info: VersionInfo, reason: LaunchReason): Promise<Started> {
+    // The layer first: a sandbox must not wait, nor be lost, while a layer is unpacked or turns out not to be there.
+    await ensureLayer(info.image.tenantId, info.image.layer);
+    const { instance, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
+    const begun = performance.now();
+    try {
+      await Promise.all([initInstance(takeLink?.(instance.id) ?? initConnection(instance), info.init), settled]);
+      return { instance, timing: { ...timing, initMs: performance.now() - begun } };
+    } catch (error) {
+      const lastOutput = options.lastOutput ?? (async () => []);
+      const told = await explainLoadFailure(error, instance.id, info.image, { driver, lastOutput });
+      driver.stop(instance.id).catch(onError);
+      throw told;
+    }
+  };
+}
+/** A tar of small files needs up to four times its size in pages (4 KiB for each file of less than 512 bytes). */
+const PAGES_PER_TAR = 4;
+const MIB = 1024 * 1024;
+
+/** The least room that surely holds the unpacked layer, else the largest, which holds every layer that is not made to be awkward. */
+const codeMibFor = (layerBytes: number): (typeof CODE_SIZES_MIB)[number] =>
+  CODE_SIZES_MIB.find((mib) => layerBytes * PAGES_PER_TAR <= mib * MIB) ?? CODE_SIZES_MIB[CODE_SIZES_MIB.length - 1]!;
+
+export type Starter = ReturnType<typeof createStarter>;

@@ -1,0 +1,95 @@
+// The loop that keeps instances as they should be: `min` of live versions running, idle and lost ones stopped. Level-triggered: each
+// turn looks at all there is.
+import type { Route } from "../../contract/internal.ts";
+import type { LeaseManager } from "../leases/lease-manager.ts";
+import { createMinimum } from "./minimum.ts";
+import { decideReap } from "./reap.ts";
+import { createServed } from "./served.ts";
+import { createStrays } from "./strays.ts";
+import type { VersionInfoCache } from "../start/version-info.ts";
+import type { WarmPool } from "../pool/warm-pool.ts";
+import type { Instance, SandboxDriver } from "../../sandbox/driver.ts";
+
+const TURN_MS = 1_000;
+export interface ReconcilerOptions {
+  leases: LeaseManager;
+  driver: SandboxDriver;
+  pool: WarmPool;
+  versions: VersionInfoCache;
+  routes: { get(functionId: string): Route | undefined; values(): Iterable<Route> };
+  onError(error: unknown): void;
+}
+
+export function createReconciler({ leases, driver, pool, versions, routes, onError }: ReconcilerOptions) {
+  const { isLive, minOf } = createServed(routes);
+  const minimum = createMinimum({ leases, versions, onError });
+  const strays = createStrays();
+
+  /** A cluster takes a minute to say that a lost node confirms nothing: whatever else there is to look at does not wait for it. */
+  const dropping = new Set<string>();
+  function drop(id: string): void {
+    if (dropping.has(id)) return;
+    dropping.add(id);
+    void driver
+      .stop(id)
+      .catch(onError)
+      .finally(() => dropping.delete(id));
+  }
+
+  /** Level-triggered: a stop that failed, here or anywhere, is asked for again until the driver has nothing that nobody uses. */
+  function dropUnused(instances: readonly Instance[], now: number): void {
+    const isKnown = (id: string) => leases.table.get(id) !== undefined || pool.holds(id);
+    const ended = instances.filter(({ id, ended: end }) => end !== undefined && leases.table.get(id) === undefined && pool.drop(id));
+    for (const id of [...ended.map((one) => one.id), ...strays.due(instances, isKnown, now)]) drop(id);
+    for (const managed of leases.table.all()) if (managed.state === "stuck") void leases.stop(managed);
+  }
+
+  async function turn(now = Date.now()): Promise<void> {
+    const instances = await leases.reapEnded();
+    await leases.isolation.look();
+    dropUnused(instances, now);
+    for (const { managed } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(managed);
+    minimum.look(
+      [...routes.values()].filter(({ min }) => min > 0),
+      now,
+    );
+  }
+
+  let timer: NodeJS.Timeout | undefined;
+  let running = Promise.resolve();
+  return {
+    isLive,
+    minOf,
+    /** One look at everything; `run` repeats it. */
+    turn,
+    /** After a restart: what runs is taken over, what is broken or of no known version is stopped. */
+    async adopt(): Promise<void> {
+      const generic = [];
+      for (const instance of await driver.list()) {
+        const info =
+          instance.image === undefined
+            ? undefined
+            : await versions.get(instance.image.functionId, instance.image.versionId).catch(() => undefined);
+        if (info !== undefined && instance.state === "loaded") leases.adopt(instance, info);
+        // A builder may have held a tenant's source: never given out again.
+        else if (instance.kind === "function" && instance.state === "idle") generic.push(instance);
+        // Nobody waits for its end, which a cluster confirms in seconds: the platform would not answer meanwhile. A stray is looked for later.
+        else driver.stop(instance.id).catch(onError);
+      }
+      pool.adopt(generic);
+    },
+    run(): void {
+      const loop = () => {
+        running = turn().catch(onError);
+        void running.then(() => (timer = setTimeout(loop, TURN_MS)));
+      };
+      timer = setTimeout(loop, TURN_MS);
+    },
+    async close(): Promise<void> {
+      clearTimeout(timer);
+      await running;
+      clearTimeout(timer);
+    },
+  };
+}
+export type Reconciler = ReturnType<typeof createReconciler>;

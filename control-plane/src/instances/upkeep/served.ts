@@ -1,0 +1,16 @@
+// What functions serve now, as routes say it.
+import type { Route } from "../../contract/internal.ts";
+
+export interface ServedRoutes {
+  get(functionId: string): Route | undefined;
+}
+
+export function createServed(routes: ServedRoutes) {
+  const isLive = (functionId: string, versionId: string): boolean =>
+    routes.get(functionId)?.targets.some((target) => target.versionId === versionId) ?? false;
+  return {
+    isLive,
+    /** Instances of the version that are kept although nobody asks. */
+    minOf: (functionId: string, versionId: string): number => (isLive(functionId, versionId) ? (routes.get(functionId)?.min ?? 0) : 0),
+  };
+}

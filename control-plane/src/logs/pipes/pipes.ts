@@ -1,0 +1,135 @@
+// Reads the named pipes of all sandboxes. They belong to the driver and outlive this process; after a restart it opens them again.
+import { closeSync, constants, openSync, readFileSync, watch } from "node:fs";
+import { readdir } from "node:fs/promises";
+import net from "node:net";
+import path from "node:path";
+import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
+import { createCallReports, createCallWatch } from "../keep/call-watch.ts";
+import { createInstanceLog } from "../keep/instance-log.ts";
+import { createLineSplitter, type LineSink } from "../keep/line-splitter.ts";
+import { COLLECTOR } from "../keep/limits.ts";
+import { createPace, type Pace } from "../keep/pace.ts";
+import type { Segments } from "../keep/segments.ts";
+
+const SOURCES = [
+  ["out", "stdout"],
+  ["err", "stderr"],
+] as const;
+
+export function createPipeReader(root: string, segments: Segments, onError: (error: unknown) => void) {
+  const open = new Map<string, { close(): void }>();
+  const reports = createCallReports(segments, onError);
+  let retry: NodeJS.Timeout | undefined;
+
+  const tenants = new Map<string, Pace>();
+  function paceOf(tenantId: string): Pace {
+    const known = tenants.get(tenantId) ?? createPace(COLLECTOR.readTenant);
+    tenants.set(tenantId, known);
+    return known;
+  }
+
+  /** Whose lines these are, once the driver has said so. */
+  function channelOf(instance: string): LogChannel | undefined {
+    try {
+      return logChannelSchema.parse(JSON.parse(readFileSync(path.join(root, instance, "meta.json"), "utf8")));
+    } catch {
+      return undefined; // still generic: its lines belong to nobody
+    }
+  }
+
+  function openInstance(instance: string): void {
+    let channel: LogChannel | undefined;
+    const learn = () => (channel ??= channelOf(instance));
+    const log = createInstanceLog({ segments, channel: learn });
+    const readers: Reader[] = [];
+    const own = createPace(COLLECTOR.readInstance);
+    const paces = () => (channel === undefined ? [own] : [own, paceOf(channel.tenantId)]);
+    for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, log.sink(source), paces));
+    // As soon as it is written, not with the first line: by then an instance that ended at once may have been removed, name and all.
+    const naming = watch(path.join(root, instance), () => learn() !== undefined && naming.close());
+    naming.on("error", onError);
+    if (learn() !== undefined) naming.close();
+    const calls = createCallWatch({ file: path.join(root, instance, "gvisor.log"), keepSmall: true, channel: () => channel, reports });
+    calls.look(); // held open from now on: it goes with the sandbox
+    const timer = setInterval(() => (log.reportDropped(), calls.look()), 1_000);
+    const entry = {
+      close() {
+        clearInterval(timer);
+        naming.close();
+        for (const reader of readers) reader.close();
+        log.reportDropped();
+        calls.close();
+        open.delete(instance);
+      },
+    };
+    open.set(instance, entry);
+    let left = readers.length;
+    for (const { socket } of readers) socket.on("error", onError).on("close", () => --left === 0 && entry.close());
+  }
+
+  async function scan(): Promise<void> {
+    let again = false;
+    for (const instance of await readdir(root).catch(() => [])) {
+      if (open.has(instance)) continue;
+      try {
+        openInstance(instance);
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code !== "ENOENT" && code !== "EACCES") onError(error);
+        again = true; // half made; the driver is at it
+      }
+    }
+    if (again) retry ??= setTimeout(() => ((retry = undefined), void scan()), COLLECTOR.retryMs);
+  }
+
+  const timer = setInterval(() => void scan(), COLLECTOR.rescanMs);
+  const watcher = watch(root, () => void scan());
+  watcher.on("error", onError);
+  void scan();
+  return {
+    close(): void {
+      clearInterval(timer);
+      clearTimeout(retry);
+      watcher.close();
+      for (const entry of open.values()) entry.close();
+    },
+  };
+}
+
+/** Both or none: a sandbox whose second pipe is not there yet is looked at again later. */
+function openBoth(folder: string): { fd: number; source: "stdout" | "stderr" }[] {
+  const opened: { fd: number; source: "stdout" | "stderr" }[] = [];
+  try {
+    for (const [file, source] of SOURCES)
+      opened.push({ fd: openSync(path.join(folder, file), constants.O_RDONLY | constants.O_NONBLOCK), source });
+    return opened;
+  } catch (error) {
+    for (const { fd } of opened) closeSync(fd);
+    throw error;
+  }
+}
+
+interface Reader {
+  socket: net.Socket;
+  /** Ends it; what was read of an unfinished line becomes a line. */
+  close(): void;
+}
+
+/** Reads to the end, resting when the sandbox, or all of its tenant's, write faster than they are read. */
+function readPipe(fd: number, sink: LineSink, paces: () => Pace[]): Reader {
+  const socket = new net.Socket({ fd, readable: true, writable: false });
+  const splitter = createLineSplitter(sink);
+  socket.on("data", (chunk) => {
+    const lines = splitter.push(chunk);
+    const restMs = Math.max(...paces().map((pace) => pace.spend(lines, chunk.length)));
+    if (restMs <= 0) return;
+    socket.pause();
+    setTimeout(() => socket.resume(), restMs);
+  });
+  const close = () => {
+    splitter.end();
+    socket.destroy();
+  };
+  socket.on("end", close);
+  return { socket, close };
+}

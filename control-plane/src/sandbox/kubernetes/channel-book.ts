@@ -1,0 +1,52 @@
+// Whose lines an instance's are, for the nodes' agents: what its pod says, and for a while after the pod is gone, what it said when the
+// code was loaded. The agent may ask only then.
+import type { LogChannel } from "../../contract/logs.ts";
+import type { ImageRef, SandboxDriver } from "../driver.ts";
+
+/** What a driver sees of an instance: what was loaded, and where it runs. */
+export interface Sighting {
+  image: ImageRef | undefined;
+  node: string | undefined;
+}
+/** Loads that are remembered; at ten a second those of a quarter of an hour. */
+export const REMEMBERED = 10_000;
+
+export function createChannelBook(look: (instance: string) => Promise<Sighting | undefined>) {
+  const book = new Map<string, Sighting>();
+  async function sighting(instance: string): Promise<Sighting | undefined> {
+    const seen = await look(instance);
+    return seen?.image === undefined ? book.get(instance) : seen;
+  }
+  async function remember(id: string, image: ImageRef): Promise<void> {
+    book.set(id, { image, node: (await look(id))?.node });
+    for (const oldest of book.keys()) {
+      if (book.size <= REMEMBERED) break;
+      book.delete(oldest);
+    }
+  }
+
+  return {
+    /** It was loaded. */
+    remember,
+    /** The same driver; what it loads is remembered. */
+    remembering: (driver: SandboxDriver): SandboxDriver => ({
+      ...driver,
+      get isolations() {
+        return driver.isolations;
+      },
+      async load(id, image) {
+        const loaded = await driver.load(id, image);
+        await remember(id, image);
+        return loaded;
+      },
+    }),
+    async channels(instances: string[]): Promise<LogChannel[]> {
+      const seen = await Promise.all(instances.map(async (instance) => ({ instance, image: (await sighting(instance))?.image })));
+      return seen.flatMap(({ instance, image }) =>
+        image === undefined ? [] : [{ instance, tenantId: image.tenantId, functionId: image.functionId, version: image.version }],
+      );
+    },
+    nodeOf: async (instance: string): Promise<string | undefined> => (await sighting(instance))?.node,
+  };
+}
+export type ChannelBook = ReturnType<typeof createChannelBook>;

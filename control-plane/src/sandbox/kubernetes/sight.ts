@@ -1,0 +1,55 @@
+// What is known of pods beyond what the API server says: which have answered, and which no longer do.
+import { PlatformError } from "../../contract/errors.ts";
+import { askHealth, isGeneric } from "../../sandbox-client/health.ts";
+import type { Links } from "../../sandbox-client/links.ts";
+import type { Instance } from "../driver.ts";
+import { podName } from "../../cluster/marks.ts";
+import { addressOf, imageOf, instanceOf, isRunning, type Pod } from "./pod-state.ts";
+import type { Pods } from "./pods.ts";
+import type { Patient, Pulse } from "./pulse.ts";
+
+interface SightInput {
+  pods: Pick<Pods, "all">;
+  links: Pick<Links, "to">;
+  pulse: Pick<Pulse, "silent" | "watch">;
+  isStarting(id: string): boolean;
+}
+
+export function createSight({ pods, links, pulse, isStarting }: SightInput) {
+  /** Pods that have answered once; before that an unloaded one may still be on its way up. */
+  const healthy = new Set<string>();
+
+  function describe(pod: Pod): Instance | undefined {
+    const id = idOf(pod);
+    return instanceOf(pod, { healthy: healthy.has(id), silent: pulse.silent().has(id) });
+  }
+  function mustDescribe(pod: Pod | undefined): Instance {
+    const instance = pod === undefined ? undefined : describe(pod);
+    if (instance === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
+    return instance;
+  }
+
+  /** After a restart nobody knows yet which of the unloaded ones had come up. */
+  async function findOut(pod: Pod): Promise<void> {
+    const id = idOf(pod);
+    const instance = instanceOf(pod, { healthy: true, silent: false });
+    if (instance?.state !== "idle" || healthy.has(id) || isStarting(id) || instance.address === undefined || !isRunning(pod)) return;
+    if (isGeneric(await askHealth(links.to(id, instance.address)))) healthy.add(id);
+  }
+  async function list(): Promise<Instance[]> {
+    const all = await pods.all();
+    await Promise.all(all.map(findOut));
+    pulse.watch(new Map(all.filter((pod) => healthy.has(idOf(pod)) || imageOf(pod) !== undefined).flatMap(placeOf)));
+    const silent = pulse.silent();
+    return all.flatMap((pod) => instanceOf(pod, { healthy: healthy.has(idOf(pod)), silent: silent.has(idOf(pod)) }) ?? []);
+  }
+
+  return { healthy, mustDescribe, list };
+}
+
+const idOf = (pod: Pod): string => pod.metadata.name.slice(podName("").length);
+/** Where it answers, while its node says that it runs. */
+function placeOf(pod: Pod): [string, Patient][] {
+  const address = isRunning(pod) ? addressOf(pod) : undefined;
+  return address?.kind === "tls" ? [[idOf(pod), { host: address.host, port: address.port, tenant: pod.metadata.namespace }]] : [];
+}

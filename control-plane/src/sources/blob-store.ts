@@ -1,0 +1,173 @@
+// Source archives, content-addressed and per tenant: whether another tenant has the same bytes shows nowhere.
+import { createHash, randomUUID } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { open, rm } from "node:fs/promises";
+import path from "node:path";
+import { Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { and, asc, eq, gt, inArray, lt, ne, notExists, sql, sum } from "drizzle-orm";
+import { PlatformError } from "../contract/errors.ts";
+import { LIMITS } from "../contract/limits.ts";
+import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
+import { blob, blobChunk, version } from "../db/schema.ts";
+import { holdCaps } from "../accounts/caps.ts";
+import { removeOlder } from "../service/remove-older.ts";
+import { createFairTurns } from "../service/fair-turns.ts";
+import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
+import { PLATFORM, type Caller } from "../db/change.ts";
+
+/** One row's worth; the table refuses more. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Uploads under way, which lie in the spool folder with as many bytes as an archive may have; others wait, unread, for their turn. */
+const UPLOADS = { parallel: 32, perOwner: 4, mostWaiting: 32 } as const;
+
+export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: Pick<TenantCaps, "sourceBytes"> = DEFAULT_CAPS) {
+  const turns = createFairTurns(UPLOADS);
+
+  /** To disk first: a slow client must not hold a transaction open. */
+  async function spool(source: Readable, file: string): Promise<string> {
+    const hash = createHash("sha256");
+    let size = 0;
+    const meter = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        size += chunk.length;
+        hash.update(chunk);
+        done(size > LIMITS.sourceArchiveBytes ? tooLarge() : null, chunk);
+      },
+    });
+    await pipeline(source, meter, createWriteStream(file, { mode: 0o600 }));
+    return `sha256:${hash.digest("hex")}`;
+  }
+
+  async function put(caller: Caller, digest: string, source: Readable): Promise<void> {
+    const file = path.join(spoolFolder, `upload-${randomUUID()}`);
+    try {
+      const actual = await spool(source, file);
+      if (actual !== digest) throw new PlatformError("DIGEST_MISMATCH", `The bytes have the digest ${actual}.`);
+      await db.change(caller, "source.upload", ({ tx }) => keep(tx, caller.tenantId, digest, file));
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+  async function keep(tx: TenantTransaction, tenantId: string, digest: string, file: string): Promise<void> {
+    const handle = await open(file);
+    try {
+      const { size } = await handle.stat();
+      const fresh = await tx.insert(blob).values({ tenantId, digest, size }).onConflictDoNothing().returning();
+      if (fresh.length === 0) return await touch(tx, tenantId, digest); // stored already
+      for (let index = 0; index * CHUNK_BYTES < size; index++) {
+        const data = Buffer.alloc(Math.min(CHUNK_BYTES, size - index * CHUNK_BYTES));
+        await handle.read(data, 0, data.length, index * CHUNK_BYTES);
+        await tx.insert(blobChunk).values({ tenantId, digest, index, data });
+      }
+    } finally {
+      await handle.close();
+    }
+    await makeRoom(tx, tenantId, digest, caps.sourceBytes); // last: until the end nobody else of the tenant may count
+  }
+
+  return {
+    /** Whether the tenant has it; whoever is told so may count on it for the sweep's grace period. */
+    async has(caller: Caller, digest: string): Promise<boolean> {
+      const rows = await db.change(caller, "source.use", ({ tx }) => seen(tx, caller.tenantId, digest));
+      return rows.length === 1;
+    },
+
+    /**
+     * Stores the stream under `digest`, all of it or nothing. Throws DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, QUOTA_EXCEEDED, or RATE_LIMITED
+     * before a byte is read.
+     */
+    put: (caller: Caller, digest: string, source: Readable): Promise<void> =>
+      turns.inTurn({ owner: caller.tenantId, urgent: true }, () => put(caller, digest, source)),
+
+    /** Removes what no version that is ready or being built comes from, and nobody has seen since `before`. */
+    async sweep(tenantId: string, before: Date): Promise<number> {
+      const wanted = and(
+        eq(version.tenantId, blob.tenantId),
+        eq(version.sourceDigest, blob.digest),
+        inArray(version.state, ["ready", "building"]),
+      );
+      const rows = await db.change({ tenantId, actor: PLATFORM }, "source.sweep", ({ tx }) =>
+        tx
+          .delete(blob)
+          .where(
+            and(eq(blob.tenantId, tenantId), lt(blob.seenAt, before), notExists(tx.select({ id: version.id }).from(version).where(wanted))),
+          )
+          .returning({ digest: blob.digest }),
+      );
+      return rows.length;
+    },
+
+    /** Removes uploads that a process left half done. */
+    sweepSpool: (before: number) => removeOlder(spoolFolder, before, (name) => name.startsWith("upload-")),
+
+    /** Streams the blob, one row at a time; each row is its own short transaction. */
+    read(tenantId: string, digest: string): Readable {
+      async function* chunks() {
+        for (let after = -1; ;) {
+          const [row] = await db.read(tenantId, (tx) =>
+            tx
+              .select()
+              .from(blobChunk)
+              .where(and(eq(blobChunk.tenantId, tenantId), eq(blobChunk.digest, digest), gt(blobChunk.index, after)))
+              .orderBy(asc(blobChunk.index))
+              .limit(1),
+          );
+          if (row === undefined) return;
+          yield row.data;
+          after = row.index;
+        }
+      }
+      return Readable.from(chunks());
+    },
+  };
+}
+export type BlobStore = ReturnType<typeof createBlobStore>;
+
+/**
+ * What is kept above the tenant's cap goes, what was used longest ago first, but for what a version is being built from, and the new one:
+ * a source is needed for its build alone.
+ */
+async function makeRoom(tx: TenantTransaction, tenantId: string, fresh: string, cap: number): Promise<void> {
+  await holdCaps(tx, tenantId);
+  const [kept] = await tx
+    .select({ bytes: sum(blob.size) })
+    .from(blob)
+    .where(eq(blob.tenantId, tenantId));
+  let surplus = Number(kept?.bytes ?? 0) - cap;
+  if (surplus <= 0) return;
+  const building = and(eq(version.tenantId, blob.tenantId), eq(version.sourceDigest, blob.digest), eq(version.state, "building"));
+  const spare = await tx
+    .select({ digest: blob.digest, size: blob.size })
+    .from(blob)
+    .where(and(eq(blob.tenantId, tenantId), ne(blob.digest, fresh), notExists(tx.select({ id: version.id }).from(version).where(building))))
+    .orderBy(asc(blob.seenAt));
+  for (const { digest, size } of spare) {
+    if (surplus <= 0) break;
+    await tx.delete(blob).where(and(eq(blob.tenantId, tenantId), eq(blob.digest, digest)));
+    surplus -= size;
+  }
+  if (surplus > 0)
+    throw new PlatformError("QUOTA_EXCEEDED", `A tenant's sources may have ${cap} bytes in all.`, {
+      hint: "Wait until versions that are being built are done, or send a smaller archive.",
+    });
+}
+
+const seen = (tx: TenantTransaction, tenantId: string, digest: string) =>
+  tx
+    .update(blob)
+    .set({ seenAt: sql`now()` })
+    .where(and(eq(blob.tenantId, tenantId), eq(blob.digest, digest)))
+    .returning({ digest: blob.digest });
+
+async function touch(tx: TenantTransaction, tenantId: string, digest: string): Promise<void> {
+  if ((await seen(tx, tenantId, digest)).length === 0)
+    throw new PlatformError("UNAVAILABLE", "The archive was removed while it was being sent.", { hint: "Send it again." });
+}
+
+function tooLarge(): PlatformError {
+  return new PlatformError("PAYLOAD_TOO_LARGE", `A source archive has at most ${LIMITS.sourceArchiveBytes / 1024 ** 2} MiB.`, {
+    hint: "List large files that the function does not need in .fnctlignore.",
+  });
+}

@@ -1,0 +1,61 @@
+// One leased instance: its own undici pool (never shared, never http.Agent; SECURITY fact 1), its slots, and how it ends.
+import type { z } from "zod";
+import type { Lease, releaseReasonSchema } from "@fnctl/control-plane/contract/internal";
+import { dialOf } from "@fnctl/control-plane/contract/instance-address";
+import { LIMITS } from "@fnctl/control-plane/contract/limits";
+import { Pool } from "undici";
+import { GATEWAY_LIMITS } from "../limits.ts";
+
+export type ReleaseReason = z.infer<typeof releaseReasonSchema>;
+
+export class Instance {
+  readonly lease: Lease;
+  readonly pool: Pool;
+  inFlight = 0;
+  /** Milliseconds on the monotonic clock. */
+  lastUsedAt = performance.now();
+  /** Set: no new requests, released with this reason when the last one ends. */
+  closing: ReleaseReason | undefined = undefined;
+  closingDetail = "";
+  /** Set: it is gone, and why; its requests fail with it. */
+  ended: string | undefined = undefined;
+  /** The wait for the cold start was not yet told to any request. */
+  coldMs: number;
+  grace: NodeJS.Timeout | undefined = undefined;
+  /** Settles with what the control plane knows of the end. */
+  readonly endReason: Promise<string>;
+  settleEndReason: (reason: string) => void = () => {};
+
+  constructor(lease: Lease, onPoisoned: (instance: Instance) => void) {
+    this.lease = lease;
+    const timing = lease.timing;
+    this.coldMs = (timing?.startMs ?? 0) + (timing?.loadMs ?? 0) + (timing?.initMs ?? 0);
+    this.endReason = new Promise((resolve) => (this.settleEndReason = resolve));
+    const dial = dialOf(lease.address, lease.instance, GATEWAY_LIMITS.connectMs);
+    this.pool = new Pool(dial.origin, {
+      connect: dial.connect,
+      connections: lease.slots,
+      pipelining: 1,
+      allowH2: false,
+      // The invocation's own deadline rules, not undici's.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      maxHeaderSize: LIMITS.headerBytes,
+      maxResponseSize: LIMITS.responseBodyBytes,
+    });
+    this.pool.on("disconnect", (_origin, _targets, error) => {
+      if (isPoison(error)) onPoisoned(this);
+    });
+  }
+  get hasFreeSlot(): boolean {
+    return this.inFlight < this.lease.slots && this.closing === undefined && this.ended === undefined;
+  }
+  /** Cuts all connections; requests in flight fail. */
+  destroy(): void {
+    clearTimeout(this.grace);
+    void this.pool.destroy(new Error("instance ended")).catch(() => {});
+  }
+}
+
+/** undici destroys a socket on which bytes arrive that no request asked for, and says so only in this message (SECURITY D6). */
+const isPoison = (error: Error): boolean => error.message === "bad response" || error.message === "bad upgrade";

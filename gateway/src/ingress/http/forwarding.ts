@@ -1,0 +1,96 @@
+// The platform's own fields on a request that goes to a function, set after every copy of the client's was dropped (SECURITY D3).
+import { BlockList, isIP, isIPv6 } from "node:net";
+import type { Socket } from "node:net";
+import { INVOCATION_HEADERS } from "@fnctl/control-plane/contract/runtime-protocol";
+import type { Route } from "@fnctl/control-plane/contract/internal";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { RequestContext } from "./request-context.ts";
+
+/** `["10.0.0.0/8", "::1", "unix"]` → a check of a connection's peer. */
+export function createProxyTrust(entries: readonly string[]): (address: string | undefined) => boolean {
+  const list = new BlockList();
+  for (const entry of entries) if (entry !== "unix") addEntry(list, entry);
+  const unix = entries.includes("unix");
+  if (entries.length === 0) return () => false;
+  return (address) => (address === undefined ? unix : list.check(address, isIPv6(address) ? "ipv6" : "ipv4"));
+}
+
+function addEntry(list: BlockList, entry: string): void {
+  const [address = "", prefix] = entry.split("/");
+  const family = isIP(address);
+  const bits = prefix === undefined ? (family === 6 ? 128 : 32) : Number(prefix);
+  if (family === 0 || !Number.isInteger(bits) || bits < 0 || bits > (family === 6 ? 128 : 32))
+    throw new PlatformError("INVALID_CONFIG", `FNCTL_TRUSTED_PROXIES: ${entry} is no address, CIDR or "unix".`);
+  list.addSubnet(address, bits, family === 6 ? "ipv6" : "ipv4");
+}
+
+const FORWARDED_FOR = /^[0-9a-fA-F:.,\s[\]]{1,500}$/;
+const kPeer = Symbol("peer");
+interface Peer {
+  address: string | undefined;
+  trusted: boolean;
+  /** As in `Forwarded: for=` (RFC 7239 section 6): IPv6 in brackets and quotes. */
+  node: string;
+  /** `Forwarded` for the host that this connection named last: most name one only. */
+  host: string;
+  forwarded: string;
+}
+export type TrackedSocket = Socket & { [kPeer]?: Peer };
+
+function peerOf(socket: TrackedSocket, isTrusted: (address: string | undefined) => boolean): Peer {
+  const known = socket[kPeer];
+  if (known !== undefined) return known;
+  const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "");
+  const node = address === undefined ? "unknown" : address.includes(":") ? `"[${address}]"` : address;
+  return (socket[kPeer] = { address, trusted: isTrusted(address), node, host: "", forwarded: "" });
+}
+
+/** Adds client address, scheme and host; `prefix` is what a path route took off. */
+export function addForwarded(
+  headers: string[],
+  context: RequestContext,
+  isTrusted: (address: string | undefined) => boolean,
+  prefix: string,
+): void {
+  const head = context.head!;
+  const peer = peerOf(context.request.socket, isTrusted);
+  const own = peer.address ?? "unknown";
+  const chain =
+    peer.trusted && head.forwardedFor !== undefined && FORWARDED_FOR.test(head.forwardedFor) ? `${head.forwardedFor}, ${own}` : own;
+  const proto = peer.trusted && head.forwardedProto === "https" ? "https" : "http";
+  if (peer.host !== head.host) {
+    peer.host = head.host;
+    peer.forwarded = `for=${peer.node};host="${head.host}";proto=`;
+  }
+  headers.push(
+    "x-request-id",
+    context.requestId,
+    "x-forwarded-for",
+    chain,
+    "x-forwarded-proto",
+    proto,
+    "x-forwarded-host",
+    head.host,
+    "forwarded",
+    peer.forwarded + proto,
+  );
+  if (prefix !== "") headers.push("x-forwarded-prefix", prefix);
+}
+
+/** The version stands last and is set by `setVersion` once an instance is chosen. */
+export function addInvocation(headers: string[], route: Route): void {
+  headers.push(
+    INVOCATION_HEADERS.timeoutMs,
+    String(route.timeoutMs),
+    INVOCATION_HEADERS.tenant,
+    route.tenant,
+    INVOCATION_HEADERS.function,
+    route.function,
+    INVOCATION_HEADERS.version,
+    "0",
+  );
+}
+
+export function setVersion(headers: string[], version: number): void {
+  headers[headers.length - 1] = String(version);
+}

@@ -1,0 +1,91 @@
+// Every refusal leaves as problem+json (RFC 9457).
+import type { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { PROBLEM_TYPE, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
+import type { Socket } from "node:net";
+import { GATEWAY_LIMITS } from "../limits.ts";
+import type { RequestContext } from "./request-context.ts";
+
+/** Sends the problem and notes status and code; `extra` is a flat header list. */
+export function sendProblem(context: RequestContext, error: unknown, extra: readonly string[] = []): void {
+  const { request, response } = context;
+  const problem = toProblem(error, context.requestId);
+  context.status = problem.status;
+  context.code = problem.code;
+  const body = JSON.stringify(problem);
+  const headers = [
+    "content-type",
+    PROBLEM_TYPE,
+    "content-length",
+    String(Buffer.byteLength(body)),
+    "cache-control",
+    "no-store",
+    "x-content-type-options",
+    "nosniff",
+    "x-request-id",
+    context.requestId,
+    ...retryHeaders(problem),
+    ...extra,
+  ];
+  if (problem.code === "UNAUTHENTICATED") headers.push("www-authenticate", "Bearer");
+  if (context.sandboxed) headers.push("content-security-policy", "sandbox");
+  const unread = hasUnreadBody(context);
+  if (unread) headers.push("connection", "close");
+  if (unread || context.head === undefined) (request.socket as EndingSocket)[kEnding] = true;
+  response.writeHead(problem.status, headers);
+  if (context.method === "HEAD") response.end();
+  else if (!unread || context.head?.expectsContinue === true) response.end(body);
+  else linger(context, body);
+}
+
+/** Set on a connection whose last answer closes it: what the client sent behind that request is not served. */
+export const kEnding = Symbol("ending");
+export type EndingSocket = Socket & { [kEnding]?: boolean };
+
+/** Such a body must not be taken for the next request's head; a head that could not be read may hide one. */
+const hasUnreadBody = ({ request, head }: RequestContext): boolean => !request.complete && (head === undefined || head.contentLength !== 0);
+
+/**
+ * Closing a connection with unread bytes resets it, and the client may then never see the answer (RFC 9112 section 9.6). So the
+ * answer goes out whole, and the end waits a little while for the client to stop.
+ */
+function linger({ request, response }: RequestContext, body: string): void {
+  response.write(body);
+  let bytes = 0;
+  const timer = setTimeout(end, GATEWAY_LIMITS.lingerMs);
+  function end(): void {
+    clearTimeout(timer);
+    response.end();
+  }
+  request.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > GATEWAY_LIMITS.lingerBytes) end();
+  });
+  request.once("end", end);
+  request.once("close", end);
+  request.resume();
+}
+
+/** draft-ietf-httpapi-ratelimit-headers; `r` is what is left, `t` seconds until more may be. */
+function retryHeaders({ code, facts }: Problem): string[] {
+  const seconds = facts?.["retryAfterSeconds"];
+  if (typeof seconds === "number") return ["retry-after", String(Math.ceil(seconds))];
+  if (code === "CONCURRENCY_EXCEEDED" || code === "RATE_LIMITED" || code === "QUOTA_EXCEEDED")
+    return ["retry-after", "1", "ratelimit", '"concurrency";r=0;t=1'];
+  if (code === "CAPACITY_UNAVAILABLE" || code === "UNAVAILABLE" || code === "SHUTTING_DOWN") return ["retry-after", "2"];
+  return [];
+}
+
+/** For connections whose request could not even be read. */
+export function rawProblem(error: PlatformError, requestId: string): string {
+  const body = JSON.stringify(toProblem(error, requestId));
+  return `HTTP/1.1 ${error.status} ${STATUS_TEXT[error.status] ?? "Error"}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n${body}`;
+}
+const STATUS_TEXT: Record<number, string> = {
+  400: "Bad Request",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  413: "Payload Too Large",
+  431: "Request Header Fields Too Large",
+  501: "Not Implemented",
+  503: "Service Unavailable",
+};

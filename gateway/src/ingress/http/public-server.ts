@@ -1,0 +1,95 @@
+// The public listener: node:http with every limit named, and its own answers where Node would speak for us.
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { LIMITS } from "@fnctl/control-plane/contract/limits";
+import { GATEWAY_LIMITS } from "../limits.ts";
+import type { Metrics } from "../measure/metrics.ts";
+import { kEnding, rawProblem, type EndingSocket } from "./problem.ts";
+
+interface Deps {
+  handle: (request: IncomingMessage, response: ServerResponse) => void;
+  metrics: Metrics;
+  isTrustedProxy: (address: string | undefined) => boolean;
+}
+
+export function createPublicServer(deps: Deps): Server {
+  const server = createServer({
+    insecureHTTPParser: false,
+    maxHeaderSize: LIMITS.headerBytes,
+    headersTimeout: LIMITS.headersTimeoutMs,
+    // The body's time is bounded by the function's own deadline; this is the ceiling of all of them.
+    requestTimeout: LIMITS.timeoutMaxMs + LIMITS.queueMs,
+    keepAliveTimeout: GATEWAY_LIMITS.keepAliveMs,
+    // TCP's own: a client that vanished without a word must not hold a stream for ever.
+    keepAlive: true,
+    keepAliveInitialDelay: GATEWAY_LIMITS.probeAfterMs,
+    connectionsCheckingInterval: GATEWAY_LIMITS.lateCheckMs,
+    joinDuplicateHeaders: false,
+    // Ours says why, as a problem document.
+    requireHostHeader: false,
+    noDelay: true,
+  });
+  // Node drops fields beyond this silently; one more than allowed is enough to see and refuse them (SECURITY D5).
+  server.maxHeadersCount = LIMITS.headerCount + 1;
+  server.maxRequestsPerSocket = GATEWAY_LIMITS.requestsPerConnection;
+  server.maxConnections = GATEWAY_LIMITS.connections;
+  server.on("request", deps.handle);
+  // The front decides whether the client may go on; it then writes the 100 itself.
+  server.on("checkContinue", deps.handle);
+  server.on("checkExpectation", deps.handle);
+  server.on("connect", (_request: IncomingMessage, socket: Duplex) =>
+    endRaw(socket, new PlatformError("METHOD_NOT_ALLOWED", "CONNECT is not served.")),
+  );
+  server.on("clientError", (error, socket) => onClientError(error, socket as HttpSocket));
+  server.on("connection", limitConnections(deps));
+  return server;
+}
+
+function limitConnections(deps: Deps): (socket: Socket) => void {
+  const perAddress = new Map<string, number>();
+  return (socket) => {
+    deps.metrics.connections += 1;
+    const address = socket.remoteAddress;
+    socket.once("close", () => (deps.metrics.connections -= 1));
+    if (address === undefined || deps.isTrustedProxy(address)) return;
+    const open = (perAddress.get(address) ?? 0) + 1;
+    if (open > GATEWAY_LIMITS.connectionsPerAddress) {
+      deps.metrics.refusedConnections += 1;
+      socket.destroy();
+      return;
+    }
+    perAddress.set(address, open);
+    socket.once("close", () => {
+      const left = (perAddress.get(address) ?? 1) - 1;
+      if (left === 0) perAddress.delete(address);
+      else perAddress.set(address, left);
+    });
+  };
+}
+
+type HttpSocket = Socket & { _httpMessage?: ServerResponse | null };
+
+/** What the parser refused: told once, unless an answer is on its way already; then the connection just ends. */
+function onClientError(error: Error & { code?: string }, socket: HttpSocket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  // A refusal that is on its way may still leave; any other answer is cut, so that the client sees it is not whole.
+  if ((socket as EndingSocket)[kEnding] === true) return socket.destroySoon();
+  if (socket._httpMessage?.headersSent === true) return void socket.destroy();
+  endRaw(socket, asProblem(error.code ?? ""));
+}
+
+function asProblem(code: string): PlatformError {
+  if (code === "HPE_HEADER_OVERFLOW")
+    return new PlatformError("HEADERS_TOO_LARGE", `The request's header is larger than ${LIMITS.headerBytes} bytes.`);
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new PlatformError("REQUEST_TIMEOUT", "The request did not arrive in time.");
+  if (code === "HPE_CHUNK_EXTENSIONS_OVERFLOW") return new PlatformError("PAYLOAD_TOO_LARGE", "The body's chunk extensions are too long.");
+  return new PlatformError("BAD_REQUEST", "The request is no valid HTTP/1.1.");
+}
+
+function endRaw(socket: Duplex, error: PlatformError): void {
+  socket.on("error", () => {});
+  socket.end(rawProblem(error, randomUUID()), () => socket.destroy());
+}

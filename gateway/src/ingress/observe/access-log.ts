@@ -1,0 +1,136 @@
+// One JSON line per request, gathered and written in blocks. A slow disk costs records, never requests.
+import { write } from "node:fs";
+import { GATEWAY_LIMITS } from "../limits.ts";
+import { formatMs } from "../measure/milliseconds.ts";
+import type { Metrics } from "../measure/metrics.ts";
+import type { RequestContext } from "../http/request-context.ts";
+import { createRotatingFile, type FileLimits, type RotatingFile } from "./rotating-file.ts";
+
+export interface AccessLog {
+  record(context: RequestContext): void;
+  /** Resolves when all that was recorded has been written. */
+  flush(): Promise<void>;
+}
+
+// Printable ASCII but for `"` and `\` needs no escaping.
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+// Control characters, C1, and the two line separators that JSON allows raw (SECURITY D10); all else beyond ASCII goes with them.
+const UNSAFE = /[^\x20-\x7e]/g;
+
+function quote(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
+  return JSON.stringify(text).replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+let clockMs = -1;
+let clockText = "";
+/** Many requests share a millisecond, and writing one out is slow. */
+function isoTime(ms: number): string {
+  if (ms !== clockMs) {
+    clockMs = ms;
+    clockText = new Date(ms).toISOString();
+  }
+  return clockText;
+}
+
+/** Query values are left out: they hold tokens and personal data. */
+function loggedPath(target: string): string {
+  const query = target.indexOf("?");
+  return (query === -1 ? target : target.slice(0, query)).slice(0, GATEWAY_LIMITS.logPathChars);
+}
+
+/** Ids, slugs and codes hold no character that JSON escapes: their form was checked when they came in. */
+export function formatRecord(context: RequestContext): string {
+  const route = context.route;
+  let line = `{"time":"${isoTime(context.acceptedAt)}","requestId":"${context.requestId}"`;
+  if (route !== undefined) line += `,"tenant":"${route.tenant}","function":"${route.function}"`;
+  if (context.version !== 0) line += `,"version":${context.version}`;
+  if (context.instance !== "") line += `,"instance":${quote(context.instance)}`;
+  line += `,"method":${quote(context.method)},"path":${quote(loggedPath(context.target))},"status":${context.status},"bytesIn":${context.bytesIn},"bytesOut":${context.bytesOut}`;
+  line += `,"durationMs":${formatMs(context.durationMs)},"queueMs":${formatMs(context.queueMs)},"coldMs":${formatMs(context.coldMs)},"functionMs":${formatMs(context.functionMs)}`;
+  if (context.code !== "") line += `,"code":"${context.code}"`;
+  if (context.reason !== "") line += `,"reason":${quote(context.reason.slice(0, 200))}`;
+  return `${line}}\n`;
+}
+
+/** `target`: a file to append to, or `-` for stdout. A file is kept within its size, with a few older ones beside it. */
+export function createAccessLog(target: string, metrics: Metrics, limits: FileLimits = GATEWAY_LIMITS.accessLog): AccessLog {
+  return new BufferedLog(target === "-" ? undefined : createRotatingFile(target, limits), metrics);
+}
+
+/** Lines are encoded at once into the block that is being filled, so that none of them lives long enough to cost the collector. */
+class BufferedLog implements AccessLog {
+  private readonly file: RotatingFile | undefined;
+  private readonly metrics: Metrics;
+  private block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  private used = 0;
+  private readonly full: Buffer[] = [];
+  private writing = false;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private idle: (() => void)[] = [];
+
+  constructor(file: RotatingFile | undefined, metrics: Metrics) {
+    this.file = file;
+    this.metrics = metrics;
+  }
+
+  record(context: RequestContext): void {
+    const line = formatRecord(context);
+    if (this.used + line.length > BLOCK_BYTES) this.rotate();
+    if (this.full.length * BLOCK_BYTES >= GATEWAY_LIMITS.logBacklogBytes) {
+      this.metrics.logDropped += 1;
+      return;
+    }
+    this.used += this.block.write(line, this.used, "latin1");
+    if (this.used >= GATEWAY_LIMITS.logFlushBytes) this.rotate();
+    else this.timer ??= setTimeout(() => this.rotate(), GATEWAY_LIMITS.logFlushMs).unref();
+  }
+
+  private rotate(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    if (this.used > 0) {
+      this.full.push(this.block.subarray(0, this.used));
+      this.block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+      this.used = 0;
+    }
+    if (!this.writing) this.writeNext();
+  }
+
+  private writeNext(): void {
+    const block = this.full.shift();
+    this.writing = block !== undefined;
+    if (block !== undefined) return this.begin(block);
+    for (const done of this.idle.splice(0)) done();
+  }
+  private begin(block: Buffer): void {
+    if (this.file === undefined) return this.writeBlock(1, block);
+    this.file.roomFor(block.length).then(
+      (fd) => this.writeBlock(fd, block),
+      () => {
+        // It cannot be kept within its size: then nothing more is written.
+        this.metrics.logDropped += 1;
+        this.writeNext();
+      },
+    );
+  }
+  private writeBlock(fd: number, block: Buffer): void {
+    write(fd, block, 0, block.length, null, (error, written) => {
+      // A pipe whose reader is slow.
+      if (error?.code === "EAGAIN") return void setTimeout(() => this.writeBlock(fd, block), 20);
+      // A full disk must not stop the service: the block is given up and counted.
+      if (error) this.metrics.logDropped += 1;
+      else if (written < block.length) return this.writeBlock(fd, block.subarray(written));
+      this.writeNext();
+    });
+  }
+
+  flush(): Promise<void> {
+    return new Promise((resolve) => {
+      this.idle.push(resolve);
+      this.rotate();
+    });
+  }
+}
+/** Room for one more line beyond the size at which a block is written. */
+const BLOCK_BYTES = GATEWAY_LIMITS.logFlushBytes + 8_192;

@@ -1,0 +1,64 @@
+// Calls to the control plane's internal listener. Every answer is parsed; every failure is a coded error.
+import { randomUUID } from "node:crypto";
+import type { EndpointDial } from "@fnctl/control-plane/contract/endpoint";
+import { fromProblem } from "@fnctl/control-plane/contract/errors";
+import {
+  INTERNAL_PATHS,
+  leaseSchema,
+  releaseResponseSchema,
+  renewResponseSchema,
+  type Lease,
+} from "@fnctl/control-plane/contract/internal";
+import { createCaller } from "@fnctl/control-plane/service/http/call";
+import { z } from "zod";
+import type {
+  leaseRequestSchema,
+  releaseRequestSchema,
+  releaseResponseSchema as ReleaseResponse,
+  renewRequestSchema,
+  renewResponseSchema as RenewResponse,
+} from "@fnctl/control-plane/contract/internal";
+import { GATEWAY_LIMITS } from "../limits.ts";
+
+/** The client adds its own `holder`: one name per life of the process, for leases and for the change stream. */
+type Held<T extends z.ZodType> = Omit<z.infer<T>, "holder">;
+
+export interface ControlClient {
+  lease(request: Held<typeof leaseRequestSchema>): Promise<Lease>;
+  renew(request: Held<typeof renewRequestSchema>): Promise<z.infer<typeof RenewResponse>>;
+  release(request: Held<typeof releaseRequestSchema>): Promise<z.infer<typeof ReleaseResponse>>;
+  /** Everything up to this position of the change stream is served. */
+  applied(at: string): Promise<void>;
+  /** The change stream's lines as they come. `signal` ends it. */
+  changes(since: string | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
+  close(): Promise<void>;
+}
+
+export function createControlClient({ dial, secret }: { dial: EndpointDial; secret: string }): ControlClient {
+  // Leases wait for cold starts, so they must not stand in the way of renewals: no cap on connections.
+  const { ask, open, close } = createCaller({
+    dial,
+    secret,
+    who: "The control plane",
+    hint: "It is started again by the supervisor; requests to running instances go on.",
+    connections: null,
+    timeoutMs: GATEWAY_LIMITS.controlCallMs,
+  });
+  const holder = `ingress-${randomUUID()}`;
+  const post = <T extends z.ZodType>(path: string, body: object, schema: T, timeoutMs?: number): Promise<z.infer<T>> =>
+    ask({ method: "POST", path, body: { holder, ...body }, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, schema);
+
+  return {
+    lease: (request) => post(INTERNAL_PATHS.leases, request, leaseSchema, request.waitMs + GATEWAY_LIMITS.controlCallMs),
+    renew: (request) => post(INTERNAL_PATHS.renew, request, renewResponseSchema),
+    release: (request) => post(INTERNAL_PATHS.release, request, releaseResponseSchema),
+    applied: async (at) => void (await post(INTERNAL_PATHS.applied, { at }, z.object({}))),
+    async changes(since, signal) {
+      const query = new URLSearchParams({ holder, ...(since === undefined ? {} : { since }) });
+      const response = await open({ method: "GET", path: `${INTERNAL_PATHS.changes}?${query.toString()}`, signal });
+      if (response.statusCode === 200) return response.body;
+      throw fromProblem(await response.body.json().catch(() => undefined));
+    },
+    close,
+  };
+}
