@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROTOCOL_PATHS } from "../contract/runtime-protocol.ts";
+import { askHealth } from "../sandbox-client/health.ts";
 import { newInstanceId } from "../service/uuid7.ts";
 import { instanceSchema, type ImageRef, type Instance, type SandboxDriver, type SandboxSpec } from "./driver.ts";
 import { ask, init } from "./testing/ask.ts";
@@ -116,6 +117,26 @@ function describeLoad(current: Current): void {
     expect(await init(loaded, image)).toMatchObject({ status: 200 });
     expect(await ask(loaded, "/")).toEqual({ status: 200, text: "one" });
     expect(await listed(driver, started.id)).toMatchObject({ state: "loaded", image });
+    await driver.stop(started.id);
+  });
+
+  it("begins a load that settles while something else goes on, and lends the connection by which the code came", async () => {
+    const { driver, spec, place } = current();
+    const [started, image, other] = await Promise.all([driver.start(spec()), place("begun"), place("other")]);
+    const { instance, settled } = await driver.beginLoad(started.id, image);
+    expect(instance).toMatchObject({ id: started.id, state: "loaded", image });
+    const link = driver.takeLink(started.id);
+    expect(driver.takeLink(started.id)).toBeUndefined(); // once
+    if (link !== undefined) expect(await askHealth(link)).toMatchObject({ code: image.layer });
+    await link?.destroy();
+    await settled;
+    expect(await listed(driver, started.id)).toMatchObject({ state: "loaded", image });
+    await (
+      await driver.beginLoad(started.id, image)
+    ).settled;
+    await expect(driver.beginLoad(started.id, other)).rejects.toMatchObject({ code: "CONFLICT" });
+    expect(await init(instance, image)).toMatchObject({ status: 200 });
+    expect(await ask(instance, "/")).toEqual({ status: 200, text: "begun" });
     await driver.stop(started.id);
   });
 

@@ -1,5 +1,6 @@
 // The one interface between the platform and whatever isolates code. Verbs are idempotent. A driver reads no environment and no
 // database, never downgrades an isolation, and refuses with a coded error what it cannot do.
+import type { Client } from "undici";
 import { z } from "zod";
 import { addressSchema } from "../contract/instance-address.ts";
 import { digestSchema, isolationSchema, uuidSchema, type Isolation } from "../contract/names.ts";
@@ -51,6 +52,17 @@ export const instanceSchema = z.object({
 });
 export type Instance = z.infer<typeof instanceSchema>;
 
+/** The code is in; `settled` when it is written down whose it is, which must be before anybody is given the sandbox. */
+export interface Loading {
+  instance: Instance;
+  settled: Promise<void>;
+}
+/** Of a driver whose loads are settled when they are done, and that sends no code. */
+export const settledLoads = (load: SandboxDriver["load"]): Pick<SandboxDriver, "beginLoad" | "takeLink"> => ({
+  beginLoad: async (id, image) => ({ instance: await load(id, image), settled: Promise.resolve() }),
+  takeLink: () => undefined,
+});
+
 export interface SandboxDriver {
   readonly name: string;
   readonly isolations: readonly Isolation[];
@@ -60,6 +72,10 @@ export interface SandboxDriver {
   start(spec: SandboxSpec): Promise<Instance>;
   /** Puts the code of `image` into an idle sandbox. A second call with the same image does nothing, with another it fails. */
   load(id: string, image: ImageRef): Promise<Instance>;
+  /** `load`, for a caller that has something else to do while it settles. */
+  beginLoad(id: string, image: ImageRef): Promise<Loading>;
+  /** The connection by which the sandbox got its code, if there was one and it still stands; the caller ends it. */
+  takeLink(id: string): Client | undefined;
   /** Ends it and leaves nothing: processes, cgroups, mounts, folders. Unknown ids are no error. */
   stop(id: string): Promise<void>;
   /** All that exists, ended ones included: the truth after any restart of the caller. */

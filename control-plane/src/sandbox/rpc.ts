@@ -6,7 +6,15 @@ import { isolationSchema, uuidSchema } from "../contract/names.ts";
 import { createCaller } from "../service/http/call.ts";
 import { readJson } from "../service/http/json-body.ts";
 import { serveJson } from "../service/http/serve.ts";
-import { imageRefSchema, instanceIdSchema, instanceSchema, sandboxSpecSchema, type SandboxDriver } from "./driver.ts";
+import {
+  imageRefSchema,
+  instanceIdSchema,
+  instanceSchema,
+  sandboxSpecSchema,
+  settledLoads,
+  type ImageRef,
+  type SandboxDriver,
+} from "./driver.ts";
 
 const REQUEST_CAP = 64 * 1024;
 /** `list` of 10,000 instances, about 700 bytes each. */
@@ -61,13 +69,15 @@ export async function createDriverClient(socketPath: string): Promise<SandboxDri
   const call = <T extends z.ZodType>(verb: string, body: unknown, schema: T): Promise<z.infer<T>> =>
     ask({ method: "POST", path: `/v1/${verb}`, body }, schema);
   const nothing = z.null();
+  const load = (id: string, image: ImageRef) => call("load", { id, image }, instanceSchema);
   const { name, isolations } = await call("describe", {}, describeAnswer);
   return {
     name,
     isolations,
     prepareTenant: async (tenantId) => void (await call("prepareTenant", { tenantId }, nothing)),
     start: (spec) => call("start", spec, instanceSchema),
-    load: (id, image) => call("load", { id, image }, instanceSchema),
+    load,
+    ...settledLoads(load),
     stop: async (id) => void (await call("stop", { id }, nothing)),
     list: () => call("list", {}, z.array(instanceSchema)),
     removeTenant: async (tenantId) => void (await call("removeTenant", { tenantId }, nothing)),

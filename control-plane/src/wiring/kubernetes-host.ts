@@ -65,12 +65,6 @@ export async function wireKubernetesHost(
     driver: book.remembering(pods),
     perTenant: true,
     ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
-    async beginLoad(id, image) {
-      const begun = await pods.beginLoad(id, image);
-      await book.remember(id, image);
-      return begun;
-    },
-    takeLink: pods.takeLink,
     collector: agentsOf({ config, settings, book, agentSecret, onError }),
     agents: {
       secret: agentSecret,

@@ -1,11 +1,10 @@
 // What differs between one machine and a cluster, as the rest of the wiring sees it.
-import type { Client } from "undici";
 import type { LogReader } from "../logs/read/log-reader.ts";
 import type { EgressSource } from "../contract/internal.ts";
 import type { Condition } from "../contract/conditions.ts";
 import type { LogAgents } from "../api/internal/listener.ts";
 import type { CollectorClient } from "../logs/read/collector-client.ts";
-import type { ImageRef, Instance, SandboxDriver } from "../sandbox/driver.ts";
+import type { SandboxDriver } from "../sandbox/driver.ts";
 
 export interface SandboxHost {
   driver: SandboxDriver;
@@ -17,10 +16,6 @@ export interface SandboxHost {
   labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
   /** Resolves when the driver can load the layer. */
   ensureLayer(tenantId: string, digest: string): Promise<void>;
-  /** The driver's `load`, where it settles by and by (`instances/starter.ts`). */
-  beginLoad?(id: string, image: ImageRef): Promise<{ instance: Instance; settled: Promise<void> }>;
-  /** The connection by which a sandbox got its code, where there is one. */
-  takeLink(id: string): Client | undefined;
   collector: CollectorClient & LogReader;
   /** Nodes' agents, where there are nodes. */
   agents?: LogAgents;

@@ -54,10 +54,9 @@ export async function wireSandboxes({ settings, secret, data, epoch, changes, on
     onError,
   });
   const versions = createVersionInfo(data.system);
-  const beginLoad = host.beginLoad === undefined ? {} : { beginLoad: host.beginLoad };
   const lastOutput = (image: ImageRef, instance: string) => readLastOutput(collector, image, instance);
-  const { ensureLayer, takeLink } = host;
-  const start = createStarter({ driver, pool, ensureLayer, perTenant, takeLink, lastOutput, ...beginLoad, onError });
+  const { ensureLayer } = host;
+  const start = createStarter({ driver, pool, ensureLayer, perTenant, lastOutput, onError });
 
   /** For the owner: a line in the function's log, and the last failure that `describe` shows. */
   function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {

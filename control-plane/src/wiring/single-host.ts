@@ -18,7 +18,6 @@ export async function wireSingleHost(settings: Single, secret: string, data: Dat
     prepareEgress: (id) => egress.put(id, buildSource(null, "builder, not yet given out", allow)),
     labelEgress: (id, tenantId, label) => egress.put(id, buildSource(tenantId, label, allow)),
     ensureLayer: (tenantId, digest) => data.layers.ensure(tenantId, digest),
-    takeLink: () => undefined,
     collector: createCollectorClient(settings.FNCTL_LOG_SOCKET),
     conditions: { current: () => [], check: async () => [] },
     begin: () => undefined,

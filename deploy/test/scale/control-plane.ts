@@ -103,7 +103,7 @@ const pool = createWarmPool({
   prepareEgress: async () => undefined,
   onError,
 });
-const start = createStarter({ driver, pool, ensureLayer: async () => undefined, perTenant: true, takeLink: driver.takeLink, onError });
+const start = createStarter({ driver, pool, ensureLayer: async () => undefined, perTenant: true, onError });
 const leases = createLeaseManager({
   caps: { instances: 50_000, memoryMib: 100_000_000 },
   minOf: () => 0,

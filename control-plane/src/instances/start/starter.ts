@@ -2,7 +2,6 @@
 import type { ImageRef, Instance, SandboxDriver } from "../../sandbox/driver.ts";
 import { CODE_SIZES_MIB } from "../../contract/limits.ts";
 import { PlatformError } from "../../contract/errors.ts";
-import type { Client } from "undici";
 import { initConnection, initInstance } from "../../sandbox-client/instance-client.ts";
 import { explainLoadFailure } from "./load-failure.ts";
 import type { VersionInfo } from "./version-info.ts";
@@ -25,24 +24,17 @@ export interface Started {
 }
 export interface StarterOptions {
   driver: SandboxDriver;
-  /** The driver's `load`, where it settles while the code is imported; nobody is given an instance before it has. */
-  beginLoad?(id: string, image: ImageRef): Promise<{ instance: Instance; settled: Promise<void> }>;
   pool: WarmPool;
   /** Resolves when the driver can load it. */
   ensureLayer(tenantId: string, digest: string): Promise<void>;
   /** Sandboxes belong to a tenant from their start, with room for code of a certain size. */
   perTenant: boolean;
-  /** A connection to the sandbox that stands already. */
-  takeLink?(id: string): Client | undefined;
   /** Lines that an instance printed last, as far as they are known. */
   lastOutput?(image: ImageRef, instance: string): Promise<string[]>;
   onError(error: unknown): void;
 }
 
-export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, onError, ...options }: StarterOptions) {
-  const loadNow = async (id: string, image: ImageRef) => ({ instance: await driver.load(id, image), settled: Promise.resolve() });
-  const beginLoad = options.beginLoad ?? loadNow;
-
+export function createStarter({ driver, pool, ensureLayer, perTenant, onError, ...options }: StarterOptions) {
   /** A sandbox with the code in it. One that died while it waited in the pool costs another try, not the request. */
   async function loaded(info: VersionInfo, reason: LaunchReason, tries: number): Promise<Loaded> {
     const { tenantId } = info.image;
@@ -57,7 +49,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, 
     const { instance: generic, ...start } = await pool.take(key, { owner: tenantId, urgent: reason !== "minimum" });
     const begun = performance.now();
     try {
-      return { ...(await beginLoad(generic.id, info.image)), loadMs: performance.now() - begun, ...start };
+      return { ...(await driver.beginLoad(generic.id, info.image)), loadMs: performance.now() - begun, ...start };
     } catch (error) {
       driver.stop(generic.id).catch(onError);
       const died = error instanceof PlatformError && (error.code === "FUNCTION_CRASHED" || error.code === "NOT_FOUND");
@@ -74,7 +66,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, takeLink, 
     const { instance, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
     const begun = performance.now();
     try {
-      await Promise.all([initInstance(takeLink?.(instance.id) ?? initConnection(instance), info.init), settled]);
+      await Promise.all([initInstance(driver.takeLink(instance.id) ?? initConnection(instance), info.init), settled]);
       return { instance, timing: { ...timing, initMs: performance.now() - begun } };
     } catch (error) {
       const lastOutput = options.lastOutput ?? (async () => []);

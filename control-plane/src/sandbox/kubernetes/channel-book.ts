@@ -26,8 +26,6 @@ export function createChannelBook(look: (instance: string) => Promise<Sighting |
   }
 
   return {
-    /** It was loaded. */
-    remember,
     /** The same driver; what it loads is remembered. */
     remembering: (driver: SandboxDriver): SandboxDriver => ({
       ...driver,
@@ -38,6 +36,11 @@ export function createChannelBook(look: (instance: string) => Promise<Sighting |
         const loaded = await driver.load(id, image);
         await remember(id, image);
         return loaded;
+      },
+      async beginLoad(id, image) {
+        const begun = await driver.beginLoad(id, image);
+        await remember(id, image);
+        return begun;
       },
     }),
     async channels(instances: string[]): Promise<LogChannel[]> {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Condition } from "../../contract/conditions.ts";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
-import type { SandboxDriver, SandboxSpec } from "../driver.ts";
+import { settledLoads, type SandboxDriver, type SandboxSpec } from "../driver.ts";
 import { createChecks, type Checks } from "./checks.ts";
 import type { Isolations } from "./isolations.ts";
 
@@ -13,6 +13,7 @@ let started: SandboxSpec[];
 let before: Partial<Record<Isolation, Condition["status"]>>;
 let checks: Checks;
 let driver: SandboxDriver;
+const notLoaded = () => Promise.reject(new Error("not loaded"));
 beforeEach(() => {
   vi.useFakeTimers();
   [there, started, before] = [[], [], {}];
@@ -24,7 +25,8 @@ beforeEach(() => {
       started.push(spec);
       throw new PlatformError("SANDBOX_FAILED", "No pod comes up.");
     },
-    load: () => Promise.reject(new Error("not loaded")),
+    load: notLoaded,
+    ...settledLoads(notLoaded),
     stop: async () => undefined,
     list: async () => [],
     removeTenant: async () => undefined,

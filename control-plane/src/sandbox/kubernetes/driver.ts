@@ -1,9 +1,8 @@
 // SandboxDriver on Kubernetes: a pod per sandbox in its tenant's namespace. The API server holds the truth; a pod's annotations say what
 // it was made from and what was loaded, so that a restarted control plane adopts it.
 import type { KubeConfig } from "@kubernetes/client-node";
-import type { Client } from "undici";
 import { PlatformError } from "../../contract/errors.ts";
-import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
+import type { ImageRef, Instance, SandboxDriver, SandboxSpec, Loading } from "../driver.ts";
 import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "../../cluster/api-error.ts";
 import { createSight } from "./sight.ts";
@@ -36,16 +35,7 @@ export interface KubernetesDriverOptions {
   verified?(spec: SandboxSpec): Promise<void>;
   onError(error: unknown): void;
 }
-/** The code is in; `settled` when it is written down whose it is, which must be before anybody is given the sandbox. */
-export interface Loading {
-  instance: Instance;
-  settled: Promise<void>;
-}
 export interface KubernetesDriver extends SandboxDriver {
-  /** `load`, for a caller that has something else to do while it settles. */
-  beginLoad(id: string, image: ImageRef): Promise<Loading>;
-  /** The connection by which the sandbox got its code, if it still stands; the caller ends it. */
-  takeLink(id: string): Client | undefined;
   /** What was loaded into an instance, and where it runs; of one that is ending, too. */
   look(id: string): Promise<{ image: ImageRef | undefined; node: string | undefined } | undefined>;
   /** What the cluster has of the classes of sandboxes. */

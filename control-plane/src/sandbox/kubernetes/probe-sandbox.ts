@@ -3,11 +3,9 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import tar from "tar-stream";
-import { Client } from "undici";
 import { PlatformError } from "../../contract/errors.ts";
-import { dialOf } from "../../contract/instance-address.ts";
 import type { Isolation } from "../../contract/names.ts";
-import { PROTOCOL_PATHS } from "../../contract/runtime-protocol.ts";
+import { connect, initConnection, initInstance } from "../../sandbox-client/instance-client.ts";
 import { newInstanceId } from "../../service/uuid7.ts";
 import type { Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { inspect } from "./class-check/inspect.ts";
@@ -17,7 +15,6 @@ import type { Layer } from "../../sandbox-client/send-code.ts";
 /** Two tenants that nobody is. */
 export const PROBE_TENANTS = ["00000000-0000-7000-8000-00000000000a", "00000000-0000-7000-8000-00000000000b"] as const;
 const NOBODY = "00000000-0000-7000-8000-000000000000";
-const CONNECT_MS = 2_000;
 const ANSWER_MS = 30_000;
 const ANSWER_BYTES = 64 * 1024;
 /** The smallest there are: what fits here fits everywhere. */
@@ -84,23 +81,17 @@ export function createProbeSandboxes({ driver, isolation, base, epoch, onError }
   };
 }
 
-async function askInside({ id, address }: Instance, where: string, question: object): Promise<unknown> {
-  if (address === undefined) throw new PlatformError("SANDBOX_FAILED", "A probe has no address.");
-  const dial = dialOf(address, id, CONNECT_MS);
-  const times = { headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS };
-  const client = new Client(dial.origin, { connect: dial.connect, ...times, maxResponseSize: ANSWER_BYTES });
-  const post = async (path: string, body: object) => {
+async function askInside(instance: Instance, where: string, question: object): Promise<unknown> {
+  const ids = { tenantId: NOBODY, functionId: NOBODY, versionId: NOBODY, version: 1, tenant: "probe", function: "probe" };
+  const limits = { timeoutMs: ANSWER_MS, memoryMib: SIZE.memoryMib, concurrency: 1 };
+  await initInstance(initConnection(instance), { ...ids, entry: { file: "index.mjs" }, env: {}, limits }, ANSWER_MS);
+  const client = connect(instance, ANSWER_MS, ANSWER_BYTES);
+  try {
     const headers = { "content-type": "application/json", host: "probe" };
-    const answer = await client.request({ method: "POST", path, headers, body: JSON.stringify(body) });
+    const answer = await client.request({ method: "POST", path: where, headers, body: JSON.stringify(question) });
     const value: unknown = await answer.body.json();
     if (answer.statusCode !== 200) throw new PlatformError("SANDBOX_FAILED", `The probe answered ${answer.statusCode}.`);
     return value;
-  };
-  try {
-    const ids = { tenantId: NOBODY, functionId: NOBODY, versionId: NOBODY, version: 1, tenant: "probe", function: "probe" };
-    const limits = { timeoutMs: ANSWER_MS, memoryMib: SIZE.memoryMib, concurrency: 1 };
-    await post(PROTOCOL_PATHS.init, { ...ids, entry: { file: "index.mjs" }, env: {}, limits });
-    return await post(where, question);
   } finally {
     void client.destroy().catch(() => undefined);
   }

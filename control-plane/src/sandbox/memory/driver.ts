@@ -8,7 +8,7 @@ import path from "node:path";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
 import { SANDBOX_PATHS, type InitRequest } from "../../contract/runtime-protocol.ts";
-import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
+import { settledLoads, type ImageRef, type Instance, type SandboxDriver, type SandboxSpec } from "../driver.ts";
 import { createMemoryInstance } from "./instance.ts";
 
 export interface MemoryDriverOptions {
@@ -103,6 +103,7 @@ export async function createMemoryDriver(options: MemoryDriverOptions): Promise<
     prepareTenant: async () => undefined,
     start,
     load,
+    ...settledLoads(load),
     stop,
     list: async () => [...running.values()].map(({ instance }) => structuredClone(instance)),
     async removeTenant(tenantId) {

@@ -5,7 +5,7 @@ import path from "node:path";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
 import { createTurns } from "../../service/turns.ts";
-import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
+import { settledLoads, type ImageRef, type Instance, type SandboxDriver, type SandboxSpec } from "../driver.ts";
 import { oomKills } from "./cgroup.ts";
 import { createCpuGroups, firstPlaceOf, type CpuGroups } from "./cpu-groups.ts";
 import { findCpuHierarchy } from "./cpu-hierarchy.ts";
@@ -165,12 +165,14 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     await Promise.all(theirs.map((record) => serial(record.instance.id, () => stop(record.instance.id))));
   }
 
+  const loadInTurn = (id: string, image: ImageRef) => serial(id, () => load(id, image));
   return {
     name: "runsc",
     isolations: ISOLATIONS,
     prepareTenant: async () => undefined,
     start: (spec) => serial(spec.id, () => start(spec)),
-    load: (id, image) => serial(id, () => load(id, image)),
+    load: loadInTurn,
+    ...settledLoads(loadInTurn),
     stop: (id) => serial(id, () => stop(id)),
     list,
     removeTenant,
