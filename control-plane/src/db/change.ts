@@ -33,6 +33,8 @@ export interface Unit {
   tx: TenantTransaction;
   /** Heard only after the commit, and never for a rollback (PostgreSQL manual, NOTIFY). */
   tell(notice: Notice): void;
+  /** Nothing came of it: for whoever writes down what was changed. Gives `value` back. */
+  unchanged<T>(value: T): T;
 }
 /** Runs in the transaction of each change, after its rows: where an audit log is written. */
 export type OnChange = (tx: TenantTransaction, change: Change) => Promise<void>;
@@ -45,8 +47,13 @@ export async function runChange<T>(
   work: (unit: Unit) => Promise<T>,
 ): Promise<T> {
   const notices: Notice[] = [];
-  const value = await work({ tx, tell: (notice) => void notices.push(notice) });
+  let changed = true;
+  const unchanged = <U>(same: U): U => {
+    changed = false;
+    return same;
+  };
+  const value = await work({ tx, tell: (notice) => void notices.push(notice), unchanged });
   for (const notice of notices) await notify(tx, notice);
-  await onChange?.(tx, change);
+  if (changed) await onChange?.(tx, change);
   return value;
 }

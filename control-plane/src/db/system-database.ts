@@ -8,6 +8,7 @@ import { runChange, type Actor, type Change, type OnChange, type Unit } from "./
 import * as schema from "./schema.ts";
 import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
 import { ATTEMPTS } from "./tenant-database.ts";
+import { transaction } from "./transaction.ts";
 
 const { tenant, token, operatorToken, fn, version, alias } = schema;
 
@@ -103,7 +104,7 @@ const TAKE_NEXT_BUILD = `
 function statements(pool: pg.Pool, onChange: OnChange | undefined) {
   const db = drizzle(pool, { schema });
   const change = <T>(what: Change, work: (unit: Unit) => Promise<T>): Promise<T> =>
-    db.transaction((tx) => runChange(tx, what, onChange, work));
+    transaction(pool, { begin: "BEGIN" }, (client) => runChange(drizzle(client, { schema }), what, onChange, work));
   const unexpired = (expires: typeof token.expiresAt | typeof operatorToken.expiresAt) => or(isNull(expires), gt(expires, sql`now()`));
 
   const liveRows = () =>
@@ -129,9 +130,9 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
     },
     /** A tenant with its first token, and an operator's token where there is none yet. undefined: the slug is taken. */
     createTenant: ({ token: first, operatorToken: operator, ...row }: NewTenant, actor: Actor) =>
-      change({ tenantId: row.id, actor, event: "tenant.create" }, async ({ tx, tell }) => {
+      change({ tenantId: row.id, actor, event: "tenant.create" }, async ({ tx, tell, unchanged }) => {
         const [made] = await tx.insert(tenant).values(row).onConflictDoNothing({ target: tenant.slug }).returning();
-        if (made === undefined) return undefined;
+        if (made === undefined) return unchanged(undefined);
         await tx.insert(token).values({ ...first, tenantId: made.id });
         if (operator !== undefined) await tx.insert(operatorToken).values(operator);
         tell({ kind: "token", id: first.id });
@@ -139,8 +140,9 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
       }),
     /** Raises a tenant's risk. undefined: there is no such tenant. */
     raiseTenant: (id: string, actor: Actor) =>
-      change({ tenantId: id, actor, event: "tenant.raise" }, async ({ tx, tell }) => {
+      change({ tenantId: id, actor, event: "tenant.raise" }, async ({ tx, tell, unchanged }) => {
         const [raised] = await tx.update(tenant).set({ risk: "elevated" }).where(eq(tenant.id, id)).returning();
+        if (raised === undefined) return unchanged(undefined);
         tell({ kind: "tenant", id });
         return raised;
       }),

@@ -7,7 +7,8 @@ import { createFairTurns } from "../service/fair-turns.ts";
 import { runChange, type Caller, type ChangeEvent, type OnChange, type Unit } from "./change.ts";
 import { DB_LIMITS } from "./pools.ts";
 import * as schema from "./schema.ts";
-import { isCut, isRetryable, mapDatabaseError } from "./sqlstate.ts";
+import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
+import { transaction, type TransactionOptions } from "./transaction.ts";
 
 export type TenantTransaction = NodePgDatabase<typeof schema>;
 export interface TenantDatabase {
@@ -22,48 +23,23 @@ export interface TenantDatabase {
 }
 export const ATTEMPTS = 3;
 
-interface Attempt<T> {
-  tenantId: string;
-  begin: "BEGIN" | "BEGIN READ ONLY";
-  /** Once it commits, a connection that is lost may have made the change. */
-  progress: { committing: boolean };
-  work: (tx: TenantTransaction) => Promise<T>;
-}
-
 export function createTenantDatabase(pool: pg.Pool, onChange?: OnChange): TenantDatabase {
   const parallel = pool.options.max ?? DB_LIMITS.poolMax;
   const turns = createFairTurns({ parallel, perOwner: Math.ceil(parallel / 2) });
 
-  async function once<T>({ tenantId, begin, progress, work }: Attempt<T>): Promise<T> {
-    const client = await pool.connect();
-    let failed: Error | undefined;
-    try {
-      await client.query(begin);
-      await client.query("SELECT set_config('app.tenant', $1, true)", [tenantId]);
-      const value = await work(drizzle(client, { schema }));
-      progress.committing = true;
-      await client.query("COMMIT");
-      return value;
-    } catch (error) {
-      failed = error instanceof Error ? error : new Error(String(error));
-      if (!isCut(failed)) await client.query("ROLLBACK").catch(() => undefined);
-      throw error;
-    } finally {
-      client.release(failed !== undefined && isCut(failed) ? failed : undefined);
-    }
-  }
-  async function transaction<T>(tenantId: string, begin: Attempt<T>["begin"], work: Attempt<T>["work"]): Promise<T> {
+  async function run<T>(tenantId: string, begin: TransactionOptions["begin"], work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const progress = { committing: false };
+      const once = () => transaction(pool, { begin, tenantId, progress }, (client) => work(drizzle(client, { schema })));
       try {
-        return await turns.inTurn({ owner: tenantId, urgent: true }, () => once({ tenantId, begin, progress, work }));
+        return await turns.inTurn({ owner: tenantId, urgent: true }, once);
       } catch (error) {
         if (attempt === ATTEMPTS || !isRetryable(error, progress.committing)) throw mapDatabaseError(error);
       }
     }
   }
   return {
-    read: (tenantId, work) => transaction(tenantId, "BEGIN READ ONLY", work),
-    change: (caller, event, work) => transaction(caller.tenantId, "BEGIN", (tx) => runChange(tx, { ...caller, event }, onChange, work)),
+    read: (tenantId, work) => run(tenantId, "BEGIN READ ONLY", work),
+    change: (caller, event, work) => run(caller.tenantId, "BEGIN", (tx) => runChange(tx, { ...caller, event }, onChange, work)),
   };
 }

@@ -92,9 +92,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
       { once: key, answer }: { once?: OnceKey | undefined; answer: (made: Awaited<ReturnType<typeof acceptVersion>>) => T },
     ): Promise<T> =>
       db.change(caller, "version.create", (unit) =>
-        once(unit.tx, caller.tenantId, key, async () =>
-          answer(await acceptVersion(unit, { tenantId: caller.tenantId, name }, input, caps)),
-        ),
+        once(unit, caller.tenantId, key, async () => answer(await acceptVersion(unit, { tenantId: caller.tenantId, name }, input, caps))),
       ),
 
     async versions(

@@ -22,9 +22,10 @@ export class NoInitAnswer extends Error {
   }
 }
 
-export function connect({ id, address }: Reachable, timeoutMs: number, cap: number): Client {
+/** `connectMs`: for the connection to stand, where that is less than an answer may take. */
+export function connect({ id, address }: Reachable, timeoutMs: number, cap: number, connectMs = timeoutMs): Client {
   if (address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
-  const dial = dialOf(address, id, timeoutMs);
+  const dial = dialOf(address, id, connectMs);
   return new Client(dial.origin, {
     connect: dial.connect,
     headersTimeout: timeoutMs,
@@ -34,7 +35,8 @@ export function connect({ id, address }: Reachable, timeoutMs: number, cap: numb
 }
 
 /** A connection for `init` alone. */
-export const initConnection = (instance: Reachable): Client => connect(instance, INIT_TIMEOUT_MS, ANSWER_CAP);
+export const initConnection = (instance: Reachable, connectMs?: number): Client =>
+  connect(instance, INIT_TIMEOUT_MS, ANSWER_CAP, connectMs);
 
 /**
  * Sends `init` and ends the connection. Throws INIT_FAILED with the user's own stack trace in `facts` when their code does not load, and

@@ -8,7 +8,8 @@ import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { createPool } from "@fnctl/control-plane/db/pools";
 import * as schema from "@fnctl/control-plane/db/schema";
 import { createSystemDatabase } from "@fnctl/control-plane/db/system-database";
-import type { Change } from "@fnctl/control-plane/db/change";
+import { createTenantStore } from "@fnctl/control-plane/accounts/tenant-store";
+import { PLATFORM, type Change } from "@fnctl/control-plane/db/change";
 import { CHANNEL } from "@fnctl/control-plane/db/notify";
 import { once } from "@fnctl/control-plane/db/once";
 import { createTenantDatabase, type TenantDatabase } from "@fnctl/control-plane/db/tenant-database";
@@ -203,15 +204,21 @@ describe("a change", () => {
     expect(await nameOf()).not.toBe("read");
     await own.end();
   });
-  test("asked for twice at once with one key is made once, and both get its answer; undone, its key is free", async () => {
+  test("asked for twice with one key is made once; undone, its key is free; at once, the second is told so and waits for nothing", async () => {
     const own = createPool(postgres.url("app"), () => undefined, 4);
-    const db = createTenantDatabase(own);
+    const seen: Change[] = [];
+    const db = createTenantDatabase(own, async (_tx, change) => void seen.push(change));
     let runs = 0;
     const ask = (work: () => Promise<object>, requestHash = "one") =>
-      db.change(by(A), "version.create", ({ tx }) => once(tx, A, { key: "twice", requestHash }, work));
+      db.change(by(A), "version.create", (unit) => once(unit, A, { key: "twice", requestHash }, work));
     await expect(ask(() => Promise.reject(new Error("undone")))).rejects.toThrow("undone");
     const make = async () => ({ run: ++runs });
-    expect(await Promise.all([ask(make), ask(make)])).toEqual([{ run: 1 }, { run: 1 }]);
+    let go = () => {};
+    const first = ask(() => new Promise<void>((resolve) => (go = resolve)).then(make));
+    await expect.poll(() => ask(make).catch((error: unknown) => error), { interval: 20 }).toMatchObject({ code: "CONFLICT" });
+    go();
+    expect([await first, await ask(make)]).toEqual([{ run: 1 }, { run: 1 }]);
+    expect(seen).toHaveLength(1); // an answer that is given again changes nothing
     await expect(ask(make, "another")).rejects.toMatchObject({ code: "IDEMPOTENCY_MISMATCH" });
     await own.end();
   });
@@ -282,6 +289,30 @@ describe("a connection that is lost", () => {
     await expect(change).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await admin.query("DROP TRIGGER slow_commit ON function");
     expect(runs).toBe(1);
+    await own.end();
+  });
+
+  test("in a change by the system role is not kept, and lets nobody into what it began", async () => {
+    const own = createPool(postgres.url("system"), onError, 1);
+    const system = createSystemDatabase(own);
+    const before = await system.tenantIds();
+    await admin.query("BEGIN");
+    await admin.query("LOCK TABLE tenant IN ACCESS EXCLUSIVE MODE");
+    const made = createTenantStore(system).create({ slug: "made-while-cut", risk: "standard", tokenName: "first" }, PLATFORM);
+    const failed = made.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const stuck = "SELECT pid FROM pg_stat_activity WHERE usename = 'fnctl_system' AND wait_event_type = 'Lock'";
+    const watcher = new pg.Client({ connectionString: postgres.admin });
+    await watcher.connect();
+    await expect.poll(async () => (await watcher.query(stuck)).rowCount).toBe(1);
+    await watcher.query(`SELECT pg_terminate_backend(pid) FROM (${stuck}) AS s`);
+    await watcher.end();
+    expect(await failed).toMatchObject({ code: "UNAVAILABLE" });
+    await admin.query("ROLLBACK");
+    expect([own.totalCount, own.waitingCount]).toEqual([0, 0]);
+    expect(await system.tenantIds()).toEqual(before);
     await own.end();
   });
 

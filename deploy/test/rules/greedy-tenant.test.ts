@@ -50,8 +50,8 @@ test("of answers that are kept for an Idempotency-Key the oldest go", async () =
   const tenantId = await platform.tenant();
   const done: string[] = [];
   const ask = (key: string) =>
-    platform.db.change(by(tenantId), "version.create", ({ tx }) =>
-      once(tx, tenantId, { key, requestHash: "same" }, async () => (done.push(key), { made: key }), 2),
+    platform.db.change(by(tenantId), "version.create", (unit) =>
+      once(unit, tenantId, { key, requestHash: "same" }, async () => (done.push(key), { made: key }), 2),
     );
   for (const key of ["a", "b", "c"]) await ask(key);
   for (const key of ["b", "c", "a"]) expect(await ask(key)).toEqual({ made: key });

@@ -15,7 +15,7 @@ import {
 import type { LogChannel } from "../../contract/logs.ts";
 import { createBearerCheck } from "../../service/http/authorised.ts";
 import { readJson } from "../../service/http/json-body.ts";
-import { serveJson, type Reply } from "../../service/http/serve.ts";
+import { serveJson, unexpected, type Reply } from "../../service/http/serve.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import { hideLoadFailure } from "../../instances/start/load-failure.ts";
 import type { LeaseManager } from "../../instances/leases/lease-manager.ts";
@@ -82,7 +82,7 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
     return { body: await handler(await readJson(request, BODY_CAP)) };
   }
 
-  return serveJson(answer, deps.onError);
+  return serveJson(answer, unexpected(deps.onError));
 }
 
 function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: ServerResponse): void {

@@ -22,6 +22,9 @@ const BINARY = { "content-type": "application/octet-stream" };
 /** A registry says these of an upload that it no longer has, or that stands elsewhere than its Location says. */
 const LOST = [400, 404, 416, BROKEN];
 
+/** How often one upload may be gone on with too early. */
+const MOST_EARLY = 20;
+
 /** The registry has the blob when this resolves. `has`: whether it does, whatever became of an answer. */
 export async function uploadBlob(client: RegistryClient, repository: string, blob: Blob, has: () => Promise<boolean>): Promise<void> {
   for (let begun = 1; begun <= REGISTRY_LIMITS.tries; begun++) {
@@ -63,29 +66,33 @@ async function transfer(upload: Upload): Promise<boolean> {
 
 async function sendChunks(upload: Upload): Promise<boolean> {
   const { blob, chunk } = upload;
-  for (let start = 0, stuck = 0; start < blob.size;) {
+  for (let start = 0, stuck = 0, early = 0; start < blob.size;) {
     const end = Math.min(start + chunk, blob.size) - 1;
-    if (await sendChunk(upload, start, end)) {
+    const status = await sendChunk(upload, start, end);
+    if (status === 202) {
       start = end + 1;
       stuck = 0;
       continue;
     }
     const next = await progressOf(upload);
-    if (next === undefined || next > blob.size || ++stuck === REGISTRY_LIMITS.tries) return false;
+    // A registry that is busy still writes what came before a cut, and refuses until it has: that is no break, and may be some times.
+    const came = status !== BROKEN && next !== undefined && next > start && ++early < MOST_EARLY;
+    if (!came) stuck += 1;
+    if (next === undefined || next > blob.size || stuck === REGISTRY_LIMITS.tries) return false;
     start = next;
-    await upload.client.pause(stuck);
+    await upload.client.pause(Math.max(1, stuck));
   }
   return true;
 }
 
-async function sendChunk(upload: Upload, start: number, end: number): Promise<boolean> {
+/** The answer's status; 202: it was taken. */
+async function sendChunk(upload: Upload, start: number, end: number): Promise<number> {
   const { client, repository, blob, location: to } = upload;
   const headers = { ...BINARY, "content-range": `${start}-${end}`, "content-length": String(end - start + 1) };
   const body = () => createReadStream(blob.file, { start, end });
   const answer = await client.call({ method: "PATCH", to, repository, headers, body, expect: [202, ...LOST] });
-  if (answer.statusCode !== 202) return false;
-  upload.location = locationOf(client, answer);
-  return true;
+  if (answer.statusCode === 202) upload.location = locationOf(client, answer);
+  return answer.statusCode;
 }
 
 /** How many bytes the registry has (distribution-spec, "Get the status of an upload"). Undefined: none that can be added to. */

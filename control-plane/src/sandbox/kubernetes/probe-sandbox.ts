@@ -15,6 +15,7 @@ import type { Layer } from "../../sandbox-client/send-code.ts";
 /** Two tenants that nobody is. */
 export const PROBE_TENANTS = ["00000000-0000-7000-8000-00000000000a", "00000000-0000-7000-8000-00000000000b"] as const;
 const NOBODY = "00000000-0000-7000-8000-000000000000";
+const CONNECT_MS = 2_000;
 const ANSWER_MS = 30_000;
 const ANSWER_BYTES = 64 * 1024;
 /** The smallest there are: what fits here fits everywhere. */
@@ -84,8 +85,8 @@ export function createProbeSandboxes({ driver, isolation, base, epoch, onError }
 async function askInside(instance: Instance, where: string, question: object): Promise<unknown> {
   const ids = { tenantId: NOBODY, functionId: NOBODY, versionId: NOBODY, version: 1, tenant: "probe", function: "probe" };
   const limits = { timeoutMs: ANSWER_MS, memoryMib: SIZE.memoryMib, concurrency: 1 };
-  await initInstance(initConnection(instance), { ...ids, entry: { file: "index.mjs" }, env: {}, limits }, ANSWER_MS);
-  const client = connect(instance, ANSWER_MS, ANSWER_BYTES);
+  await initInstance(initConnection(instance, CONNECT_MS), { ...ids, entry: { file: "index.mjs" }, env: {}, limits }, ANSWER_MS);
+  const client = connect(instance, ANSWER_MS, ANSWER_BYTES, CONNECT_MS);
   try {
     const headers = { "content-type": "application/json", host: "probe" };
     const answer = await client.request({ method: "POST", path: where, headers, body: JSON.stringify(question) });

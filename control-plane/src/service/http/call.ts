@@ -53,14 +53,23 @@ export function createCaller({ dial, who, hint, secret, connections, timeoutMs: 
       })
       .catch(away);
 
-  /** Throws what the problem says that it answers; INTERNAL for an answer that is not understood. */
+  /** Throws what the problem says that it answers; UNAVAILABLE for an answer that is cut off or too large, INTERNAL for one that is not understood. */
   async function ask<T extends z.ZodType>(call: Call, schema: T): Promise<z.infer<T>> {
     const response = await open(call);
-    const answer: unknown = response.statusCode === 204 ? await response.body.dump() : await response.body.json().catch(() => undefined);
+    const answer = parse(await response.body.text().catch(away));
     if (response.statusCode >= 300) throw fromProblem(answer);
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
     throw new PlatformError("INTERNAL", `${who}'s answer to ${call.path} is not understood.`, { cause: parsed.error });
   }
   return { open, ask, close: () => pool.destroy() };
+}
+
+/** undefined for what is no JSON, or nothing. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
 }

@@ -81,7 +81,7 @@ export function closeListener({ server, address }: OpenListener): Promise<void> 
  */
 export async function listenUnix(server: NetServer, path: string, owner: SocketOwner): Promise<void> {
   if (await answers(path)) throw new PlatformError("CONFLICT", `Another process listens on ${path}.`);
-  const draft = `${path}.new`;
+  const draft = `${path.slice(0, -1)}${path.endsWith("~") ? "+" : "~"}`; // no longer than `path`, which may be as long as a socket's can be
   rmSync(draft, { force: true });
   await bound(server, () => server.listen({ path: draft, backlog: BACKLOG }));
   chmodSync(draft, owner.mode);

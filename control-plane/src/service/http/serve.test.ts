@@ -11,7 +11,7 @@ import { PlatformError } from "../../contract/errors.ts";
 import { createBearerCheck } from "./authorised.ts";
 import { createCaller } from "./call.ts";
 import { closeListener, listenUnix, openListener, type OpenListener } from "./listen.ts";
-import { serveJson, type Answer } from "./serve.ts";
+import { serveJson, unexpected, type Answer } from "./serve.ts";
 
 const SECRET = "s".repeat(32);
 let folder: string;
@@ -28,7 +28,12 @@ const at = (name: string) => path.join(folder, name);
 
 async function between(answer: Answer, more: { secret?: string; timeoutMs?: number; answerCap?: number } = {}) {
   const errors: unknown[] = [];
-  const server = http.createServer(serveJson(answer, (error) => void errors.push(error)));
+  const server = http.createServer(
+    serveJson(
+      answer,
+      unexpected((error) => void errors.push(error)),
+    ),
+  );
   open.push(await openListener(server, { kind: "unix", path: at("s") }, { mode: 0o600 }));
   const dial = { origin: "http://part", connect: { socketPath: at("s") } };
   const caller = createCaller({ dial, who: "The part", hint: "Wait.", connections: 2, timeoutMs: 5_000, ...more });

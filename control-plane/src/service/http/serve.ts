@@ -11,7 +11,7 @@ export interface Reply {
 /** undefined: it has answered, or answers, by itself. */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<Reply | undefined> | Reply | undefined;
 
-/** Errors of the platform itself go to `onError`; those of the caller are told to the caller alone. */
+/** `onError` is told of every refusal, too; `unexpected` picks what nobody foresaw. */
 export function serveJson(answer: Answer, onError: (error: unknown) => void = () => undefined): RequestListener {
   return (request, response) => {
     const run = async () => {
@@ -20,12 +20,19 @@ export function serveJson(answer: Answer, onError: (error: unknown) => void = ()
     };
     run().catch((error: unknown) => {
       const known = error instanceof z.ZodError ? new PlatformError("BAD_REQUEST", z.prettifyError(error)) : error;
-      if (!(known instanceof PlatformError) || known.fault === "system") onError(error);
+      onError(known);
       const problem = toProblem(known);
       send(response, problem.status, PROBLEM_TYPE, problem);
     });
   };
 }
+
+/** What has no code is nobody's intended answer. */
+export const unexpected =
+  (onError: (error: unknown) => void) =>
+  (error: unknown): void => {
+    if (!(error instanceof PlatformError)) onError(error);
+  };
 
 /** A stream that has begun cannot become a problem: its reader sees that it was cut. */
 function send(response: ServerResponse, status: number, type: string, body: unknown): void {

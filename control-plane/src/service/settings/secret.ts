@@ -15,7 +15,7 @@ export function readSecret(file: string): string {
       hint: "Point FNCTL_INTERNAL_SECRET_FILE, or the agent's setting, at a readable file.",
     });
   }
-  if (Buffer.byteLength(secret) < SECRET_MIN_BYTES || !/^[\x21-\x7e]+$/.test(secret))
+  if (Buffer.byteLength(secret) < SECRET_MIN_BYTES || !/^[\x20-\x7e]+$/.test(secret))
     throw new PlatformError("INVALID_CONFIG", `The secret in ${file} is empty, short or not printable.`, {
       hint: `Write at least ${SECRET_MIN_BYTES} printable bytes into it, e.g. 64 hex digits.`,
     });
