@@ -55,6 +55,12 @@ module.exports = {
       "The contract stands alone.",
     ),
     forbid(
+      "ingress-and-egress-apart",
+      { path: "^gateway/src/ingress" },
+      { path: "^gateway/src/egress" },
+      "Two processes; they share no code.",
+    ),
+    forbid(
       "gateway-only-contract",
       { path: "^gateway/" },
       { path: "^(control-plane|cli|deploy|migrations|runtime-images)/", pathNot: [CONTRACT, SERVICE] },

@@ -13,7 +13,7 @@ export interface TransactionOptions {
 
 export async function transaction<T>(pool: pg.Pool, options: TransactionOptions, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
-  let failed: Error | undefined;
+  let broken: Error | undefined;
   try {
     await client.query(options.begin);
     if (options.tenantId !== undefined) await client.query("SELECT set_config('app.tenant', $1, true)", [options.tenantId]);
@@ -22,10 +22,12 @@ export async function transaction<T>(pool: pg.Pool, options: TransactionOptions,
     await client.query("COMMIT");
     return value;
   } catch (error) {
-    failed = error instanceof Error ? error : new Error(String(error));
-    if (!isCut(failed)) await client.query("ROLLBACK").catch(() => undefined);
+    if (isCut(error)) broken = asError(error);
+    else await client.query("ROLLBACK").catch((again: unknown) => (broken = asError(again)));
     throw error;
   } finally {
-    client.release(failed !== undefined && isCut(failed) ? failed : undefined);
+    client.release(broken);
   }
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
