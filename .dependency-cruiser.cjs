@@ -19,7 +19,7 @@ const ABOVE = [
 ];
 const ORDER = Object.entries({
   "control-plane/src": ABOVE.concat(["accounts", "sandbox-client", "cluster", "db", "service", "contract"]),
-  "gateway/src/ingress": ["invoke", "observe", "fleet", "replica", "http", "measure"],
+  "gateway/src/ingress": ["invoke", "observe", "fleet", "replica", "http", "call", "measure"],
   "gateway/src": ["ingress", "egress"],
 });
 const TESTS = ["\\.test\\.ts$", "/testing/", "conformance[^/]*\\.ts$"];

@@ -4,22 +4,25 @@ import { readFileSync } from "node:fs";
 import { dialEndpoint } from "@fnctl/control-plane/contract/endpoint";
 import { createAccessLog } from "./observe/access-log.ts";
 import { createAdminServer } from "./observe/admin.ts";
-import { createApiFront } from "./invoke/api-front.ts";
+import { createLedger } from "./observe/ledger.ts";
+import { createApiFront } from "./invoke/api-exchange.ts";
 import { startChangeFeed } from "./replica/change-feed.ts";
 import { createControlClient } from "./replica/control-client.ts";
 import { createFleet } from "./fleet/fleet.ts";
 import { createProxyTrust } from "./http/forwarding.ts";
 import { createFront } from "./invoke/front.ts";
 import { createHostResolver } from "./http/host.ts";
-import { createInvoke } from "./invoke/invocation.ts";
+import { createProbe } from "./invoke/probe.ts";
+import { createHttpSource } from "./invoke/http-source.ts";
+import { createRun } from "./invoke/run.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
 import { Metrics } from "./measure/metrics.ts";
-import { kEnding, sendProblem, type EndingSocket } from "./http/problem.ts";
 import { createPublicServer } from "./http/public-server.ts";
-import { RequestContext } from "./http/request-context.ts";
+import { HttpCaller } from "./http/http-caller.ts";
 import { createRouteTable, routesReplica } from "./replica/route-table.ts";
 import type { IngressSettings } from "./settings.ts";
+import { createSecondLook } from "./replica/stale-miss.ts";
 import { createTokenTable, tokensReplica } from "./replica/token-table.ts";
 import type { QueueLimits } from "./fleet/version-fleet.ts";
 
@@ -41,6 +44,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   const { warn } = hooks;
   const metrics = new Metrics();
   const accessLog = createAccessLog(settings.accessLog, metrics);
+  const ledger = createLedger({ metrics, accessLog, warn });
   const ca = settings.caFile === undefined ? undefined : readFileSync(settings.caFile, "utf8");
   const control = createControlClient({ dial: dialEndpoint(settings.control, ca), secret });
   const routes = createRouteTable();
@@ -65,34 +69,13 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     },
   });
 
-  function finished(context: RequestContext): void {
-    if (context.finished) return;
-    context.finished = true;
-    context.durationMs = performance.now() - context.startedAt;
-    metrics.inFlight -= 1;
-    metrics.bytesIn += context.bytesIn;
-    metrics.bytesOut += context.bytesOut;
-    metrics.byClass[Math.floor(context.status / 100)]! += 1;
-    if (context.code !== "") metrics.countCode(context.code);
-    metrics.latency.observe(context.durationMs);
-    accessLog.record(context);
-  }
-  function refuse(context: RequestContext, error: unknown): void {
-    if (context.finished) return;
-    if (context.requestId === "") context.requestId = crypto.randomUUID();
-    if (!context.response.headersSent) sendProblem(context, error);
-    else context.response.destroy();
-    finished(context);
-  }
-  const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, isTrustedProxy, finished, sendProblem });
-  const invoke = createInvoke({ routes, tokens, fleet, exchange: { fleet, metrics, finished }, isTrustedProxy, refuse, feed });
-  const front = createFront({ resolveHost: createHostResolver(settings), pathRoutes: settings.pathRoutes, invoke, api: api.relay, refuse });
+  const run = createRun({ routes, fleet, metrics });
+  const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, isTrustedProxy });
+  const invoke = createHttpSource({ routes, tokens, secondLook: createSecondLook(feed), isTrustedProxy, run });
+  const front = createFront({ resolveHost: createHostResolver(settings), pathRoutes: settings.pathRoutes, invoke, api: api.relay });
   function handle(request: IncomingMessage, response: ServerResponse): void {
-    if ((request.socket as EndingSocket)[kEnding] === true) return;
-    metrics.requests += 1;
-    metrics.inFlight += 1;
     if (draining) response.shouldKeepAlive = false;
-    front(new RequestContext(request, response));
+    front(new HttpCaller(request, response, ledger));
   }
   const server = createPublicServer({ handle, metrics, isTrustedProxy });
 
@@ -102,6 +85,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     gauges: () => ({ routes: routes.size, tokens: tokens.size, ...fleet.counts(), feedConnected: feed.connected }),
     state: () => (draining ? "draining" : feed.primed ? "ready" : "starting"),
     drain: () => hooks.drainAsked?.(),
+    probe: createProbe({ routes, ledger, functionDomain: settings.functionDomain, run }),
   });
   const adminListener = await openListener(admin, settings.admin, { mode: 0o660 });
   const listener = await openListener(server, settings.listen, { mode: 0o666 });

@@ -4,6 +4,8 @@ const KIB = 1024;
 export const GATEWAY_LIMITS = {
   /** A request body up to this size is gathered before a slot is taken; larger ones stream. Bytes. */
   gatherBytes: 64 * KIB,
+  /** What is kept of an answer for a caller without a connection. Bytes. */
+  storedAnswerBytes: 64 * KIB,
   /** A response up to this size that is there at once leaves in one write. Bytes. */
   singleWriteBytes: 64 * KIB,
   /** Connections from one address, and in all. A trusted proxy in front counts in all only. */

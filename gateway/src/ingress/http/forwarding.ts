@@ -1,10 +1,8 @@
 // The platform's own fields on a request that goes to a function, set after every copy of the client's was dropped (SECURITY D3).
 import { BlockList, isIP, isIPv6 } from "node:net";
 import type { Socket } from "node:net";
-import { INVOCATION_HEADERS } from "@fnctl/control-plane/contract/runtime-protocol";
-import type { Route } from "@fnctl/control-plane/contract/internal";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
-import type { RequestContext } from "./request-context.ts";
+import type { HttpCaller } from "./http-caller.ts";
 
 /** `["10.0.0.0/8", "::1", "unix"]` → a check of a connection's peer. */
 export function createProxyTrust(entries: readonly string[]): (address: string | undefined) => boolean {
@@ -48,12 +46,12 @@ function peerOf(socket: TrackedSocket, isTrusted: (address: string | undefined) 
 /** Adds client address, scheme and host; `prefix` is what a path route took off. */
 export function addForwarded(
   headers: string[],
-  context: RequestContext,
+  { head: read, request, call }: HttpCaller,
   isTrusted: (address: string | undefined) => boolean,
   prefix: string,
 ): void {
-  const head = context.head!;
-  const peer = peerOf(context.request.socket, isTrusted);
+  const head = read!;
+  const peer = peerOf(request.socket, isTrusted);
   const own = peer.address ?? "unknown";
   const chain =
     peer.trusted && head.forwardedFor !== undefined && FORWARDED_FOR.test(head.forwardedFor) ? `${head.forwardedFor}, ${own}` : own;
@@ -64,7 +62,7 @@ export function addForwarded(
   }
   headers.push(
     "x-request-id",
-    context.requestId,
+    call.requestId,
     "x-forwarded-for",
     chain,
     "x-forwarded-proto",
@@ -75,22 +73,4 @@ export function addForwarded(
     peer.forwarded + proto,
   );
   if (prefix !== "") headers.push("x-forwarded-prefix", prefix);
-}
-
-/** The version stands last and is set by `setVersion` once an instance is chosen. */
-export function addInvocation(headers: string[], route: Route): void {
-  headers.push(
-    INVOCATION_HEADERS.timeoutMs,
-    String(route.timeoutMs),
-    INVOCATION_HEADERS.tenant,
-    route.tenant,
-    INVOCATION_HEADERS.function,
-    route.function,
-    INVOCATION_HEADERS.version,
-    "0",
-  );
-}
-
-export function setVersion(headers: string[], version: number): void {
-  headers[headers.length - 1] = String(version);
 }

@@ -1,17 +1,29 @@
 // Every refusal leaves as problem+json (RFC 9457).
+import { randomUUID } from "node:crypto";
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { PROBLEM_TYPE, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
 import type { Socket } from "node:net";
 import { GATEWAY_LIMITS } from "../limits.ts";
-import type { RequestContext } from "./request-context.ts";
+import type { HttpCaller } from "./http-caller.ts";
+import { addPlatformFields } from "./platform-fields.ts";
 
-/** Sends the problem and notes status and code; `extra` is a flat header list. */
-export function sendProblem(context: RequestContext, error: unknown, extra: readonly string[] = []): void {
-  const { request, response } = context;
-  const problem = toProblem(error, context.requestId);
-  context.status = problem.status;
-  context.code = problem.code;
+/** Sends the problem as the answer, and notes its status. */
+export function sendProblem(caller: HttpCaller, error: PlatformError): void {
+  const { call, request, response } = caller;
+  // A head that could not be read gave no id.
+  call.requestId ||= randomUUID();
+  const problem = toProblem(error, call.requestId);
+  call.status = problem.status;
   const body = JSON.stringify(problem);
+  const unread = hasUnreadBody(caller);
+  if (unread || caller.head === undefined) (request.socket as EndingSocket)[kEnding] = true;
+  response.writeHead(problem.status, problemFields(caller, problem, body, unread));
+  if (call.method === "HEAD") response.end();
+  else if (!unread || caller.head?.expectsContinue === true) response.end(body);
+  else linger(caller, body);
+}
+
+function problemFields({ call }: HttpCaller, problem: Problem, body: string, closes: boolean): string[] {
   const headers = [
     "content-type",
     PROBLEM_TYPE,
@@ -21,20 +33,12 @@ export function sendProblem(context: RequestContext, error: unknown, extra: read
     "no-store",
     "x-content-type-options",
     "nosniff",
-    "x-request-id",
-    context.requestId,
     ...retryHeaders(problem),
-    ...extra,
   ];
+  addPlatformFields(headers, call, false);
   if (problem.code === "UNAUTHENTICATED") headers.push("www-authenticate", "Bearer");
-  if (context.sandboxed) headers.push("content-security-policy", "sandbox");
-  const unread = hasUnreadBody(context);
-  if (unread) headers.push("connection", "close");
-  if (unread || context.head === undefined) (request.socket as EndingSocket)[kEnding] = true;
-  response.writeHead(problem.status, headers);
-  if (context.method === "HEAD") response.end();
-  else if (!unread || context.head?.expectsContinue === true) response.end(body);
-  else linger(context, body);
+  if (closes) headers.push("connection", "close");
+  return headers;
 }
 
 /** Set on a connection whose last answer closes it: what the client sent behind that request is not served. */
@@ -42,13 +46,13 @@ export const kEnding = Symbol("ending");
 export type EndingSocket = Socket & { [kEnding]?: boolean };
 
 /** Such a body must not be taken for the next request's head; a head that could not be read may hide one. */
-const hasUnreadBody = ({ request, head }: RequestContext): boolean => !request.complete && (head === undefined || head.contentLength !== 0);
+const hasUnreadBody = ({ request, head }: HttpCaller): boolean => !request.complete && (head === undefined || head.contentLength !== 0);
 
 /**
  * Closing a connection with unread bytes resets it, and the client may then never see the answer (RFC 9112 section 9.6). So the
  * answer goes out whole, and the end waits a little while for the client to stop.
  */
-function linger({ request, response }: RequestContext, body: string): void {
+function linger({ request, response }: HttpCaller, body: string): void {
   response.write(body);
   let bytes = 0;
   const timer = setTimeout(end, GATEWAY_LIMITS.lingerMs);

@@ -36,10 +36,13 @@ export function createPublicServer(deps: Deps): Server {
   server.maxHeadersCount = LIMITS.headerCount + 1;
   server.maxRequestsPerSocket = GATEWAY_LIMITS.requestsPerConnection;
   server.maxConnections = GATEWAY_LIMITS.connections;
-  server.on("request", deps.handle);
-  // The front decides whether the client may go on; it then writes the 100 itself.
-  server.on("checkContinue", deps.handle);
-  server.on("checkExpectation", deps.handle);
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    if ((request.socket as EndingSocket)[kEnding] !== true) deps.handle(request, response);
+  };
+  server.on("request", handle);
+  // Whether the client may go on is decided later (`HttpCaller`), which then writes the 100 itself.
+  server.on("checkContinue", handle);
+  server.on("checkExpectation", handle);
   server.on("connect", (_request: IncomingMessage, socket: Duplex) =>
     endRaw(socket, new PlatformError("METHOD_NOT_ALLOWED", "CONNECT is not served.")),
   );

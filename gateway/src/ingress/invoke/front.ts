@@ -1,18 +1,18 @@
 // The strict HTTP front: every request of the public listener comes through here first (SECURITY D1, D4, D8, D9).
+import { randomUUID } from "node:crypto";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { hostLabel } from "@fnctl/control-plane/contract/names";
 import type { HostKind } from "../http/host.ts";
-import type { Invoke } from "./invocation.ts";
-import type { RequestContext } from "../http/request-context.ts";
-import { readHead } from "../http/request-head.ts";
+import type { HttpCaller } from "../http/http-caller.ts";
+import { readHead, type RequestHead } from "../http/request-head.ts";
 import { isReservedPath, readPath, readPathRoute } from "../http/request-path.ts";
+import type { HttpSource } from "./http-source.ts";
 
 export interface FrontDeps {
   resolveHost: (header: string) => HostKind;
   pathRoutes: boolean;
-  invoke: Invoke;
-  api: (context: RequestContext) => void;
-  refuse: (context: RequestContext, error: unknown) => void;
+  invoke: HttpSource;
+  api: (caller: HttpCaller) => void;
 }
 
 const notFound = (): PlatformError =>
@@ -20,27 +20,35 @@ const notFound = (): PlatformError =>
     hint: "The API is below /v1/, functions below /fn/<tenant>/<function>/ or at their own host.",
   });
 
-export function createFront(deps: FrontDeps): (context: RequestContext) => void {
-  return (context) => {
+export function createFront(deps: FrontDeps): (caller: HttpCaller) => void {
+  return (caller) => {
     try {
-      context.takeHead(readHead(context.request));
-      route(deps, context);
+      takeHead(caller, readHead(caller.request));
+      route(deps, caller);
     } catch (error) {
-      deps.refuse(context, error);
+      caller.call.fail(error);
     }
   };
 }
 
-function route(deps: FrontDeps, context: RequestContext): void {
-  checkMethod(context.method);
-  const path = readPath(context.target);
-  const host = deps.resolveHost(context.head!.host);
+/** The client's id if it gave a usable one, else a new one. */
+function takeHead(caller: HttpCaller, head: RequestHead): void {
+  caller.head = head;
+  caller.call.requestId = head.requestId ?? randomUUID();
+  caller.call.origin = head.origin;
+}
+
+function route(deps: FrontDeps, caller: HttpCaller): void {
+  const { method, target } = caller.call;
+  checkMethod(method);
+  const path = readPath(target);
+  const host = deps.resolveHost(caller.head!.host);
   switch (host.kind) {
     case "function":
       refuseReserved(path);
-      return deps.invoke(context, host.label, context.target, "");
+      return deps.invoke(caller, { label: host.label, path: target, prefix: "" });
     case "api":
-      return routeApiHost(deps, context, path, host.loopback);
+      return routeApiHost(deps, caller, path, host.loopback);
     case "unknown":
       throw new PlatformError("MISDIRECTED_REQUEST", "This address serves no such host.", {
         hint: "Check the Host header, or FNCTL_API_HOSTS and FNCTL_FUNCTION_DOMAIN.",
@@ -50,21 +58,21 @@ function route(deps: FrontDeps, context: RequestContext): void {
   }
 }
 
-function routeApiHost(deps: FrontDeps, context: RequestContext, path: string, loopback: boolean): void {
-  if (path.startsWith("/v1/")) return deps.api(context);
-  const byPath = deps.pathRoutes ? readPathRoute(path, context.target) : undefined;
+function routeApiHost(deps: FrontDeps, caller: HttpCaller, path: string, loopback: boolean): void {
+  if (path.startsWith("/v1/")) return deps.api(caller);
+  const byPath = deps.pathRoutes ? readPathRoute(path, caller.call.target) : undefined;
   if (byPath === undefined) throw notFound();
   const query = byPath.rest.indexOf("?");
   refuseReserved(query === -1 ? byPath.rest : byPath.rest.slice(0, query));
-  context.sharesOrigin = true;
-  if (!loopback) sandbox(context);
-  deps.invoke(context, hostLabel(byPath.function, byPath.tenant), byPath.rest, byPath.prefix);
+  caller.call.sharesOrigin = true;
+  if (!loopback) sandbox(caller);
+  deps.invoke(caller, { label: hostLabel(byPath.function, byPath.tenant), path: byPath.rest, prefix: byPath.prefix });
 }
 
 /** All path routes of a public name share one origin: no cookies in or out, scripts without that origin (SECURITY I4). */
-function sandbox(context: RequestContext): void {
-  context.sandboxed = true;
-  const { headers } = context.head!;
+function sandbox({ call, head }: HttpCaller): void {
+  call.sandboxed = true;
+  const { headers } = head!;
   for (let i = headers.length - 2; i >= 0; i -= 2) if (headers[i] === "cookie") headers.splice(i, 2);
 }
 

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createAccessLog, formatRecord } from "./access-log.ts";
 import { Metrics } from "../measure/metrics.ts";
-import { RequestContext } from "../http/request-context.ts";
+import type { Call, Ledger } from "../call/call.ts";
+import { HttpCaller } from "../http/http-caller.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -14,19 +15,21 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function context(target: string): RequestContext {
+const NOTHING: Ledger = { began: () => undefined, ended: () => undefined, unexpected: () => undefined };
+
+function requestFor(target: string): Call {
   const request = new IncomingMessage(new Socket());
   request.url = target;
   request.method = "GET";
-  const made = new RequestContext(request, new ServerResponse(request));
-  made.requestId = "request-1";
-  return made;
+  const { call } = new HttpCaller(request, new ServerResponse(request), NOTHING);
+  call.requestId = "request-1";
+  return call;
 }
 
 it("keeps every record of a burst, in order and whole", async () => {
   const metrics = new Metrics();
   const log = createAccessLog(join(folder, "log"), metrics);
-  for (let i = 0; i < 5_000; i += 1) log.record(context(`/${i}/${"p".repeat(i % 900)}`));
+  for (let i = 0; i < 5_000; i += 1) log.record(requestFor(`/${i}/${"p".repeat(i % 900)}`));
   await log.flush();
   const paths = readFileSync(join(folder, "log"), "utf8")
     .trim()
@@ -46,7 +49,7 @@ it("writes one line of plain ASCII whatever the path and the reason hold (D10)",
     "/\\",
     `/${"a".repeat(100_000)}`,
   ]) {
-    const made = context(hostile);
+    const made = requestFor(hostile);
     made.reason = hostile;
     const line = formatRecord(made);
     expect(line).toMatch(/^[\x20-\x7e]+\n$/);
@@ -56,7 +59,7 @@ it("writes one line of plain ASCII whatever the path and the reason hold (D10)",
 });
 
 it("leaves query values out", () => {
-  expect(formatRecord(context("/a?token=secret"))).not.toContain("secret");
+  expect(formatRecord(requestFor("/a?token=secret"))).not.toContain("secret");
 });
 
 it("keeps within its size and a few older files, whatever is recorded, and goes on where it was after a restart", async () => {
@@ -66,7 +69,7 @@ it("keeps within its size and a few older files, whatever is recorded, and goes 
   const sizes = () => Object.fromEntries(readdirSync(folder).map((name) => [name, statSync(join(folder, name)).size]));
   for (let life = 0; life < 3; life += 1) {
     const log = createAccessLog(file, metrics, limits);
-    for (let i = 0; i < 3_000; i += 1) log.record(context(`/${life}/${i}/${"p".repeat(200)}`));
+    for (let i = 0; i < 3_000; i += 1) log.record(requestFor(`/${life}/${i}/${"p".repeat(200)}`));
     await log.flush();
     expect(Object.keys(sizes()).toSorted()).toEqual(["log", "log.1", "log.2"]);
     for (const size of Object.values(sizes())) expect(size).toBeLessThanOrEqual(limits.bytes);
@@ -81,10 +84,10 @@ it("goes on in a new file when somebody removed it", async () => {
   const metrics = new Metrics();
   const file = join(folder, "log");
   const log = createAccessLog(file, metrics, { bytes: 100_000, files: 2 });
-  log.record(context("/before"));
+  log.record(requestFor("/before"));
   await log.flush();
   rmSync(file);
-  for (let i = 0; i < 3_000; i += 1) log.record(context(`/${i}/${"p".repeat(200)}`));
+  for (let i = 0; i < 3_000; i += 1) log.record(requestFor(`/${i}/${"p".repeat(200)}`));
   await log.flush();
   expect(readFileSync(file, "utf8")).toContain("/2999/");
   expect(metrics.logDropped).toBe(0);
@@ -94,7 +97,7 @@ it("writes no more into a file that is full and cannot be renamed, and says how 
   const metrics = new Metrics();
   const log = createAccessLog(join(folder, "log"), metrics, { bytes: 100_000, files: 2 });
   mkdirSync(join(folder, "log.2", "in-the-way"), { recursive: true });
-  for (let i = 0; i < 3_000; i += 1) log.record(context(`/${i}/${"p".repeat(200)}`));
+  for (let i = 0; i < 3_000; i += 1) log.record(requestFor(`/${i}/${"p".repeat(200)}`));
   await log.flush();
   expect(statSync(join(folder, "log")).size).toBeLessThanOrEqual(100_000);
   expect(metrics.logDropped).toBeGreaterThan(0);

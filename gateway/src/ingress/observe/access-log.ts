@@ -3,11 +3,11 @@ import { write } from "node:fs";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import { formatMs } from "../measure/milliseconds.ts";
 import type { Metrics } from "../measure/metrics.ts";
-import type { RequestContext } from "../http/request-context.ts";
+import type { Call } from "../call/call.ts";
 import { createRotatingFile, type FileLimits, type RotatingFile } from "./rotating-file.ts";
 
 export interface AccessLog {
-  record(context: RequestContext): void;
+  record(call: Call): void;
   /** Resolves when all that was recorded has been written. */
   flush(): Promise<void>;
 }
@@ -40,16 +40,16 @@ function loggedPath(target: string): string {
 }
 
 /** Ids, slugs and codes hold no character that JSON escapes: their form was checked when they came in. */
-export function formatRecord(context: RequestContext): string {
-  const route = context.route;
-  let line = `{"time":"${isoTime(context.acceptedAt)}","requestId":"${context.requestId}"`;
+export function formatRecord(call: Call): string {
+  const route = call.route;
+  let line = `{"time":"${isoTime(call.acceptedAt)}","requestId":"${call.requestId}"`;
   if (route !== undefined) line += `,"tenant":"${route.tenant}","function":"${route.function}"`;
-  if (context.version !== 0) line += `,"version":${context.version}`;
-  if (context.instance !== "") line += `,"instance":${quote(context.instance)}`;
-  line += `,"method":${quote(context.method)},"path":${quote(loggedPath(context.target))},"status":${context.status},"bytesIn":${context.bytesIn},"bytesOut":${context.bytesOut}`;
-  line += `,"durationMs":${formatMs(context.durationMs)},"queueMs":${formatMs(context.queueMs)},"coldMs":${formatMs(context.coldMs)},"functionMs":${formatMs(context.functionMs)}`;
-  if (context.code !== "") line += `,"code":"${context.code}"`;
-  if (context.reason !== "") line += `,"reason":${quote(context.reason.slice(0, 200))}`;
+  if (call.version !== 0) line += `,"version":${call.version}`;
+  if (call.instance !== "") line += `,"instance":${quote(call.instance)}`;
+  line += `,"method":${quote(call.method)},"path":${quote(loggedPath(call.target))},"status":${call.status},"bytesIn":${call.bytesIn},"bytesOut":${call.bytesOut}`;
+  line += `,"durationMs":${formatMs(call.durationMs)},"queueMs":${formatMs(call.queueMs)},"coldMs":${formatMs(call.coldMs)},"functionMs":${formatMs(call.functionMs)}`;
+  if (call.code !== "") line += `,"code":"${call.code}"`;
+  if (call.reason !== "") line += `,"reason":${quote(call.reason.slice(0, 200))}`;
   return `${line}}\n`;
 }
 
@@ -74,8 +74,8 @@ class BufferedLog implements AccessLog {
     this.metrics = metrics;
   }
 
-  record(context: RequestContext): void {
-    const line = formatRecord(context);
+  record(call: Call): void {
+    const line = formatRecord(call);
     if (this.used + line.length > BLOCK_BYTES) this.rotate();
     if (this.full.length * BLOCK_BYTES >= GATEWAY_LIMITS.logBacklogBytes) {
       this.metrics.logDropped += 1;

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { createBearerCheck } from "@fnctl/control-plane/service/http/authorised";
 import { serveJson, type Reply } from "@fnctl/control-plane/service/http/serve";
+import { z } from "zod";
 import { renderMetrics, type Gauges, type Metrics } from "../measure/metrics.ts";
 
 interface Deps {
@@ -11,6 +12,7 @@ interface Deps {
   gauges: () => Gauges;
   state: () => "starting" | "ready" | "draining";
   drain: () => void;
+  probe: (target: ProbeTarget) => Promise<object>;
 }
 
 export function createAdminServer(deps: Deps): Server {
@@ -25,8 +27,12 @@ export function createAdminServer(deps: Deps): Server {
   );
 }
 
-function answer(deps: Deps, request: IncomingMessage, response: ServerResponse): Reply | undefined {
-  switch (`${request.method} ${request.url}`) {
+const probeSchema = z.strictObject({ tenant: z.string().max(63), function: z.string().max(63), path: z.string().max(8_000).default("/") });
+type ProbeTarget = z.infer<typeof probeSchema>;
+
+async function answer(deps: Deps, request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
+  const url = new URL(request.url ?? "/", "http://admin");
+  switch (`${request.method} ${url.pathname}`) {
     case "GET /metrics":
       response.writeHead(200, { "content-type": "text/plain; version=0.0.4" });
       response.end(renderMetrics(deps.metrics, deps.gauges()));
@@ -34,6 +40,8 @@ function answer(deps: Deps, request: IncomingMessage, response: ServerResponse):
     case "POST /drain":
       deps.drain();
       return { status: 202 };
+    case "POST /probe":
+      return { body: await deps.probe(probeSchema.parse(Object.fromEntries(url.searchParams))) };
     default:
       throw new PlatformError("NOT_FOUND", "Nothing is served at this path.");
   }

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { OTHER_TOKEN, Platform, TOKEN, sleep, until } from "../../testing/platform.ts";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { GATEWAY_LIMITS } from "../limits.ts";
-import type { RequestContext } from "../http/request-context.ts";
-import { createStaleMiss } from "./stale-miss.ts";
+import type { Call } from "../call/call.ts";
+import { createSecondLook } from "./stale-miss.ts";
 
 let platform: Platform;
 beforeEach(async () => {
@@ -69,22 +69,22 @@ it("a caller that gives up while it waits is forgotten", async () => {
 });
 
 it("only so many wait; the next one is told at once", async () => {
-  const told: string[] = [];
+  let told = 0;
   let release!: () => void;
   const stands = new Promise<void>((resolve) => (release = resolve));
-  const context = () => ({ response: { once: () => undefined, off: () => undefined }, finished: false }) as unknown as RequestContext;
-  const miss = createStaleMiss({
-    feed: { connected: false, reach: () => stands },
-    refuse: (_context, error) => told.push((error as PlatformError).code),
-    clientGone: () => undefined,
+  const secondLook = createSecondLook({ connected: false, reach: () => stands });
+  const call = { phase: "asked" } as Call;
+  const missing = () => new PlatformError("NOT_FOUND", "unknown");
+  const codes = Array.from({ length: GATEWAY_LIMITS.staleMisses }, async () => {
+    const refused = await secondLook(call, missing(), missing);
+    told += 1;
+    return refused?.code;
   });
-  const judge = () => new PlatformError("NOT_FOUND", "unknown");
-  for (let i = 0; i < GATEWAY_LIMITS.staleMisses; i++) miss(context(), judge);
   await sleep(0);
-  expect(told).toEqual([]);
-  miss(context(), judge);
-  expect(told).toEqual(["UNAVAILABLE"]);
+  expect(told).toBe(0);
+  expect((await secondLook(call, missing(), missing))?.code).toBe("UNAVAILABLE");
+  expect(told).toBe(0);
   release();
-  await sleep(0);
-  expect(told).toHaveLength(GATEWAY_LIMITS.staleMisses + 1);
+  expect(new Set(await Promise.all(codes))).toEqual(new Set(["UNAVAILABLE"]));
+  expect((await secondLook(call, missing(), () => undefined))?.code).toBe(undefined);
 });

@@ -1,0 +1,72 @@
+// One request's place on an instance: waited for in the version's queue, held, and given back once.
+import type { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { Fleet } from "./fleet.ts";
+import type { Instance, ReleaseReason } from "./instance.ts";
+import type { VersionFleet, Waiter } from "./version-fleet.ts";
+
+/** After each `take` exactly one of the three is called, once, unless the slot was given back before. */
+export interface SlotOwner {
+  granted(instance: Instance): void;
+  refused(error: PlatformError): void;
+  /** The version was retired while the request waited: take a slot of another one. */
+  moveOn(): void;
+}
+
+export class Slot implements Waiter {
+  queueTimer: NodeJS.Timeout | undefined = undefined;
+  /** How long the last `take` waited, milliseconds. */
+  waitedMs = 0;
+  private readonly fleets: Fleet;
+  private readonly owner: SlotOwner;
+  private fleet: VersionFleet | undefined = undefined;
+  private instance: Instance | undefined = undefined;
+  private since = 0;
+
+  constructor(fleets: Fleet, owner: SlotOwner) {
+    this.fleets = fleets;
+    this.owner = owner;
+  }
+
+  /** Calls back at once when a slot is free or the queue is full. */
+  take(fleet: VersionFleet): void {
+    this.fleet = fleet;
+    this.since = performance.now();
+    const instance = fleet.tryAcquire();
+    if (instance !== undefined) return this.granted(instance);
+    fleet.enqueue(this);
+    if (this.queueTimer !== undefined) this.fleets.demand(fleet);
+  }
+  /** The same version's next free slot, which may be another instance's. */
+  takeAnother(): void {
+    const { fleet } = this;
+    this.giveBack();
+    if (fleet !== undefined) this.take(fleet);
+  }
+
+  granted(instance: Instance): void {
+    this.instance = instance;
+    this.waitedMs = performance.now() - this.since;
+    this.owner.granted(instance);
+  }
+  refused(error: PlatformError): void {
+    this.owner.refused(error);
+  }
+  moveOn(): void {
+    this.giveBack();
+    this.owner.moveOn();
+  }
+
+  /** Leaves the queue, or frees the place. A second call does nothing. */
+  giveBack(): void {
+    const { fleet, instance } = this;
+    if (fleet === undefined) return;
+    if (this.queueTimer !== undefined) fleet.remove(this);
+    this.instance = undefined;
+    if (instance !== undefined) this.fleets.done(fleet, instance);
+  }
+
+  /** The instance takes no new requests; after `graceMs` those that run on it end, too. Nothing when none is held. */
+  closeInstance(reason: ReleaseReason, detail: string, graceMs?: number): void {
+    if (this.fleet !== undefined && this.instance !== undefined) this.fleets.close(this.fleet, this.instance, reason, detail, graceMs);
+  }
+}

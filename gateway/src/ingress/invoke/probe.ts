@@ -1,0 +1,58 @@
+// The operator's own request to a function, past the public listener: does this gateway reach it, and what does it say? For a function of any
+// access, since it comes over the internal listener.
+import { randomUUID } from "node:crypto";
+import { hostLabel } from "@fnctl/control-plane/contract/names";
+import type { Ledger } from "../call/call.ts";
+import { isReservedPath, readPath } from "../http/request-path.ts";
+import type { RouteTable } from "../replica/route-table.ts";
+import { noSuchFunction } from "./authorize.ts";
+import type { Run } from "./run.ts";
+import { StoredCaller } from "./stored-caller.ts";
+
+interface Deps {
+  routes: Pick<RouteTable, "find">;
+  ledger: Ledger;
+  functionDomain: string;
+  run: Run;
+}
+
+export interface ProbeTarget {
+  tenant: string;
+  function: string;
+  /** Path and query as the function sees them. */
+  path: string;
+}
+/** Times in milliseconds; `code`: the platform's, when the answer is the platform's; `body`: its first bytes, as UTF-8. */
+export interface ProbeReport {
+  requestId: string;
+  status: number;
+  code: string;
+  version: number;
+  instance: string;
+  queueMs: number;
+  coldMs: number;
+  functionMs: number;
+  durationMs: number;
+  body: string;
+  whole: boolean;
+}
+export type Probe = (target: ProbeTarget) => Promise<ProbeReport>;
+
+/** Throws NOT_FOUND when no such function is routed here, and BAD_REQUEST for a path that the public listener would refuse, too. */
+export function createProbe({ routes, ledger, functionDomain, run }: Deps): Probe {
+  return async (target) => {
+    if (isReservedPath(readPath(target.path))) throw noSuchFunction();
+    const label = hostLabel(target.function, target.tenant);
+    const route = routes.find(label);
+    if (route === undefined) throw noSuchFunction();
+    const requestId = randomUUID();
+    const { call, answer } = new StoredCaller({ method: "GET", path: target.path, requestId }, ledger);
+    call.route = route;
+    call.seesFailures = true;
+    const headers = ["host", `${label}.${functionDomain}`, "user-agent", "fnctl-probe", "accept", "*/*", "x-request-id", requestId];
+    run({ call, route, path: target.path, headers });
+    const { status, body, whole } = await answer;
+    const { code, version, instance, queueMs, coldMs, functionMs, durationMs } = call;
+    return { requestId, status, code, version, instance, queueMs, coldMs, functionMs, durationMs, body: body.toString(), whole };
+  };
+}

@@ -1,0 +1,64 @@
+// The steps of every invocation, in their order: gather a small body, choose the version, wait for a slot, exchange.
+import { randomInt } from "node:crypto";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { VersionFleet } from "../fleet/version-fleet.ts";
+import { GATEWAY_LIMITS } from "../limits.ts";
+import type { Metrics } from "../measure/metrics.ts";
+import { pickTarget, type RouteTable } from "../replica/route-table.ts";
+import { noSuchFunction } from "./authorize.ts";
+import { Exchange, type ExchangeDeps } from "./exchange.ts";
+import { addInvocationFields, type Invocation } from "./invocation.ts";
+
+interface Deps {
+  routes: Pick<RouteTable, "byId">;
+  fleet: Fleet;
+  metrics: Metrics;
+}
+
+/** Never throws: what goes wrong ends the call. */
+export type Run = (invocation: Invocation) => void;
+
+const random = (): number => randomInt(1_000_000) / 1_000_000;
+
+export function createRun({ routes, fleet, metrics }: Deps): Run {
+  /** Of the route as it is now: it may have changed while a body was gathered or a slot waited for. */
+  function chooseVersion(functionId: string): VersionFleet {
+    const route = routes.byId(functionId);
+    if (route === undefined) throw noSuchFunction();
+    return fleet.forVersion(route, pickTarget(route, random).versionId);
+  }
+  const exchange: ExchangeDeps = { fleet, metrics, chooseVersion };
+
+  function begin(invocation: Invocation, body: Buffer | undefined): void {
+    const { call, headers, route } = invocation;
+    try {
+      if (body === undefined && call.caller.bodyLength > 0) headers.push("content-length", String(call.caller.bodyLength));
+      addInvocationFields(headers, route);
+      new Exchange(exchange, invocation, body).begin();
+    } catch (error) {
+      call.fail(error);
+    }
+  }
+  return (invocation) => {
+    if (!isSmall(invocation.call.caller.bodyLength)) return begin(invocation, undefined);
+    void gather(invocation).then((body) => {
+      if (invocation.call.phase !== "over") begin(invocation, body);
+    });
+  };
+}
+
+/** Gathered before a slot is taken, so that a slow sender holds none. */
+const isSmall = (bytes: number): boolean => bytes > 0 && bytes <= GATEWAY_LIMITS.gatherBytes;
+
+async function gather({ call, route }: Invocation): Promise<Buffer | undefined> {
+  const late = setTimeout(
+    () => call.fail(new PlatformError("REQUEST_TIMEOUT", `The request's body did not arrive within ${route.timeoutMs} ms.`)),
+    route.timeoutMs,
+  );
+  try {
+    return await call.caller.gatherBody();
+  } finally {
+    clearTimeout(late);
+  }
+}
