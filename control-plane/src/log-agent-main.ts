@@ -7,7 +7,7 @@ import pino from "pino";
 import { z } from "zod";
 import { dialEndpoint, listenAddressSchema } from "./contract/endpoint.ts";
 import { listenInternal } from "./service/http/listen.ts";
-import { startAgent } from "./logs/kubelet/agent.ts";
+import { startAgent } from "./logs/kubelet/log-agent.ts";
 import { createChannelsClient } from "./logs/kubelet/channels-client.ts";
 import { createAgentListener } from "./logs/kubelet/listener.ts";
 import { createSegments } from "./logs/keep/segments.ts";

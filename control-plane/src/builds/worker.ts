@@ -7,7 +7,7 @@ import type { LayerCache } from "../images/layer-cache.ts";
 import type { ImageStore } from "../images/layout-store.ts";
 import { versionImage } from "../images/oci.ts";
 import type { LeaseManager } from "../instances/leases/lease-manager.ts";
-import type { Managed } from "../instances/leases/managed.ts";
+import type { Instance } from "../instances/leases/instance-table.ts";
 import type { VersionInfoCache } from "../instances/start/version-info.ts";
 import type { WarmPool } from "../instances/pool/warm-pool.ts";
 import type { SandboxDriver } from "../sandbox/driver.ts";
@@ -40,7 +40,7 @@ export interface WorkerOptions {
   bases: { builder: string; runtimes: Record<string, string> };
   registries: RegistrySettings;
   /** Names whose builder it is, for the egress proxy's log. */
-  labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
+  labelEgress(sandbox: string, tenantId: string, label: string): Promise<void>;
   /** Builders are their tenant's from the start. */
   perTenant: boolean;
   onError(error: unknown, requestId?: string): void;
@@ -68,10 +68,10 @@ export function createBuildWorker(options: WorkerOptions) {
       egress: true,
       ...(options.perTenant ? { tenantId: tenant.id, floor: isolation } : {}),
     } as const;
-    const { instance } = await pool.take(key, { owner: tenant.id, urgent: true });
-    const client = createBuilderClient(instance);
+    const { sandbox } = await pool.take(key, { owner: tenant.id, urgent: true });
+    const client = createBuilderClient(sandbox);
     try {
-      await options.labelEgress(instance.id, tenant.id, `build:${fn.name}:${version.number}`);
+      await options.labelEgress(sandbox.id, tenant.id, `build:${fn.name}:${version.number}`);
       await client.putSource(blobs.read(tenant.id, version.sourceDigest));
       const { main, handler, runtime } = version.config;
       const request = {
@@ -89,7 +89,7 @@ export function createBuildWorker(options: WorkerOptions) {
     } finally {
       client.close();
       // Single-use: it held a tenant's source.
-      driver.stop(instance.id).catch(options.onError);
+      driver.stop(sandbox.id).catch(options.onError);
     }
   }
 
@@ -116,12 +116,12 @@ export function createBuildWorker(options: WorkerOptions) {
   }
 
   /** Starts the version once before it goes live: what cannot be loaded never replaces what works. */
-  async function trial(claimed: Claimed): Promise<Managed> {
-    return (await leases.launch(await versions.get(claimed.fn.id, claimed.version.id), "trial")).managed;
+  async function trial(claimed: Claimed): Promise<Instance> {
+    return (await leases.launch(await versions.get(claimed.fn.id, claimed.version.id), "trial")).instance;
   }
 
   /** Resolves with the version's first instance. */
-  async function steps(claimed: Claimed, job: BuildJob, log: EventLog, release: () => void): Promise<Managed> {
+  async function steps(claimed: Claimed, job: BuildJob, log: EventLog, release: () => void): Promise<Instance> {
     if (claimed.build.takeovers > MOST_TAKEOVERS)
       throw new PlatformError("BUILD_FAILED", `The build was begun ${claimed.build.takeovers + 1} times and never came to an end.`, {
         hint: "Deploy again; if it happens again, tell the platform's operator the request id.",

@@ -1,7 +1,7 @@
 // Points the control plane's service at its owner: one endpoint, written by whoever owns, because a selector would find those that wait too.
 import { KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from "@kubernetes/client-node";
 import { calling } from "./api-error.ts";
-import { FIELD_MANAGER } from "./marks.ts";
+import { FIELD_MANAGER } from "./labels.ts";
 
 export interface OwnEndpoint {
   namespace: string;

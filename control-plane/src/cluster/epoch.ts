@@ -2,7 +2,7 @@
 // rule lets it go forward only. Written before anything is started.
 import { KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from "@kubernetes/client-node";
 import { calling } from "./api-error.ts";
-import { FIELD_MANAGER } from "./marks.ts";
+import { FIELD_MANAGER } from "./labels.ts";
 
 /** Rejects when a newer owner has written its epoch already. */
 export async function announceEpoch(config: KubeConfig, namespace: string, name: string, epoch: number): Promise<void> {

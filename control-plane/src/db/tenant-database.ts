@@ -3,7 +3,7 @@
 // for connections, and none has all of them: its transactions may wait for one another, and others' do not wait behind them.
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import { createFairTurns } from "../service/fair-turns.ts";
+import { createFairQueue } from "../service/fair-queue.ts";
 import { runChange, type Caller, type ChangeEvent, type OnChange, type Unit } from "./change.ts";
 import { DB_LIMITS } from "./pools.ts";
 import * as schema from "./schema.ts";
@@ -25,14 +25,14 @@ export const ATTEMPTS = 3;
 
 export function createTenantDatabase(pool: pg.Pool, onChange?: OnChange): TenantDatabase {
   const parallel = pool.options.max ?? DB_LIMITS.poolMax;
-  const turns = createFairTurns({ parallel, perOwner: Math.ceil(parallel / 2) });
+  const queue = createFairQueue({ parallel, perOwner: Math.ceil(parallel / 2) });
 
   async function run<T>(tenantId: string, begin: TransactionOptions["begin"], work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const progress = { committing: false };
       const once = () => transaction(pool, { begin, tenantId, progress }, (client) => work(drizzle(client, { schema })));
       try {
-        return await turns.inTurn({ owner: tenantId, urgent: true }, once);
+        return await queue.run({ owner: tenantId, urgent: true }, once);
       } catch (error) {
         if (attempt === ATTEMPTS || !isRetryable(error, progress.committing)) throw mapDatabaseError(error);
       }

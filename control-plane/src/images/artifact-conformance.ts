@@ -4,8 +4,9 @@ import { Readable } from "node:stream";
 import { expect, it } from "vitest";
 import { EMPTY } from "./artifact.ts";
 import type { ImageStore } from "./layout-store.ts";
-import { MEDIA, baseImage, sha256 } from "./oci.ts";
+import { MEDIA, baseImage } from "./oci.ts";
 import type { StoreHarness } from "./store-conformance.ts";
+import { sha256 } from "../service/digest.ts";
 
 const SIGNATURE = "application/vnd.example.signature";
 const CONTENTS = "application/vnd.example.contents+json";

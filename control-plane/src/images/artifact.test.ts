@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { EMPTY, artifactManifest, livingWith, ofType, referrerOf } from "./artifact.ts";
-import { MEDIA, sha256 } from "./oci.ts";
+import { MEDIA } from "./oci.ts";
+import { sha256 } from "../service/digest.ts";
 
 const subject = { mediaType: MEDIA.manifest, digest: sha256(Buffer.from("subject")), size: 7 };
 const TYPE = "application/vnd.example";

@@ -1,11 +1,12 @@
 // ImageStore as OCI image layouts on disk, one per repository (image-spec, image-layout.md). A repository is a tenant, or `base`.
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { Readable, Transform } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createTurns } from "../service/turns.ts";
+import { DigestMeter, sha256 } from "../service/digest.ts";
+import { createKeyedMutex } from "../service/keyed-mutex.ts";
 import { removeOlder, touch } from "../service/remove-older.ts";
 import { PlatformError } from "../contract/errors.ts";
 import type { ArtifactStore } from "./artifact.ts";
@@ -15,7 +16,6 @@ import {
   imageConfigSchema,
   indexSchema,
   manifestSchema,
-  sha256,
   type Descriptor,
   type Encoded,
   type ImageConfig,
@@ -59,7 +59,7 @@ export interface UsedImages {
 export function createLayoutStore(root: string): ImageStore {
   const folder = (repository: string) => path.join(root, repository);
   const blob = (repository: string, digest: string) => path.join(folder(repository), "blobs", ...digest.split(":"));
-  const inTurn = createTurns();
+  const oneAtATime = createKeyedMutex();
 
   async function prepare(repository: string): Promise<void> {
     await mkdir(path.join(folder(repository), "blobs", "sha256"), { recursive: true });
@@ -73,7 +73,7 @@ export function createLayoutStore(root: string): ImageStore {
 
   /** One writer at a time per repository: index.json is read, changed and replaced. */
   function changeIndex(repository: string, change: (manifests: Descriptor[]) => Descriptor[]): Promise<void> {
-    return inTurn(repository, async () => {
+    return oneAtATime(repository, async () => {
       const index = await readIndex(repository);
       await replaceFile(path.join(folder(repository), "index.json"), JSON.stringify({ ...index, manifests: change(index.manifests) }));
     });
@@ -101,20 +101,12 @@ export function createLayoutStore(root: string): ImageStore {
     async putBlob(repository, mediaType, source) {
       await prepare(repository);
       const draft = path.join(folder(repository), "blobs", `draft-${randomUUID()}`);
-      const hash = createHash("sha256");
-      let size = 0;
-      const meter = new Transform({
-        transform(chunk: Buffer, _encoding, done) {
-          hash.update(chunk);
-          size += chunk.length;
-          done(null, chunk);
-        },
-      });
+      const meter = new DigestMeter();
       try {
-        await pipeline(source, meter, createWriteStream(draft, { flush: true })); // on disk before anything says that it is there
-        const digest = `sha256:${hash.digest("hex")}`;
+        await pipeline(source, meter.through(), createWriteStream(draft, { flush: true })); // on disk before anything says that it is there
+        const digest = meter.digest();
         await rename(draft, blob(repository, digest));
-        return { mediaType, digest, size };
+        return { mediaType, digest, size: meter.bytes };
       } catch (error) {
         await rm(draft, { force: true });
         throw error;

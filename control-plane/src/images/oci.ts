@@ -1,5 +1,5 @@
 // OCI image documents as data: config, manifest, index (OCI image-spec 1.1). Pure; equal input gives equal bytes.
-import { createHash } from "node:crypto";
+import { sha256 } from "../service/digest.ts";
 import { z } from "zod";
 import { digestSchema } from "../contract/names.ts";
 
@@ -59,8 +59,6 @@ export type ImageConfig = z.infer<typeof imageConfigSchema>;
 const ARCHITECTURES: Partial<Record<NodeJS.Architecture, string>> = { x64: "amd64", arm64: "arm64" };
 /** No clock in an image: the same input is the same image. */
 const EPOCH = "1970-01-01T00:00:00Z";
-
-export const sha256 = (bytes: Uint8Array): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 export interface Encoded {
   bytes: Buffer;

@@ -4,7 +4,8 @@ import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { artifacts } from "./artifact-conformance.ts";
 import type { ImageStore } from "./layout-store.ts";
-import { MEDIA, baseImage, sha256, versionImage } from "./oci.ts";
+import { MEDIA, baseImage, versionImage } from "./oci.ts";
+import { sha256 } from "../service/digest.ts";
 
 export interface StoreHarness {
   store: ImageStore;

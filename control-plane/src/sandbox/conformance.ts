@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROTOCOL_PATHS } from "../contract/runtime-protocol.ts";
 import { askHealth } from "../sandbox-client/health.ts";
 import { newInstanceId } from "../service/uuid7.ts";
-import { instanceSchema, type ImageRef, type Instance, type SandboxDriver, type SandboxSpec } from "./driver.ts";
+import { sandboxSchema, type ImageRef, type Sandbox, type SandboxDriver, type SandboxSpec } from "./driver.ts";
 import { ask, init } from "./testing/ask.ts";
 import { STUBBORN, type Stubborn } from "./testing/conformance-function.ts";
 
@@ -16,11 +16,11 @@ export interface DriverHarness {
   /** Places a layer where the driver looks for it; its `index.mjs` answers `/` with `text`. */
   place(text: string, tenantId?: string): Promise<ImageRef>;
   /** Makes the process of a loaded, initialised instance end by itself. */
-  crash(instance: Instance): Promise<void>;
+  crash(instance: Sandbox): Promise<void>;
   /** Lets it use more memory than it has; or the reason why this driver has no such limit. */
-  exhaustMemory: ((instance: Instance) => Promise<void>) | string;
+  exhaustMemory: ((instance: Sandbox) => Promise<void>) | string;
   /** From now on it does not end when asked to; or the reason why this driver has no such instance. */
-  makeStubborn: ((instance: Instance, how: Stubborn) => Promise<void>) | string;
+  makeStubborn: ((instance: Sandbox, how: Stubborn) => Promise<void>) | string;
   /** Leaves what a driver leaves that was killed in the middle of a start, and returns the id; or why that cannot be. */
   abandonStart: (() => Promise<string>) | string;
   /** A second driver object over the same paths, as after a restart. */
@@ -50,7 +50,7 @@ export function describeDriver(name: string, missing: string | undefined, makeHa
 }
 type Current = () => DriverHarness;
 
-async function ready(harness: DriverHarness, text = "hello", tenantId?: string): Promise<{ instance: Instance; image: ImageRef }> {
+async function ready(harness: DriverHarness, text = "hello", tenantId?: string): Promise<{ instance: Sandbox; image: ImageRef }> {
   const [started, image] = await Promise.all([harness.driver.start(harness.spec(tenantId)), harness.place(text, tenantId)]);
   const instance = await harness.driver.load(started.id, image);
   expect(await init(instance, image)).toMatchObject({ status: 200 });
@@ -58,7 +58,7 @@ async function ready(harness: DriverHarness, text = "hello", tenantId?: string):
 }
 const listed = async (driver: SandboxDriver, id: string) => (await driver.list()).find((instance) => instance.id === id);
 
-async function untilEnded(driver: SandboxDriver, id: string): Promise<Instance> {
+async function untilEnded(driver: SandboxDriver, id: string): Promise<Sandbox> {
   for (;;) {
     const instance = await listed(driver, id);
     if (instance?.state === "ended") return instance;
@@ -71,7 +71,7 @@ function describeStart(current: Current): void {
     const { driver, spec, leftovers } = current();
     const asked = spec();
     const [first, second] = await Promise.all([driver.start(asked), driver.start(asked)]);
-    expect(instanceSchema.parse(first)).toMatchObject({ ...asked, state: "idle" });
+    expect(sandboxSchema.parse(first)).toMatchObject({ ...asked, state: "idle" });
     expect(second).toEqual(first);
     expect(await driver.start(asked)).toEqual(first);
     expect((await driver.list()).filter((instance) => instance.id === asked.id)).toEqual([first]);
@@ -123,10 +123,10 @@ function describeLoad(current: Current): void {
   it("begins a load that settles while something else goes on, and lends the connection by which the code came", async () => {
     const { driver, spec, place } = current();
     const [started, image, other] = await Promise.all([driver.start(spec()), place("begun"), place("other")]);
-    const { instance, settled } = await driver.beginLoad(started.id, image);
+    const { sandbox: instance, settled } = await driver.beginLoad(started.id, image);
     expect(instance).toMatchObject({ id: started.id, state: "loaded", image });
-    const link = driver.takeLink(started.id);
-    expect(driver.takeLink(started.id)).toBeUndefined(); // once
+    const link = driver.takeConnection(started.id);
+    expect(driver.takeConnection(started.id)).toBeUndefined(); // once
     if (link !== undefined) expect(await askHealth(link)).toMatchObject({ code: image.layer });
     await link?.destroy();
     await settled;
@@ -149,7 +149,6 @@ function describeLoad(current: Current): void {
   it("stops all of a tenant, and nothing of another", async () => {
     const { driver } = current();
     const [mine, theirs] = await Promise.all([ready(current(), "mine", randomUUID()), ready(current(), "theirs", randomUUID())]);
-    await driver.prepareTenant(mine.image.tenantId);
     await driver.removeTenant(mine.image.tenantId);
     expect(await listed(driver, mine.instance.id)).toBeUndefined();
     expect(await ask(theirs.instance, "/")).toMatchObject({ status: 200 });

@@ -41,7 +41,7 @@ export const imageRefSchema = z.strictObject({
 });
 export type ImageRef = z.infer<typeof imageRefSchema>;
 
-export const instanceSchema = z.object({
+export const sandboxSchema = z.object({
   ...sandboxSpecSchema.shape,
   state: z.enum(["starting", "idle", "loaded", "ended"]),
   startedAt: z.number(),
@@ -50,35 +50,34 @@ export const instanceSchema = z.object({
   /** Why it ended, while it is still listed: until `stop` is called. */
   ended: z.object({ reason: z.enum(["exited", "oom", "start-failed"]), detail: z.string() }).optional(),
 });
-export type Instance = z.infer<typeof instanceSchema>;
+export type Sandbox = z.infer<typeof sandboxSchema>;
 
 /** The code is in; `settled` when it is written down whose it is, which must be before anybody is given the sandbox. */
 export interface Loading {
-  instance: Instance;
+  sandbox: Sandbox;
   settled: Promise<void>;
 }
 /** Of a driver whose loads are settled when they are done, and that sends no code. */
-export const settledLoads = (load: SandboxDriver["load"]): Pick<SandboxDriver, "beginLoad" | "takeLink"> => ({
-  beginLoad: async (id, image) => ({ instance: await load(id, image), settled: Promise.resolve() }),
-  takeLink: () => undefined,
+export const settledLoads = (load: SandboxDriver["load"]): Pick<SandboxDriver, "beginLoad" | "takeConnection"> => ({
+  beginLoad: async (id, image) => ({ sandbox: await load(id, image), settled: Promise.resolve() }),
+  takeConnection: () => undefined,
 });
 
 export interface SandboxDriver {
   readonly name: string;
   readonly isolations: readonly Isolation[];
-  /** Whatever a tenant needs before its first instance (a namespace, a policy). */
-  prepareTenant(tenantId: string): Promise<void>;
-  /** Starts a generic sandbox; resolves when it is idle, that is, answers on its address. */
-  start(spec: SandboxSpec): Promise<Instance>;
+  /** Starts a generic sandbox, with whatever its tenant needs for it (a namespace, a policy); resolves when it is idle, that is, answers on its address. */
+  start(spec: SandboxSpec): Promise<Sandbox>;
   /** Puts the code of `image` into an idle sandbox. A second call with the same image does nothing, with another it fails. */
-  load(id: string, image: ImageRef): Promise<Instance>;
+  load(id: string, image: ImageRef): Promise<Sandbox>;
   /** `load`, for a caller that has something else to do while it settles. */
   beginLoad(id: string, image: ImageRef): Promise<Loading>;
   /** The connection by which the sandbox got its code, if there was one and it still stands; the caller ends it. */
-  takeLink(id: string): Client | undefined;
+  takeConnection(id: string): Client | undefined;
   /** Ends it and leaves nothing: processes, cgroups, mounts, folders. Unknown ids are no error. */
   stop(id: string): Promise<void>;
   /** All that exists, ended ones included: the truth after any restart of the caller. */
-  list(): Promise<Instance[]>;
+  list(): Promise<Sandbox[]>;
+  /** Ends all that the tenant has, and removes what was made for it. Unknown ids are no error. */
   removeTenant(tenantId: string): Promise<void>;
 }

@@ -9,7 +9,7 @@ import { serveJson } from "../service/http/serve.ts";
 import {
   imageRefSchema,
   instanceIdSchema,
-  instanceSchema,
+  sandboxSchema,
   sandboxSpecSchema,
   settledLoads,
   type ImageRef,
@@ -33,7 +33,6 @@ type Verb = (body: unknown) => Promise<unknown>;
 function verbs(driver: SandboxDriver): Record<string, Verb> {
   return {
     describe: async () => ({ name: driver.name, isolations: driver.isolations }),
-    prepareTenant: (body) => driver.prepareTenant(tenantBody.parse(body).tenantId),
     start: (body) => driver.start(sandboxSpecSchema.parse(body)),
     load: (body) => {
       const { id, image } = loadBody.parse(body);
@@ -69,17 +68,16 @@ export async function createDriverClient(socketPath: string): Promise<SandboxDri
   const call = <T extends z.ZodType>(verb: string, body: unknown, schema: T): Promise<z.infer<T>> =>
     ask({ method: "POST", path: `/v1/${verb}`, body }, schema);
   const nothing = z.null();
-  const load = (id: string, image: ImageRef) => call("load", { id, image }, instanceSchema);
+  const load = (id: string, image: ImageRef) => call("load", { id, image }, sandboxSchema);
   const { name, isolations } = await call("describe", {}, describeAnswer);
   return {
     name,
     isolations,
-    prepareTenant: async (tenantId) => void (await call("prepareTenant", { tenantId }, nothing)),
-    start: (spec) => call("start", spec, instanceSchema),
+    start: (spec) => call("start", spec, sandboxSchema),
     load,
     ...settledLoads(load),
     stop: async (id) => void (await call("stop", { id }, nothing)),
-    list: () => call("list", {}, z.array(instanceSchema)),
+    list: () => call("list", {}, z.array(sandboxSchema)),
     removeTenant: async (tenantId) => void (await call("removeTenant", { tenantId }, nothing)),
   };
 }

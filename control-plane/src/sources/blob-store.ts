@@ -1,9 +1,9 @@
 // Source archives, content-addressed and per tenant: whether another tenant has the same bytes shows nowhere.
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { open, rm } from "node:fs/promises";
 import path from "node:path";
-import { Readable, Transform } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { and, asc, eq, gt, inArray, lt, ne, notExists, sql, sum } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
@@ -11,8 +11,9 @@ import { LIMITS } from "../contract/limits.ts";
 import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
 import { blob, blobChunk, version } from "../db/schema.ts";
 import { holdCaps } from "../accounts/caps.ts";
+import { DigestMeter } from "../service/digest.ts";
 import { removeOlder } from "../service/remove-older.ts";
-import { createFairTurns } from "../service/fair-turns.ts";
+import { createFairQueue } from "../service/fair-queue.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
 import { PLATFORM, type Caller } from "../db/change.ts";
 
@@ -23,21 +24,14 @@ const CHUNK_BYTES = 1024 * 1024;
 const UPLOADS = { parallel: 32, perOwner: 4, mostWaiting: 32 } as const;
 
 export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: Pick<TenantCaps, "sourceBytes"> = DEFAULT_CAPS) {
-  const turns = createFairTurns(UPLOADS);
+  const queue = createFairQueue(UPLOADS);
 
   /** To disk first: a slow client must not hold a transaction open. */
   async function spool(source: Readable, file: string): Promise<string> {
-    const hash = createHash("sha256");
-    let size = 0;
-    const meter = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        size += chunk.length;
-        hash.update(chunk);
-        done(size > LIMITS.sourceArchiveBytes ? tooLarge() : null, chunk);
-      },
-    });
-    await pipeline(source, meter, createWriteStream(file, { mode: 0o600 }));
-    return `sha256:${hash.digest("hex")}`;
+    const meter = new DigestMeter();
+    const through = meter.through({ bytes: LIMITS.sourceArchiveBytes, error: tooLarge });
+    await pipeline(source, through, createWriteStream(file, { mode: 0o600 }));
+    return meter.digest();
   }
 
   async function put(caller: Caller, digest: string, source: Readable): Promise<void> {
@@ -79,7 +73,7 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: P
      * before a byte is read.
      */
     put: (caller: Caller, digest: string, source: Readable): Promise<void> =>
-      turns.inTurn({ owner: caller.tenantId, urgent: true }, () => put(caller, digest, source)),
+      queue.run({ owner: caller.tenantId, urgent: true }, () => put(caller, digest, source)),
 
     /** Removes what no version that is ready or being built comes from, and nobody has seen since `before`. */
     async sweep(tenantId: string, before: Date): Promise<number> {

@@ -2,7 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { CoreV1Api, type KubeConfig } from "@kubernetes/client-node";
-import { createAgentPlaces } from "../cluster/agent-places.ts";
+import { createLogAgentFinder } from "../cluster/log-agents.ts";
 import type { ClusterFacts } from "../sandbox/kubernetes/network-check/targets.ts";
 import type { ClusterSettings } from "./kubernetes-host.ts";
 
@@ -24,7 +24,7 @@ export async function readClusterFacts(
     service(settings.FNCTL_CONTROL_SERVICE),
     core.listNode(),
     readFile("/etc/resolv.conf", "utf8"),
-    createAgentPlaces(config, namespace, settings.FNCTL_AGENT_SERVICE)(),
+    createLogAgentFinder(config, namespace, settings.FNCTL_AGENT_SERVICE)(),
   ]);
   const database = new URL(settings.FNCTL_DB_APP);
   const ownPorts = [settings.FNCTL_API_SOCKET, settings.FNCTL_CONTROL_SOCKET].flatMap((at) => (at.kind === "tcp" ? [at.port] : []));

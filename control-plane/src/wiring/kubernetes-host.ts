@@ -8,11 +8,11 @@ import { ISOLATIONS } from "../contract/limits.ts";
 import type { Isolation } from "../contract/names.ts";
 import { ENTER_PROGRAM, FORMER_ENTER_PROGRAM } from "../contract/runtime-protocol.ts";
 import { createEgressCredentials } from "../egress/egress-credentials.ts";
-import { createAgentsClient } from "../logs/read/agents-client.ts";
+import { createAgentsClient } from "../logs/read/log-agents-client.ts";
 import { createChannelBook, type ChannelBook } from "../sandbox/kubernetes/channel-book.ts";
 import type { SandboxSpec } from "../sandbox/driver.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
-import { createAgentPlaces } from "../cluster/agent-places.ts";
+import { createLogAgentFinder } from "../cluster/log-agents.ts";
 import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
 import { PooledKubeConfig } from "../cluster/pooled-config.ts";
 import { createChecks, type Checks } from "../sandbox/kubernetes/checks.ts";
@@ -143,7 +143,7 @@ interface AgentsInput {
 /** The log agents of all nodes, each of which must show the platform's own certificate. */
 const agentsOf = ({ config, settings, book, agentSecret, onError }: AgentsInput) =>
   createAgentsClient({
-    find: createAgentPlaces(config, settings.FNCTL_NAMESPACE, settings.FNCTL_AGENT_SERVICE),
+    find: createLogAgentFinder(config, settings.FNCTL_NAMESPACE, settings.FNCTL_AGENT_SERVICE),
     nodeOf: book.nodeOf,
     ca: readFileSync(settings.FNCTL_AGENT_CA_FILE, "utf8"),
     serverName: settings.FNCTL_AGENT_SERVICE,

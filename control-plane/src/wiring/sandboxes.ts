@@ -10,7 +10,7 @@ import { createStarter } from "../instances/start/starter.ts";
 import { createVersionInfo } from "../instances/start/version-info.ts";
 import type { Target } from "../instances/pool/pool-targets.ts";
 import { createServed } from "../instances/upkeep/served.ts";
-import { createFairTurns, type FairTurnsOptions } from "../service/fair-turns.ts";
+import { createFairQueue, type FairQueueOptions } from "../service/fair-queue.ts";
 import { createWarmPool } from "../instances/pool/warm-pool.ts";
 import { BUILDER_MEMORY_MIB } from "../builds/worker.ts";
 import type { ImageRef } from "../sandbox/driver.ts";
@@ -24,7 +24,7 @@ import { wireSingleHost } from "./single-host.ts";
 const POOLED_MEMORY_MIB = 256;
 const ON_DEMAND = { demandSize: 1, demandMs: 10 * 60_000, demandKinds: 6 };
 const ON_DEMAND_PER_TENANT = { ...ON_DEMAND, demandKinds: 1_000 };
-const CLUSTER_STARTS: FairTurnsOptions = { parallel: 64, perOwner: 32 };
+const CLUSTER_STARTS: FairQueueOptions = { parallel: 64, perOwner: 32 };
 
 export interface SandboxInput {
   settings: ControlPlaneSettings;
@@ -48,7 +48,7 @@ export async function wireSandboxes({ settings, secret, data, epoch, changes, on
   const pool = createWarmPool({
     driver,
     epoch,
-    turns: createFairTurns(startPlaces(perTenant)),
+    queue: createFairQueue(startPlaces(perTenant)),
     targets,
     prepareEgress: host.prepareEgress,
     onError,
@@ -92,7 +92,7 @@ async function wireHost({ settings, secret, data, epoch, onError }: Omit<Sandbox
  * On one machine a place for each core, and no tenant has the last one, too: whoever asks next need not wait for the end of a start, and
  * who only starts leaves a core to those who serve. In a cluster nodes do the work.
  */
-function startPlaces(cluster: boolean): FairTurnsOptions {
+function startPlaces(cluster: boolean): FairQueueOptions {
   const cores = availableParallelism();
   return cluster ? CLUSTER_STARTS : { parallel: Math.max(2, cores), perOwner: Math.max(1, cores - 1) };
 }

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "@fnctl/control-plane/sandbox/testing/ask";
-import type { Instance } from "@fnctl/control-plane/sandbox/driver";
+import type { Sandbox } from "@fnctl/control-plane/sandbox/driver";
 import { PROTOCOL_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import { openHost } from "./cold.ts";
 import { quantile, type Row } from "./rows.ts";
@@ -19,8 +19,8 @@ async function available(): Promise<number> {
   return Number(/^MemAvailable:\s+(\d+)/m.exec(await readFile("/proc/meminfo", "utf8"))?.[1]) * 1024;
 }
 
-async function startMany(count: number, start: () => Promise<Instance>): Promise<Instance[]> {
-  const made: Instance[] = [];
+async function startMany(count: number, start: () => Promise<Sandbox>): Promise<Sandbox[]> {
+  const made: Sandbox[] = [];
   const worker = async () => {
     while (made.length + AT_ONCE <= count + 1) made.push(await start());
   };

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createDriverClient } from "@fnctl/control-plane/sandbox/rpc";
-import type { Instance } from "@fnctl/control-plane/sandbox/driver";
+import type { Sandbox } from "@fnctl/control-plane/sandbox/driver";
 import { readSettings } from "../../single/src/settings.ts";
 import { newPlatform, start, stop } from "../e2e/platform.ts";
 import { createApiClient, tokenIn, type ApiClient } from "../src/api-client.ts";
@@ -17,7 +17,7 @@ export interface BenchPlatform {
   client: ApiClient;
   /** Writes the files into a folder and deploys it; answers what `fnctl deploy --json` printed. */
   deploy(name: string, files: Record<string, string>, settings?: string): Promise<DeployEvent[]>;
-  instances(): Promise<Instance[]>;
+  instances(): Promise<Sandbox[]>;
   /** Resolves when no instance of a function runs and the pool holds `pooled` generic ones. */
   settled(pooled: number): Promise<void>;
   stop(): Promise<void>;

@@ -1,7 +1,7 @@
 // The Kubernetes driver runs the suite of all drivers, with real gVisor pods on the real cluster.
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createKubernetesDriver, type KubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
-import { createLinks } from "@fnctl/control-plane/sandbox-client/links";
+import { createStandingConnections } from "@fnctl/control-plane/sandbox-client/standing-connections";
 import { sendCode } from "@fnctl/control-plane/sandbox-client/send-code";
 import { describeDriver, type DriverHarness } from "@fnctl/control-plane/sandbox/conformance";
 import { conformanceFunction, conformanceVerbs } from "@fnctl/control-plane/sandbox/testing/conformance-function";
@@ -56,7 +56,7 @@ describeDriver("kubernetes", undefined, makeHarness);
 
 test("a pod that was sent code and not told whose it is belongs to nobody after a restart", async () => {
   const host = await createDriverHost(inject("cluster"));
-  const links = createLinks();
+  const links = createStandingConnections();
   try {
     const spec = host.spec();
     const { address } = await host.driver.start(spec);

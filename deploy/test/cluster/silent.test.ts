@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
-import type { Instance } from "@fnctl/control-plane/sandbox/driver";
+import type { Sandbox } from "@fnctl/control-plane/sandbox/driver";
 import { kubectl } from "./kubectl.ts";
 import { withDriverHost } from "./with-driver-host.ts";
 
@@ -25,7 +25,7 @@ async function processesOf(id: string): Promise<number[]> {
     .filter((pid) => /^\d+$/.test(pid) && inPod(pid))
     .map(Number);
 }
-const stateOf = async ({ id }: Instance) => (await current().driver.list()).find((instance) => instance.id === id);
+const stateOf = async ({ id }: Sandbox) => (await current().driver.list()).find((instance) => instance.id === id);
 
 /** More than one thread, so that it takes all that it may of the processor. */
 const SPIN = `
@@ -43,7 +43,7 @@ test("is listed as ended, with the reason, and makes room; one that spins, and a
   expect((await stateOf(dead))?.state).toBe("loaded");
   try {
     for (const pid of stopped) process.kill(pid, "SIGSTOP");
-    const seen: (Instance | undefined)[] = [];
+    const seen: (Sandbox | undefined)[] = [];
     for (let looked = 0; looked < LOOKS; looked++) {
       seen.push(await stateOf(dead));
       expect([(await stateOf(spinning))?.state, (await stateOf(neighbour))?.state]).toEqual(["loaded", "loaded"]);

@@ -1,6 +1,6 @@
 // A driver with the chart's classes of sandboxes, for the tests of one file.
 import { afterAll, beforeAll, expect, inject } from "vitest";
-import type { Instance, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
+import type { Sandbox, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { PROBE } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
 import { init } from "@fnctl/control-plane/sandbox/testing/ask";
 import { createDriverHost, type DriverHost } from "./driver-host.ts";
@@ -22,7 +22,7 @@ export function withDriverHost() {
   return {
     current: (): DriverHost => host,
     /** A new pod that runs whatever code it is sent (`inside`). */
-    async newPod(overrides: Partial<SandboxSpec> = {}): Promise<Instance> {
+    async newPod(overrides: Partial<SandboxSpec> = {}): Promise<Sandbox> {
       const spec = host.spec(overrides);
       const [, image] = await Promise.all([host.driver.start(spec), host.place({ "index.mjs": PROBE })]);
       const instance = await host.driver.load(spec.id, image);

@@ -7,13 +7,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { MEDIA, sha256 } from "@fnctl/control-plane/images/oci";
+import { MEDIA } from "@fnctl/control-plane/images/oci";
 import type { ImageStore } from "@fnctl/control-plane/images/layout-store";
 import { REGISTRY_LIMITS } from "@fnctl/control-plane/images/registry/client";
 import { startFront } from "./front.ts";
 import { createStoreAt, type StoreAt } from "./harness.ts";
 import { startRegistry, type RegistryProcess } from "./registry-process.ts";
 import { ISSUER, SERVICE, USER, startTokenService, type TokenService } from "./token-service.ts";
+import { sha256 } from "@fnctl/control-plane/service/digest";
 
 /** Of USER's password, as htpasswd -B makes it. */
 const HTPASSWD = "robot:$2b$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW\n";

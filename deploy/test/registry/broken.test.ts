@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { baseImage, MEDIA, sha256 } from "@fnctl/control-plane/images/oci";
+import { baseImage, MEDIA } from "@fnctl/control-plane/images/oci";
 import type { ImageStore } from "@fnctl/control-plane/images/layout-store";
 import { REGISTRY_LIMITS, createRegistryClient } from "@fnctl/control-plane/images/registry/client";
 import { blobBytes } from "@fnctl/control-plane/images/registry/download";
@@ -10,6 +10,7 @@ import { startCutter, type Cut } from "./cutter.ts";
 import { startFront, type Front, type FrontOptions, type Seen } from "./front.ts";
 import { createStoreAt, type StoreAt } from "./harness.ts";
 import { startRegistry, type RegistryProcess } from "./registry-process.ts";
+import { sha256 } from "@fnctl/control-plane/service/digest";
 
 const MIB = 1024 * 1024;
 /** Two whole chunks and a part of one. */

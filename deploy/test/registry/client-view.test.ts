@@ -4,12 +4,13 @@ import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EMPTY } from "@fnctl/control-plane/images/artifact";
-import { MEDIA, baseImage, sha256 } from "@fnctl/control-plane/images/oci";
+import { MEDIA, baseImage } from "@fnctl/control-plane/images/oci";
 import type { ImageStore } from "@fnctl/control-plane/images/layout-store";
 import { REGISTRY_LIMITS } from "@fnctl/control-plane/images/registry/client";
 import { startFront, type Front, type FrontOptions, type Seen } from "./front.ts";
 import { createStoreAt, type StoreAt } from "./harness.ts";
 import { startRegistry, type RegistryProcess, type RegistryOptions } from "./registry-process.ts";
+import { sha256 } from "@fnctl/control-plane/service/digest";
 
 let registry: RegistryProcess;
 let front: Front;

@@ -5,11 +5,12 @@ import path from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createLayoutStore, type ImageStore } from "@fnctl/control-plane/images/layout-store";
-import { MEDIA, baseImage, sha256, versionImage } from "@fnctl/control-plane/images/oci";
+import { MEDIA, baseImage, versionImage } from "@fnctl/control-plane/images/oci";
 import { archive, file } from "@fnctl/control-plane/images/testing/archives";
 import { run } from "../../single/src/run.ts";
 import { createStoreAt, type StoreAt } from "./harness.ts";
 import { onPath, startRegistry, type RegistryProcess } from "./registry-process.ts";
+import { sha256 } from "@fnctl/control-plane/service/digest";
 
 /** More than one chunk of an upload. */
 const LARGE = 20 * 1024 * 1024;

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EMPTY } from "@fnctl/control-plane/images/artifact";
-import { MEDIA, baseImage, encode, sha256 } from "@fnctl/control-plane/images/oci";
+import { MEDIA, baseImage, encode } from "@fnctl/control-plane/images/oci";
 import type { ImageStore } from "@fnctl/control-plane/images/layout-store";
 import { REGISTRY_LIMITS } from "@fnctl/control-plane/images/registry/client";
 import { request } from "undici";
@@ -11,6 +11,7 @@ import { startFront, type FrontOptions, type Seen } from "./front.ts";
 import { createStoreAt, type StoreAt } from "./harness.ts";
 import { startReferrersFront } from "./referrers-front.ts";
 import { startRegistry, type RegistryProcess } from "./registry-process.ts";
+import { sha256 } from "@fnctl/control-plane/service/digest";
 
 const TYPE = "application/vnd.example.signature";
 const OTHER = "application/vnd.example.other";

@@ -10,7 +10,7 @@ import { createLeaseManager } from "@fnctl/control-plane/instances/leases/lease-
 import { createReconciler } from "@fnctl/control-plane/instances/upkeep/reconciler";
 import { createStarter } from "@fnctl/control-plane/instances/start/starter";
 import type { VersionInfo } from "@fnctl/control-plane/instances/start/version-info";
-import { createFairTurns } from "@fnctl/control-plane/service/fair-turns";
+import { createFairQueue } from "@fnctl/control-plane/service/fair-queue";
 import { createWarmPool } from "@fnctl/control-plane/instances/pool/warm-pool";
 import { PooledKubeConfig } from "@fnctl/control-plane/cluster/pooled-config";
 import { createKubernetesDriver } from "@fnctl/control-plane/sandbox/kubernetes/driver";
@@ -98,7 +98,7 @@ const targets = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };
 const pool = createWarmPool({
   driver,
   epoch,
-  turns: createFairTurns({ parallel: 64, perOwner: 64 }),
+  queue: createFairQueue({ parallel: 64, perOwner: 64 }),
   targets,
   prepareEgress: async () => undefined,
   onError,

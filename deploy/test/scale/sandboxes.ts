@@ -6,7 +6,7 @@ import { createServer } from "node:https";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { CoreV1Api, KubeConfig, Watch, type V1Pod } from "@kubernetes/client-node";
 import { POD_ENV, POD_PORT, PROTOCOL_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
-import { LABELS } from "@fnctl/control-plane/cluster/marks";
+import { LABELS } from "@fnctl/control-plane/cluster/labels";
 
 const [kubeconfig = "", uid = "", address = ""] = process.argv.slice(2);
 const config = new KubeConfig();

@@ -3,7 +3,7 @@ import { createTokenStore } from "@fnctl/control-plane/accounts/token-store";
 import { createApi } from "@fnctl/control-plane/api/app";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
 import type { FreeSpace } from "@fnctl/control-plane/service/free-space";
-import { createInstanceTable } from "@fnctl/control-plane/instances/leases/managed";
+import { createInstanceTable } from "@fnctl/control-plane/instances/leases/instance-table";
 import { PLATFORM } from "@fnctl/control-plane/db/change";
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";

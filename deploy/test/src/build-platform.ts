@@ -27,7 +27,7 @@ import { archive, file, folder as folderEntry } from "@fnctl/control-plane/image
 import { createLeaseManager } from "@fnctl/control-plane/instances/leases/lease-manager";
 import { createStarter } from "@fnctl/control-plane/instances/start/starter";
 import { createVersionInfo } from "@fnctl/control-plane/instances/start/version-info";
-import { createFairTurns } from "@fnctl/control-plane/service/fair-turns";
+import { createFairQueue } from "@fnctl/control-plane/service/fair-queue";
 import { createWarmPool } from "@fnctl/control-plane/instances/pool/warm-pool";
 import type { SandboxDriver, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { createMemoryDriver, createMemoryWorld } from "@fnctl/control-plane/sandbox/memory/driver";
@@ -95,8 +95,8 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
     /** A worker with pool and leases of its own, as each control plane has. */
     worker(labelEgress: WorkerOptions["labelEgress"] = async () => undefined) {
       const onError = (error: unknown) => void this.errors.push(error);
-      const turns = createFairTurns({ parallel: 64, perOwner: 64 });
-      const pool = createWarmPool({ driver, epoch: 1, turns, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
+      const queue = createFairQueue({ parallel: 64, perOwner: 64 });
+      const pool = createWarmPool({ driver, epoch: 1, queue, targets: NOT_WARM, prepareEgress: async () => undefined, onError });
       const versions = createVersionInfo(system);
       const leases = createLeaseManager({
         caps,

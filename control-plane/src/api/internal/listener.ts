@@ -54,8 +54,8 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
     },
     [INTERNAL_PATHS.renew]: (body) => deps.leases.renew(renewRequestSchema.parse(body)),
     [INTERNAL_PATHS.release]: async (body) => {
-      const keep = (managed: { functionId: string; versionId: string }) =>
-        deps.leases.table.ofVersion(managed.versionId).length <= deps.reconciler.minOf(managed.functionId, managed.versionId);
+      const keep = (instance: { functionId: string; versionId: string }) =>
+        deps.leases.table.ofVersion(instance.versionId).length <= deps.reconciler.minOf(instance.functionId, instance.versionId);
       return { ended: await deps.leases.release(releaseRequestSchema.parse(body), keep) };
     },
     [INTERNAL_PATHS.bootstrap]: (body) => deps.bootstrap(bootstrapRequestSchema.parse(body)),

@@ -18,7 +18,7 @@ import type { FunctionStore } from "../../functions/function-store.ts";
 import { refuseLess } from "../../functions/isolation.ts";
 import { functionResource, versionResource, type Endpoint } from "../../functions/resources.ts";
 import type { FreeSpace } from "../../service/free-space.ts";
-import type { InstanceTable } from "../../instances/leases/managed.ts";
+import type { InstanceTable } from "../../instances/leases/instance-table.ts";
 import { callerOf, tenantOf, type ApiContext } from "../frame/context.ts";
 import { fromCursor, numberCursor, toPage } from "../frame/cursor.ts";
 import { createRouter } from "../frame/router.ts";
@@ -115,13 +115,13 @@ export function functionRoutes({ freeSpace, functions, tenants, endpoint, instan
     ]);
     const resource = functionResource(facts, tenant.slug, endpoint);
     c.header("etag", resource.etag);
-    const running = instances.ofFunction(row.id).map((managed) => ({
-      id: managed.instance.id,
-      version: managed.version,
-      state: managed.state === "ready" ? ("ready" as const) : ("draining" as const),
-      startedAt: new Date(managed.instance.startedAt).toISOString(),
-      slots: managed.slots,
-      inUse: managed.inUse,
+    const running = instances.ofFunction(row.id).map((instance) => ({
+      id: instance.sandbox.id,
+      version: instance.version,
+      state: instance.state === "ready" ? ("ready" as const) : ("draining" as const),
+      startedAt: new Date(instance.sandbox.startedAt).toISOString(),
+      slots: instance.slots,
+      inUse: instance.inUse,
     }));
     const first = versions[0];
     return c.json(

@@ -1,8 +1,8 @@
 // Documents that a registry holds: read whole, capped, checked against the digest that was asked for and against their schema.
 import type { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
-import { sha256 } from "../oci.ts";
 import { REGISTRY_LIMITS, type Call, type Head, type RegistryClient } from "./client.ts";
+import { sha256 } from "../../service/digest.ts";
 
 export function createDocuments(client: RegistryClient) {
   /** Undefined when there is none. */

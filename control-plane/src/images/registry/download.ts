@@ -1,6 +1,6 @@
 // Reads one blob: what breaks goes on where it broke, and bytes that the digest does not promise end in an error.
-import { createHash } from "node:crypto";
 import { PlatformError } from "../../contract/errors.ts";
+import { DigestMeter } from "../../service/digest.ts";
 import { REGISTRY_LIMITS, type Answer, type RegistryClient } from "./client.ts";
 
 /** Fails at its end when the bytes are not the digest's: what came before must not be used until it has ended. */
@@ -10,11 +10,10 @@ export async function* blobBytes(
   digest: string,
   most: number = REGISTRY_LIMITS.blobBytes,
 ): AsyncGenerator<Buffer> {
-  const hash = createHash("sha256");
-  let got = 0;
+  const meter = new DigestMeter();
   for (let tried = 1; ; tried++) {
-    const answer = await openAt(client, repository, digest, got);
-    let known = answer.statusCode === 206 ? 0 : got; // 200: it does not know ranges and begins anew
+    const answer = await openAt(client, repository, digest, meter.bytes);
+    let known = answer.statusCode === 206 ? 0 : meter.bytes; // 200: it does not know ranges and begins anew
     // Not `for await`: what the reader of this generator throws into it is no broken connection.
     const chunks = (answer.body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     try {
@@ -24,13 +23,12 @@ export async function* blobBytes(
           if (tried === REGISTRY_LIMITS.tries) throw broken(digest, step.cause);
           break;
         }
-        if (step.done === true) return verify(`sha256:${hash.digest("hex")}`, digest);
+        if (step.done === true) return verify(meter.digest(), digest);
         const fresh = step.value.subarray(known);
         known -= step.value.length - fresh.length;
         if (fresh.length === 0) continue;
-        hash.update(fresh);
-        got += fresh.length;
-        if (got > most) throw new PlatformError("UNAVAILABLE", `The registry's blob ${digest} is larger than ${most} bytes.`);
+        meter.update(fresh);
+        if (meter.bytes > most) throw new PlatformError("UNAVAILABLE", `The registry's blob ${digest} is larger than ${most} bytes.`);
         yield fresh;
       }
     } finally {

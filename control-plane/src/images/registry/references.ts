@@ -1,8 +1,9 @@
 // Tags of a repository: listed page by page, and removed without touching what other tags point to.
 import { z } from "zod";
-import { MEDIA, sha256 } from "../oci.ts";
+import { MEDIA } from "../oci.ts";
 import type { RegistryClient } from "./client.ts";
 import { parseAs, type Documents } from "./documents.ts";
+import { sha256 } from "../../service/digest.ts";
 
 const tagsSchema = z.object({ tags: z.array(z.string()).nullable().optional() });
 const PAGE = 1000;

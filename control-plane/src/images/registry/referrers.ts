@@ -6,7 +6,7 @@ import { PlatformError } from "../../contract/errors.ts";
 import { REGISTRY_LIMITS, type Head, type RegistryClient } from "./client.ts";
 import { parseAs, type Documents } from "./documents.ts";
 import type { References } from "./references.ts";
-import { createTurns } from "../../service/turns.ts";
+import { createKeyedMutex } from "../../service/keyed-mutex.ts";
 
 export interface ReferrersDeps {
   client: RegistryClient;
@@ -27,7 +27,7 @@ const NOTHING: Index = { schemaVersion: 2, mediaType: MEDIA.index, manifests: []
 export function createReferrers({ client, documents, references, putDocument, putManifest }: ReferrersDeps) {
   const at = client.path;
   /** For one subject; other processes do not write, for one control plane acts at a time (ownership/). */
-  const inTurn = createTurns();
+  const oneAtATime = createKeyedMutex();
 
   async function readFallback(repository: string, subject: string): Promise<{ index: Index; etag: string | undefined }> {
     const to = `${at(repository)}/manifests/${fallbackTag(subject)}`;
@@ -69,7 +69,7 @@ export function createReferrers({ client, documents, references, putDocument, pu
       const about = await describe(subject, () => client.call(manifestHead(at(repository), subject)));
       const artifact = artifactManifest(about, input);
       await putDocument(repository, EMPTY);
-      await inTurn(`${repository}@${subject}`, async () => {
+      await oneAtATime(`${repository}@${subject}`, async () => {
         const answer = await putManifest(repository, artifact.descriptor.digest, artifact);
         if (answer.headers["oci-subject"] === undefined) await addToFallback(repository, subject, referrerOf(artifact.descriptor, input));
       });

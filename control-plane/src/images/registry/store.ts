@@ -1,21 +1,22 @@
 // ImageStore over an OCI 1.1 registry. A repository of ours (a tenant, or `base`) is `<prefix>/<repository>` there. Blobs that nothing
 // refers to are the registry's own garbage collection's business; it shows no times, so nothing here could judge their age.
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
-import { Readable, Transform } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { PlatformError } from "../../contract/errors.ts";
 import type { ImageStore } from "../layout-store.ts";
-import { MEDIA, imageConfigSchema, manifestSchema, sha256, type Descriptor, type Encoded } from "../oci.ts";
+import { MEDIA, imageConfigSchema, manifestSchema, type Descriptor, type Encoded } from "../oci.ts";
 import { createRegistryClient, type Head, type RegistryOptions } from "./client.ts";
 import { createDocuments, parseAs } from "./documents.ts";
 import { blobBytes } from "./download.ts";
 import { createReferences } from "./references.ts";
 import { createReferrers } from "./referrers.ts";
 import { createRegistrySweep } from "./sweep.ts";
-import { createTurns } from "../../service/turns.ts";
+import { DigestMeter, sha256 } from "../../service/digest.ts";
+import { createKeyedMutex } from "../../service/keyed-mutex.ts";
 import { uploadBlob } from "./upload.ts";
 
 export interface RegistryStoreOptions extends RegistryOptions {
@@ -29,7 +30,7 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
   const references = createReferences(client, documents);
   const at = client.path;
   /** For one blob: distribution 2.8 loses sight of one that is uploaded twice at once. */
-  const inTurn = createTurns();
+  const oneAtATime = createKeyedMutex();
 
   async function has(repository: string, digest: string): Promise<number | undefined> {
     const answer = await client.call({
@@ -43,23 +44,15 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
 
   async function putFile(repository: string, file: string, descriptor: Descriptor): Promise<void> {
     const known = async () => (await has(repository, descriptor.digest)) !== undefined;
-    await inTurn(`${repository}@${descriptor.digest}`, async () => {
+    await oneAtATime(`${repository}@${descriptor.digest}`, async () => {
       if (!(await known())) await uploadBlob(client, at(repository), { file, ...descriptor }, known);
     });
   }
 
   async function spool(source: Readable, file: string): Promise<{ digest: string; size: number }> {
-    const hash = createHash("sha256");
-    let size = 0;
-    const meter = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        hash.update(chunk);
-        size += chunk.length;
-        done(null, chunk);
-      },
-    });
-    await pipeline(source, meter, createWriteStream(file, { mode: 0o600 }));
-    return { digest: `sha256:${hash.digest("hex")}`, size };
+    const meter = new DigestMeter();
+    await pipeline(source, meter.through(), createWriteStream(file, { mode: 0o600 }));
+    return { digest: meter.digest(), size: meter.bytes };
   }
 
   async function putBlob(repository: string, mediaType: string, source: Readable): Promise<Descriptor> {

@@ -149,8 +149,8 @@ describe("an instance whose version the database does not tell when its tenant i
     await plane.leases.acquire(ask("gw-1"));
     let answer = (): void => undefined;
     host.silence(new Promise<never>((_, reject) => (answer = () => reject(new PlatformError("NOT_FOUND", "Then there was none.")))));
-    const [managed] = plane.leases.table.all();
-    const before = plane.leases.isolation.judge(managed!);
+    const [instance] = plane.leases.table.all();
+    const before = plane.leases.isolation.judge(instance!);
     host.silence(Promise.reject(gone));
     await plane.leases.isolation.look();
     answer();

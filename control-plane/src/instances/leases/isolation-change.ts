@@ -1,7 +1,7 @@
 // A tenant that must be isolated better than its instances are: each of them serves what it serves and gets nothing new (SECURITY A2).
 // Level-triggered: every look compares all instances with what their versions need now.
 import { PlatformError } from "../../contract/errors.ts";
-import type { InstanceTable, Managed } from "./managed.ts";
+import type { InstanceTable, Instance } from "./instance-table.ts";
 import type { VersionInfo, VersionInfoCache } from "../start/version-info.ts";
 
 export interface IsolationChangeOptions {
@@ -10,8 +10,8 @@ export interface IsolationChangeOptions {
   /** Tells the holder to send nothing more there. */
   recall(leaseId: string): void;
   /** Ends it now; whoever holds it hears of that. */
-  end(managed: Managed): void;
-  stop(managed: Managed): Promise<void>;
+  end(instance: Instance): void;
+  stop(instance: Instance): Promise<void>;
   onError(error: unknown): void;
 }
 
@@ -20,29 +20,29 @@ export function createIsolationChange({ table, versions, recall, end, stop, onEr
   let begun = 0;
 
   /** What the version needs; undefined when there is no such version any more. Throws when nobody could say. */
-  const needOf = ({ functionId, versionId }: Managed) =>
+  const needOf = ({ functionId, versionId }: Instance) =>
     versions.get(functionId, versionId).catch((error: unknown) => {
       if (error instanceof PlatformError && error.code === "NOT_FOUND") return undefined;
       onError(error);
       throw error;
     });
 
-  async function judge(managed: Managed): Promise<void> {
-    if (managed.unfit === true) return;
+  async function judge(instance: Instance): Promise<void> {
+    if (instance.unfit === true) return;
     const turn = ++begun;
     let info: VersionInfo | undefined;
     try {
-      info = await needOf(managed);
+      info = await needOf(instance);
     } catch {
-      managed.unjudged = Math.max(turn, managed.unjudged ?? 0);
+      instance.unjudged = Math.max(turn, instance.unjudged ?? 0);
       return;
     }
     // A judgement that began before one that failed may have read what was true before the raise: it does not settle the later one.
-    if (managed.unjudged !== undefined && managed.unjudged <= turn) delete managed.unjudged;
-    if (info === undefined || info.isolation === managed.instance.isolation || managed.state !== "ready") return;
-    managed.unfit = true;
-    if (managed.lease !== undefined) recall(managed.lease.leaseId);
-    else if (managed.orphanUntil === undefined) void stop(managed);
+    if (instance.unjudged !== undefined && instance.unjudged <= turn) delete instance.unjudged;
+    if (info === undefined || info.isolation === instance.sandbox.isolation || instance.state !== "ready") return;
+    instance.unfit = true;
+    if (instance.lease !== undefined) recall(instance.lease.leaseId);
+    else if (instance.orphanUntil === undefined) void stop(instance);
   }
 
   const look = (): Promise<void> => {
@@ -66,7 +66,7 @@ export function createIsolationChange({ table, versions, recall, end, stop, onEr
      */
     async requireJudged(tenantId: string): Promise<void> {
       const open = () =>
-        table.all().filter((managed) => managed.tenantId === tenantId && managed.unjudged !== undefined && managed.state === "ready");
+        table.all().filter((instance) => instance.tenantId === tenantId && instance.unjudged !== undefined && instance.state === "ready");
       await looking;
       await Promise.all(open().map(judge));
       if (open().length === 0) return;
@@ -76,9 +76,9 @@ export function createIsolationChange({ table, versions, recall, end, stop, onEr
     },
     /** A holder that has not confirmed the recall may still send requests: what it holds ends now, with the requests in it. */
     endUnconfirmed(serves: (holder: string) => boolean): void {
-      for (const managed of table.all())
-        if (managed.unfit === true && managed.state === "ready" && (managed.lease === undefined || !serves(managed.lease.holder)))
-          end(managed);
+      for (const instance of table.all())
+        if (instance.unfit === true && instance.state === "ready" && (instance.lease === undefined || !serves(instance.lease.holder)))
+          end(instance);
     },
   };
 }

@@ -1,7 +1,7 @@
 // How many instances a tenant runs and begins to run, against what it may: exact, because one owner starts them all.
 import { PlatformError } from "../../contract/errors.ts";
 import type { TenantCaps } from "../../contract/tenant-caps.ts";
-import type { InstanceTable, Use } from "./managed.ts";
+import type { InstanceTable, Use } from "./instance-table.ts";
 import type { VersionInfo } from "../start/version-info.ts";
 
 export type InstanceCaps = Pick<TenantCaps, "instances" | "memoryMib">;

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { newInstanceId } from "../../service/uuid7.ts";
 import { createInstancesHost, type InstancesHost } from "../testing/instances-host.ts";
 import { keyName } from "./pool-key.ts";
-import { createFairTurns } from "../../service/fair-turns.ts";
+import { createFairQueue } from "../../service/fair-queue.ts";
 import { createWarmPool } from "./warm-pool.ts";
 
 const SIZE = 2;
@@ -28,7 +28,7 @@ describe("the warm pool", () => {
     await plane.pool.whenFull(5_000);
     expect(waiting()).toBe(SIZE);
     const taken = await Promise.all([plane.pool.take(host.key, NOW), plane.pool.take(host.key, NOW)]);
-    expect(new Set(taken.map(({ instance }) => instance.id)).size).toBe(2);
+    expect(new Set(taken.map(({ sandbox }) => sandbox.id)).size).toBe(2);
     expect(taken.map(({ startMs }) => startMs)).toEqual([undefined, undefined]); // both were ready
     await expect.poll(waiting, soon).toBe(SIZE);
     const now = (await host.driver.list()).map(({ id }) => id);
@@ -44,8 +44,8 @@ describe("the warm pool", () => {
   });
 
   test("starts one on demand when it is empty, and says what that cost", async () => {
-    const { instance, startMs } = await plane.pool.take(host.key, NOW);
-    expect(instance.state).toBe("idle");
+    const { sandbox, startMs } = await plane.pool.take(host.key, NOW);
+    expect(sandbox.state).toBe("idle");
     expect(startMs).toBeGreaterThan(0);
   });
 
@@ -56,8 +56,8 @@ describe("the warm pool", () => {
   ])("never gives a sandbox of another %s", async (_what, other) => {
     plane.pool.adopt([]);
     await plane.pool.whenFull(5_000);
-    const { instance, startMs } = await plane.pool.take({ ...host.key, ...other }, NOW);
-    expect(instance).toMatchObject(other);
+    const { sandbox, startMs } = await plane.pool.take({ ...host.key, ...other }, NOW);
+    expect(sandbox).toMatchObject(other);
     expect(startMs).toBeGreaterThan(0);
     expect(waiting()).toBe(SIZE);
   });
@@ -75,7 +75,7 @@ describe("the warm pool", () => {
     const pool = createWarmPool({
       driver,
       epoch: 1,
-      turns: createFairTurns(MANY),
+      queue: createFairQueue(MANY),
       targets,
       prepareEgress: async () => undefined,
       onError,
@@ -105,7 +105,7 @@ describe("the warm pool", () => {
     const pool = createWarmPool({
       driver: host.driver,
       epoch: 1,
-      turns: createFairTurns(MANY),
+      queue: createFairQueue(MANY),
       targets,
       prepareEgress: async () => undefined,
       onError,

@@ -1,17 +1,17 @@
 // Pre-started generic sandboxes. A wrapper around a driver: it holds only sandboxes that never saw a tenant, gives each out once,
 // and starts the next in the background.
 import { PlatformError } from "../../contract/errors.ts";
-import type { SandboxDriver, Instance } from "../../sandbox/driver.ts";
+import type { SandboxDriver, Sandbox } from "../../sandbox/driver.ts";
 import { newInstanceId } from "../../service/uuid7.ts";
 import { keyName, type PoolKey } from "./pool-key.ts";
-import type { Turn, FairTurns } from "../../service/fair-turns.ts";
+import type { Turn, FairQueue } from "../../service/fair-queue.ts";
 import { createPoolTargets, type PoolTargetsOptions } from "./pool-targets.ts";
 
 export interface PoolOptions {
   driver: SandboxDriver;
   epoch: number;
   /** Whose turn it is to start one. */
-  turns: FairTurns;
+  queue: FairQueue;
   /** What it should hold. */
   targets: Omit<PoolTargetsOptions, "onExpired">;
   /** Called before a start that has a way out, so that its socket is there to be mounted. */
@@ -23,7 +23,7 @@ export interface PoolOptions {
 const REFILL_DELAY_MS = 150;
 const RETRY_DELAY_MS = 2_000;
 export interface Taken {
-  instance: Instance;
+  sandbox: Sandbox;
   /** Milliseconds of the start when the pool was empty. */
   startMs?: number;
 }
@@ -31,14 +31,14 @@ export interface Taken {
 export function createWarmPool(options: PoolOptions) {
   const { driver } = options;
   const targets = createPoolTargets({ ...options.targets, onExpired: () => schedule(0) });
-  const idle = new Map<string, Instance[]>();
+  const idle = new Map<string, Sandbox[]>();
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   const inFlight = new Set<Promise<unknown>>();
-  const of = (name: string): Instance[] => idle.get(name) ?? idle.set(name, []).get(name) ?? [];
+  const of = (name: string): Sandbox[] => idle.get(name) ?? idle.set(name, []).get(name) ?? [];
 
-  const start = (key: PoolKey, turn: Turn): Promise<Instance> =>
-    options.turns.inTurn(turn, async () => {
+  const start = (key: PoolKey, turn: Turn): Promise<Sandbox> =>
+    options.queue.run(turn, async () => {
       if (stopped && !turn.urgent) throw new PlatformError("SHUTTING_DOWN", "No more sandboxes are kept ready.");
       const id = newInstanceId();
       if (key.egress) await options.prepareEgress(id);
@@ -68,7 +68,7 @@ export function createWarmPool(options: PoolOptions) {
     launching.set(name, pending(name) + 1);
     // Nobody waits for it. Where sandboxes are of a tenant, so is the turn.
     const work = start(key, { owner: key.tenantId ?? "", urgent: false }).then(
-      (instance) => (stopped ? driver.stop(instance.id) : void of(name).push(instance)),
+      (sandbox) => (stopped ? driver.stop(sandbox.id) : void of(name).push(sandbox)),
       (error: unknown) => {
         if (!stopped) options.onError(error);
         schedule(RETRY_DELAY_MS);
@@ -84,11 +84,11 @@ export function createWarmPool(options: PoolOptions) {
 
   return {
     /** Sandboxes found running at the start, still generic: they are as good as new ones. */
-    adopt(instances: readonly Instance[]): void {
-      for (const instance of instances) {
-        const list = of(keyName(instance));
-        if (list.length < targets.sizeOf(keyName(instance))) list.push(instance);
-        else void driver.stop(instance.id).catch(options.onError);
+    adopt(instances: readonly Sandbox[]): void {
+      for (const sandbox of instances) {
+        const list = of(keyName(sandbox));
+        if (list.length < targets.sizeOf(keyName(sandbox))) list.push(sandbox);
+        else void driver.stop(sandbox.id).catch(options.onError);
       }
       schedule(0);
     },
@@ -100,16 +100,16 @@ export function createWarmPool(options: PoolOptions) {
       const ready = turn.urgent || key.tenantId !== undefined ? of(keyName(key)).shift() : undefined;
       targets.note(key);
       schedule(REFILL_DELAY_MS);
-      if (ready !== undefined) return { instance: ready };
+      if (ready !== undefined) return { sandbox: ready };
       const begun = performance.now();
-      const instance = await start(key, turn);
-      return { instance, startMs: performance.now() - begun };
+      const sandbox = await start(key, turn);
+      return { sandbox, startMs: performance.now() - begun };
     },
-    holds: (id: string): boolean => [...idle.values()].some((list) => list.some((instance) => instance.id === id)),
+    holds: (id: string): boolean => [...idle.values()].some((list) => list.some((sandbox) => sandbox.id === id)),
     /** Forgets a sandbox that ended while it waited. */
     drop(id: string): boolean {
       for (const list of idle.values()) {
-        const at = list.findIndex((instance) => instance.id === id);
+        const at = list.findIndex((sandbox) => sandbox.id === id);
         if (at >= 0) {
           list.splice(at, 1);
           schedule(0);
@@ -136,7 +136,7 @@ export function createWarmPool(options: PoolOptions) {
       targets.close();
       clearTimeout(timer);
       await Promise.all(inFlight);
-      if (stopIdle) await Promise.all([...idle.values()].flat().map((instance) => driver.stop(instance.id)));
+      if (stopIdle) await Promise.all([...idle.values()].flat().map((sandbox) => driver.stop(sandbox.id)));
     },
   };
 }

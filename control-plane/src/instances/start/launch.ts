@@ -2,7 +2,7 @@
 import { PlatformError } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/internal.ts";
 import type { Deaths } from "./deaths.ts";
-import { freshlyManaged, type InstanceTable, type Managed } from "../leases/managed.ts";
+import { freshInstance, type InstanceTable, type Instance } from "../leases/instance-table.ts";
 import type { Starter } from "./starter.ts";
 import type { TenantUse } from "../leases/tenant-use.ts";
 import type { VersionInfo } from "./version-info.ts";
@@ -26,7 +26,7 @@ export interface LauncherOptions {
   maxInstances: number;
   start: Starter;
   /** Throws when nobody may be given what was started. */
-  requireFit(managed: Managed): Promise<void>;
+  requireFit(instance: Instance): Promise<void>;
   onFailure(failure: InstanceFailure): void;
   /** A start came to an end. */
   onSettled(): void;
@@ -68,15 +68,15 @@ export function createLauncher({ table, use, deaths, maxInstances, start, requir
 
   return {
     /** Starts an instance of the version; it is in the table, free, when this resolves. */
-    async launch(info: VersionInfo, reason: LaunchReason): Promise<{ managed: Managed; timing: Lease["timing"] }> {
+    async launch(info: VersionInfo, reason: LaunchReason): Promise<{ instance: Instance; timing: Lease["timing"] }> {
       refuse(info, reason);
       const end = begin(info);
       try {
-        const { instance, timing } = await start(info, reason);
-        const managed = { ...freshlyManaged(instance, info), unjudged: 0 };
-        table.add(managed);
-        await requireFit(managed);
-        return { managed, timing };
+        const { sandbox, timing } = await start(info, reason);
+        const instance = { ...freshInstance(sandbox, info), unjudged: 0 };
+        table.add(instance);
+        await requireFit(instance);
+        return { instance, timing };
       } catch (error) {
         noteFailure(info, error);
         throw error;
@@ -87,3 +87,4 @@ export function createLauncher({ table, use, deaths, maxInstances, start, requir
     startingOf: (versionId: string): number => starting.get(versionId) ?? 0,
   };
 }
+export type Launch = ReturnType<typeof createLauncher>["launch"];

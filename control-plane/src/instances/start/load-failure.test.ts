@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../../contract/errors.ts";
-import type { Instance } from "../../sandbox/driver.ts";
+import type { Sandbox } from "../../sandbox/driver.ts";
 import { initConnection, initInstance, NoInitAnswer } from "../../sandbox-client/instance-client.ts";
 import { explainLoadFailure, hideLoadFailure } from "./load-failure.ts";
 import { createInstancesHost, type InstancesHost } from "../testing/instances-host.ts";
@@ -50,14 +50,14 @@ describe("init", () => {
 describe("what the owner is told", () => {
   const ID = "0123456789abcdef0123";
   const image = {} as never;
-  const listing = (ended?: Instance["ended"]) => ({
-    list: async () => [{ id: ID, ...(ended === undefined ? {} : { ended }) }] as Instance[],
+  const listing = (ended?: Sandbox["ended"]) => ({
+    list: async () => [{ id: ID, ...(ended === undefined ? {} : { ended }) }] as Sandbox[],
   });
-  const explain = (error: unknown, ended?: Instance["ended"], lines: string[] = []) =>
+  const explain = (error: unknown, ended?: Sandbox["ended"], lines: string[] = []) =>
     explainLoadFailure(error, ID, image, { driver: listing(ended), lastOutput: async () => lines });
   const silence = new NoInitAnswer(false, undefined);
 
-  test.each<[string, NoInitAnswer, Instance["ended"], RegExp, RegExp]>([
+  test.each<[string, NoInitAnswer, Sandbox["ended"], RegExp, RegExp]>([
     ["time is over", new NoInitAnswer(true, undefined), undefined, /still being loaded/, /loop without end/],
     ["out of memory", silence, { reason: "oom", detail: "It used more than its 128 MiB of memory." }, /out of memory.*128 MiB/, /memory/],
     ["gone", silence, { reason: "exited", detail: "Its process ended by itself." }, /process ended.*by itself/, /os\._exit/],

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "../../contract/errors.ts";
 import { NoInitAnswer } from "../../sandbox-client/instance-client.ts";
-import type { ImageRef, Instance, SandboxDriver } from "../../sandbox/driver.ts";
+import type { ImageRef, Sandbox, SandboxDriver } from "../../sandbox/driver.ts";
 
 /** A connection ends before its process is gone, on a busy machine hundreds of milliseconds: so long the driver is asked again. */
 const END_NOTICE_MS = 1_000;
@@ -29,7 +29,7 @@ export async function explainLoadFailure(error: unknown, id: string, image: Imag
 }
 
 /** Undefined: it runs on. */
-async function endOf(id: string, driver: LoadWitness["driver"]): Promise<Instance["ended"]> {
+async function endOf(id: string, driver: LoadWitness["driver"]): Promise<Sandbox["ended"]> {
   for (const until = Date.now() + END_NOTICE_MS; ; await sleep(END_POLL_MS)) {
     const instances = await driver.list().catch(() => undefined);
     const found = instances?.find((instance) => instance.id === id);
@@ -38,7 +38,7 @@ async function endOf(id: string, driver: LoadWitness["driver"]): Promise<Instanc
   }
 }
 
-function explanation(end: Instance["ended"] | "timeout"): [what: string, hint: string] {
+function explanation(end: Sandbox["ended"] | "timeout"): [what: string, hint: string] {
   if (end === "timeout")
     return [
       "The function was still being loaded when its time was over.",

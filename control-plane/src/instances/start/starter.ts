@@ -1,5 +1,5 @@
 // From a version to a running instance of it: take a generic sandbox, place the code, send init.
-import type { ImageRef, Instance, SandboxDriver } from "../../sandbox/driver.ts";
+import type { ImageRef, Sandbox, SandboxDriver } from "../../sandbox/driver.ts";
 import { CODE_SIZES_MIB } from "../../contract/limits.ts";
 import { PlatformError } from "../../contract/errors.ts";
 import { initConnection, initInstance } from "../../sandbox-client/instance-client.ts";
@@ -13,13 +13,13 @@ import type { WarmPool } from "../pool/warm-pool.ts";
 const POOL_TRIES = 3;
 
 interface Loaded {
-  instance: Instance;
+  sandbox: Sandbox;
   settled: Promise<void>;
   loadMs: number;
   startMs?: number;
 }
 export interface Started {
-  instance: Instance;
+  sandbox: Sandbox;
   timing: { startMs?: number; loadMs: number; initMs: number };
 }
 export interface StarterOptions {
@@ -30,7 +30,7 @@ export interface StarterOptions {
   /** Sandboxes belong to a tenant from their start, with room for code of a certain size. */
   perTenant: boolean;
   /** Lines that an instance printed last, as far as they are known. */
-  lastOutput?(image: ImageRef, instance: string): Promise<string[]>;
+  lastOutput?(image: ImageRef, sandbox: string): Promise<string[]>;
   onError(error: unknown): void;
 }
 
@@ -46,7 +46,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError, .
       egress: false,
       ...(perTenant ? { tenantId, codeMib: codeMibFor(info.layerBytes), floor: info.floor } : {}),
     };
-    const { instance: generic, ...start } = await pool.take(key, { owner: tenantId, urgent: reason !== "minimum" });
+    const { sandbox: generic, ...start } = await pool.take(key, { owner: tenantId, urgent: reason !== "minimum" });
     const begun = performance.now();
     try {
       return { ...(await driver.beginLoad(generic.id, info.image)), loadMs: performance.now() - begun, ...start };
@@ -63,15 +63,15 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError, .
   return async function start(info: VersionInfo, reason: LaunchReason): Promise<Started> {
     // The layer first: a sandbox must not wait, nor be lost, while a layer is unpacked or turns out not to be there.
     await ensureLayer(info.image.tenantId, info.image.layer);
-    const { instance, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
+    const { sandbox, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
     const begun = performance.now();
     try {
-      await Promise.all([initInstance(driver.takeLink(instance.id) ?? initConnection(instance), info.init), settled]);
-      return { instance, timing: { ...timing, initMs: performance.now() - begun } };
+      await Promise.all([initInstance(driver.takeConnection(sandbox.id) ?? initConnection(sandbox), info.init), settled]);
+      return { sandbox, timing: { ...timing, initMs: performance.now() - begun } };
     } catch (error) {
       const lastOutput = options.lastOutput ?? (async () => []);
-      const told = await explainLoadFailure(error, instance.id, info.image, { driver, lastOutput });
-      driver.stop(instance.id).catch(onError);
+      const told = await explainLoadFailure(error, sandbox.id, info.image, { driver, lastOutput });
+      driver.stop(sandbox.id).catch(onError);
       throw told;
     }
   };

@@ -19,7 +19,7 @@ import { createStarter } from "../start/starter.ts";
 import type { VersionInfo } from "../start/version-info.ts";
 import type { PoolKey } from "../pool/pool-key.ts";
 import { createServed } from "../upkeep/served.ts";
-import { createFairTurns, type FairTurnsOptions } from "../../service/fair-turns.ts";
+import { createFairQueue, type FairQueueOptions } from "../../service/fair-queue.ts";
 import type { InstanceCaps } from "../leases/tenant-use.ts";
 import { createWarmPool } from "../pool/warm-pool.ts";
 
@@ -33,11 +33,11 @@ const ECHO = `export default (request, response) => response.end(process.pid + "
 export interface HostOptions {
   poolSize?: number;
   caps?: InstanceCaps;
-  turns?: FairTurnsOptions;
+  queue?: FairQueueOptions;
 }
 const MANY_TURNS = { parallel: 64, perOwner: 64 };
 
-export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, turns = MANY_TURNS }: HostOptions = {}) {
+export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, queue = MANY_TURNS }: HostOptions = {}) {
   const folder = await mkdtemp(path.join(tmpdir(), "fn-in-"));
   const layersDir = path.join(folder, "layers");
   const base = `sha256:${randomBytes(32).toString("hex")}`;
@@ -58,7 +58,7 @@ export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, t
     const pool = createWarmPool({
       driver: over,
       epoch,
-      turns: createFairTurns(turns),
+      queue: createFairQueue(queue),
       targets,
       prepareEgress: async () => undefined,
       onError,

@@ -1,9 +1,9 @@
 // Which instances are to be stopped now. Pure: a picture in, a list out.
-import type { Managed } from "../leases/managed.ts";
+import type { Instance } from "../leases/instance-table.ts";
 import { LEASE_GRACE_MS } from "../leases/lease-times.ts";
 
 export interface ReapInput {
-  instances: readonly Managed[];
+  instances: readonly Instance[];
   now: number;
   /** Instances that the live version of a function keeps although nobody asks. */
   minOf(functionId: string, versionId: string): number;
@@ -11,24 +11,24 @@ export interface ReapInput {
 }
 
 /** Expired and orphaned ones, and free ones beyond their idle time (above `min`, oldest first). */
-export function decideReap(input: ReapInput): { managed: Managed; reason: string }[] {
-  const out: { managed: Managed; reason: string }[] = [];
+export function decideReap(input: ReapInput): { instance: Instance; reason: string }[] {
+  const out: { instance: Instance; reason: string }[] = [];
   const kept = new Map<string, number>();
-  const ready = input.instances.filter((managed) => managed.state === "ready").toSorted((a, b) => b.freeSince - a.freeSince);
-  for (const managed of ready) {
-    const reason = whyStop(managed, input, kept);
-    if (reason === undefined) kept.set(managed.versionId, (kept.get(managed.versionId) ?? 0) + 1);
-    else out.push({ managed, reason });
+  const ready = input.instances.filter((instance) => instance.state === "ready").toSorted((a, b) => b.freeSince - a.freeSince);
+  for (const instance of ready) {
+    const reason = whyStop(instance, input, kept);
+    if (reason === undefined) kept.set(instance.versionId, (kept.get(instance.versionId) ?? 0) + 1);
+    else out.push({ instance, reason });
   }
   return out;
 }
 
-function whyStop(managed: Managed, input: ReapInput, kept: Map<string, number>): string | undefined {
+function whyStop(instance: Instance, input: ReapInput, kept: Map<string, number>): string | undefined {
   const { now } = input;
-  if (managed.orphanUntil !== undefined) return now > managed.orphanUntil ? "unclaimed" : undefined;
-  if (managed.lease !== undefined) return now > managed.lease.expiresAt + LEASE_GRACE_MS ? "lease-expired" : undefined;
-  if (managed.unfit === true) return "isolation-raised";
-  if (!input.isLive(managed.functionId, managed.versionId)) return now - managed.freeSince > LEASE_GRACE_MS ? "superseded" : undefined;
-  const min = input.minOf(managed.functionId, managed.versionId);
-  return now - managed.freeSince > managed.idleTimeoutMs && (kept.get(managed.versionId) ?? 0) >= min ? "idle" : undefined;
+  if (instance.orphanUntil !== undefined) return now > instance.orphanUntil ? "unclaimed" : undefined;
+  if (instance.lease !== undefined) return now > instance.lease.expiresAt + LEASE_GRACE_MS ? "lease-expired" : undefined;
+  if (instance.unfit === true) return "isolation-raised";
+  if (!input.isLive(instance.functionId, instance.versionId)) return now - instance.freeSince > LEASE_GRACE_MS ? "superseded" : undefined;
+  const min = input.minOf(instance.functionId, instance.versionId);
+  return now - instance.freeSince > instance.idleTimeoutMs && (kept.get(instance.versionId) ?? 0) >= min ? "idle" : undefined;
 }

@@ -5,7 +5,7 @@ import { BACKOFF } from "./backoff.ts";
 import { PARALLEL_MIN_STARTS } from "./minimum.ts";
 import { LEASE_GRACE_MS } from "../leases/lease-times.ts";
 import { decideReap } from "./reap.ts";
-import { STRAY_MS } from "./strays.ts";
+import { UNKNOWN_MS } from "./unknown-sandboxes.ts";
 import { createInstancesHost, type InstancesHost } from "../testing/instances-host.ts";
 
 let host: InstancesHost;
@@ -19,7 +19,7 @@ afterEach(async () => {
   await host.close();
 });
 const soon = { timeout: 5_000, interval: 20 };
-const ofVersion = (versionId: string) => plane.leases.table.ofVersion(versionId).map(({ instance }) => instance.id);
+const ofVersion = (versionId: string) => plane.leases.table.ofVersion(versionId).map(({ sandbox }) => sandbox.id);
 const listed = async () => (await host.driver.list()).map(({ id }) => id);
 
 describe("the reconciler", () => {
@@ -108,13 +108,13 @@ describe("the reconciler", () => {
   test.each(["function", "builder"] as const)(
     "ends a %s sandbox that nobody knows, but not one that may still be under way",
     async (kind) => {
-      const stray = await host.driver.start({ ...host.key, kind, id: newInstanceId(), epoch: 1 });
+      const leftover = await host.driver.start({ ...host.key, kind, id: newInstanceId(), epoch: 1 });
       const begin = Date.now();
       await plane.reconciler.turn(begin);
-      await plane.reconciler.turn(begin + STRAY_MS[kind]);
-      expect(await listed()).toContain(stray.id);
-      await plane.reconciler.turn(begin + STRAY_MS[kind] + 1);
-      await expect.poll(listed, soon).not.toContain(stray.id);
+      await plane.reconciler.turn(begin + UNKNOWN_MS[kind]);
+      expect(await listed()).toContain(leftover.id);
+      await plane.reconciler.turn(begin + UNKNOWN_MS[kind] + 1);
+      await expect.poll(listed, soon).not.toContain(leftover.id);
     },
   );
 
@@ -122,14 +122,14 @@ describe("the reconciler", () => {
     const asked: string[] = [];
     const stop = (id: string) => (asked.push(id), new Promise<never>(() => undefined));
     const other = host.controlPlane(2, { ...host.driver, stop });
-    const stray = await host.driver.start({ ...host.key, id: newInstanceId(), epoch: 1 });
+    const leftover = await host.driver.start({ ...host.key, id: newInstanceId(), epoch: 1 });
     const { info } = await host.version({ min: 1 });
     const begin = Date.now();
     await other.reconciler.turn(begin);
     host.serve(info);
-    for (let turn = 1; turn < 4; turn++) await other.reconciler.turn(begin + STRAY_MS.function + turn);
+    for (let turn = 1; turn < 4; turn++) await other.reconciler.turn(begin + UNKNOWN_MS.function + turn);
     await expect.poll(() => other.leases.table.ofVersion(info.image.versionId).length, soon).toBe(1);
-    expect(asked).toEqual([stray.id]);
+    expect(asked).toEqual([leftover.id]);
     await other.pool.close(false);
   });
 });
@@ -137,10 +137,10 @@ describe("the reconciler", () => {
 describe("which instances are to be stopped", () => {
   const now = 1_000_000;
   const free = (id: string, freeSince: number, versionId = "v1") =>
-    ({ instance: { id }, functionId: "f", versionId, state: "ready", freeSince, idleTimeoutMs: 60_000 }) as never;
+    ({ sandbox: { id }, functionId: "f", versionId, state: "ready", freeSince, idleTimeoutMs: 60_000 }) as never;
   const decide = (instances: never[], min = 0) =>
-    decideReap({ instances, now, minOf: () => min, isLive: (_f, versionId) => versionId === "v1" }).map(({ managed, reason }) => [
-      managed.instance.id,
+    decideReap({ instances, now, minOf: () => min, isLive: (_f, versionId) => versionId === "v1" }).map(({ instance, reason }) => [
+      instance.sandbox.id,
       reason,
     ]);
 

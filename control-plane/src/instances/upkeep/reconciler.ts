@@ -5,10 +5,10 @@ import type { LeaseManager } from "../leases/lease-manager.ts";
 import { createMinimum } from "./minimum.ts";
 import { decideReap } from "./reap.ts";
 import { createServed } from "./served.ts";
-import { createStrays } from "./strays.ts";
+import { createUnknownSandboxes } from "./unknown-sandboxes.ts";
 import type { VersionInfoCache } from "../start/version-info.ts";
 import type { WarmPool } from "../pool/warm-pool.ts";
-import type { Instance, SandboxDriver } from "../../sandbox/driver.ts";
+import type { Sandbox, SandboxDriver } from "../../sandbox/driver.ts";
 
 const TURN_MS = 1_000;
 export interface ReconcilerOptions {
@@ -23,7 +23,7 @@ export interface ReconcilerOptions {
 export function createReconciler({ leases, driver, pool, versions, routes, onError }: ReconcilerOptions) {
   const { isLive, minOf } = createServed(routes);
   const minimum = createMinimum({ leases, versions, onError });
-  const strays = createStrays();
+  const unknown = createUnknownSandboxes();
 
   /** A cluster takes a minute to say that a lost node confirms nothing: whatever else there is to look at does not wait for it. */
   const dropping = new Set<string>();
@@ -37,18 +37,18 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   }
 
   /** Level-triggered: a stop that failed, here or anywhere, is asked for again until the driver has nothing that nobody uses. */
-  function dropUnused(instances: readonly Instance[], now: number): void {
+  function dropUnused(instances: readonly Sandbox[], now: number): void {
     const isKnown = (id: string) => leases.table.get(id) !== undefined || pool.holds(id);
     const ended = instances.filter(({ id, ended: end }) => end !== undefined && leases.table.get(id) === undefined && pool.drop(id));
-    for (const id of [...ended.map((one) => one.id), ...strays.due(instances, isKnown, now)]) drop(id);
-    for (const managed of leases.table.all()) if (managed.state === "stuck") void leases.stop(managed);
+    for (const id of [...ended.map((one) => one.id), ...unknown.due(instances, isKnown, now)]) drop(id);
+    for (const instance of leases.table.all()) if (instance.state === "stuck") void leases.stop(instance);
   }
 
   async function turn(now = Date.now()): Promise<void> {
     const instances = await leases.reapEnded();
     await leases.isolation.look();
     dropUnused(instances, now);
-    for (const { managed } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(managed);
+    for (const { instance } of decideReap({ instances: leases.table.all(), now, minOf, isLive })) void leases.stop(instance);
     minimum.look(
       [...routes.values()].filter(({ min }) => min > 0),
       now,
@@ -65,16 +65,16 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
     /** After a restart: what runs is taken over, what is broken or of no known version is stopped. */
     async adopt(): Promise<void> {
       const generic = [];
-      for (const instance of await driver.list()) {
+      for (const sandbox of await driver.list()) {
         const info =
-          instance.image === undefined
+          sandbox.image === undefined
             ? undefined
-            : await versions.get(instance.image.functionId, instance.image.versionId).catch(() => undefined);
-        if (info !== undefined && instance.state === "loaded") leases.adopt(instance, info);
+            : await versions.get(sandbox.image.functionId, sandbox.image.versionId).catch(() => undefined);
+        if (info !== undefined && sandbox.state === "loaded") leases.adopt(sandbox, info);
         // A builder may have held a tenant's source: never given out again.
-        else if (instance.kind === "function" && instance.state === "idle") generic.push(instance);
-        // Nobody waits for its end, which a cluster confirms in seconds: the platform would not answer meanwhile. A stray is looked for later.
-        else driver.stop(instance.id).catch(onError);
+        else if (sandbox.kind === "function" && sandbox.state === "idle") generic.push(sandbox);
+        // Nobody waits for its end, which a cluster confirms in seconds: the platform would not answer meanwhile. What is left over is looked for later.
+        else driver.stop(sandbox.id).catch(onError);
       }
       pool.adopt(generic);
     },

@@ -7,7 +7,7 @@ import { LIMITS } from "../../contract/limits.ts";
 import type { LogQuery, LogRecord } from "../../contract/logs.ts";
 import { COLLECTOR } from "../keep/limits.ts";
 import { writeLines } from "../../service/http/write-lines.ts";
-import type { Agent } from "./agents-client.ts";
+import type { Agent } from "./log-agents-client.ts";
 import { SILENT_MS, untilSilent } from "./silence.ts";
 import { createNewest } from "./newest.ts";
 import { absence, records, type OpenOne } from "./read.ts";

@@ -4,7 +4,7 @@ import { LIMITS } from "../../contract/limits.ts";
 import { logRecordSchema, type LogQuery, type LogRecord } from "../../contract/logs.ts";
 import { splitLines } from "../../service/http/lines.ts";
 import type { Opened } from "./collector-client.ts";
-import type { Agent } from "./agents-client.ts";
+import type { Agent } from "./log-agents-client.ts";
 import { createNewest } from "./newest.ts";
 
 /** A node that is slower than this is answered for without it. */

@@ -13,7 +13,7 @@ import { AGENT } from "../kubelet/limits.ts";
 import { createAgentListener } from "../kubelet/listener.ts";
 import { createCollectorListener } from "../keep/server.ts";
 import { createSegments, type Segments } from "../keep/segments.ts";
-import { createAgentsClient } from "./agents-client.ts";
+import { createAgentsClient } from "./log-agents-client.ts";
 import { records } from "./read.ts";
 import { SILENT_MS } from "./silence.ts";
 

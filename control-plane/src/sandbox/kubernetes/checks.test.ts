@@ -20,7 +20,6 @@ beforeEach(() => {
   driver = {
     name: "none",
     isolations: [],
-    prepareTenant: async () => undefined,
     async start(spec) {
       started.push(spec);
       throw new PlatformError("SANDBOX_FAILED", "No pod comes up.");

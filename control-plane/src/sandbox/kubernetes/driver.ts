@@ -2,15 +2,15 @@
 // it was made from and what was loaded, so that a restarted control plane adopts it.
 import type { KubeConfig } from "@kubernetes/client-node";
 import { PlatformError } from "../../contract/errors.ts";
-import type { ImageRef, Instance, SandboxDriver, SandboxSpec, Loading } from "../driver.ts";
+import type { ImageRef, Sandbox, SandboxDriver, SandboxSpec, Loading } from "../driver.ts";
 import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "../../cluster/api-error.ts";
 import { createSight } from "./sight.ts";
-import { createTurns } from "../../service/turns.ts";
+import { createKeyedMutex } from "../../service/keyed-mutex.ts";
 import { createIsolations, type Isolations } from "./isolations.ts";
 import { knock } from "./knock.ts";
-import { createLinks } from "../../sandbox-client/links.ts";
-import { podName, tenantNamespace, type Platform } from "../../cluster/marks.ts";
+import { createStandingConnections } from "../../sandbox-client/standing-connections.ts";
+import { podName, tenantNamespace, type Platform } from "../../cluster/labels.ts";
 import { POD_LIFE_S, instancePod, type Enters } from "./objects/pod.ts";
 import { imageOf, isRunning, startFailure, type Pod } from "./pod-state.ts";
 import { createPods } from "./pods.ts";
@@ -51,12 +51,12 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const pods = createPods(config, platform, options.onError);
   const tenants = createTenants(config, platform, options.tenants);
   const isolations = createIsolations(config, options.onError);
-  const links = createLinks();
+  const connections = createStandingConnections();
   const pulse = createPulse({ knock, onError: options.onError });
-  const starting = new Map<string, Promise<Instance>>();
-  const { healthy, mustDescribe, list } = createSight({ pods, links, pulse, isStarting: (id) => starting.has(id) });
+  const starting = new Map<string, Promise<Sandbox>>();
+  const { healthy, mustDescribe, list } = createSight({ pods, connections, pulse, isStarting: (id) => starting.has(id) });
   /** One load after the other for each sandbox: the second caller finds what the first one did. */
-  const inTurn = createTurns();
+  const oneAtATime = createKeyedMutex();
 
   await isolations.refresh();
   await pods.openAll();
@@ -66,7 +66,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     await pods.remove({ pod, watch: await pods.watch(pod.metadata.namespace) });
   }
 
-  async function launch(spec: SandboxSpec): Promise<Instance> {
+  async function launch(spec: SandboxSpec): Promise<Sandbox> {
     const { tenantId } = spec;
     if (tenantId === undefined) throw new PlatformError("SANDBOX_FAILED", "A pod needs the tenant whose namespace it is started in.");
     // The tenant's place first: what it must not have is refused there, too, even while the better isolation is missing.
@@ -88,9 +88,9 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     const pod = await calling(`create pod ${podName(spec.id)}`, pods.create(object));
     watch.note(pod);
     try {
-      await untilUp(spec, pod, watch, (address) => links.to(spec.id, address));
+      await untilUp(spec, pod, watch, (address) => connections.to(spec.id, address));
     } catch (error) {
-      links.drop(spec.id);
+      connections.drop(spec.id);
       await pods.remove({ pod, watch }).catch(options.onError);
       throw error;
     }
@@ -98,7 +98,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     return mustDescribe(watch.get(podName(spec.id)));
   }
 
-  async function start(spec: SandboxSpec): Promise<Instance> {
+  async function start(spec: SandboxSpec): Promise<Sandbox> {
     const known = starting.get(spec.id);
     if (known !== undefined) return known;
     const found = await pods.find(spec.id);
@@ -114,7 +114,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     const instance = mustDescribe(found.pod);
     if (instance.state === "ended") throw new PlatformError("FUNCTION_CRASHED", "The sandbox has ended.");
     const taken = imageOf(found.pod);
-    if (taken !== undefined && JSON.stringify(taken) === JSON.stringify(image)) return { instance, settled: Promise.resolve() };
+    if (taken !== undefined && JSON.stringify(taken) === JSON.stringify(image)) return { sandbox: instance, settled: Promise.resolve() };
     if (taken !== undefined || instance.tenantId !== image.tenantId)
       throw new PlatformError("CONFLICT", "The sandbox already belongs to another version or tenant.");
     if (instance.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
@@ -123,19 +123,19 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     // gives either of them to another version.
     const settled = pods.claim(found, JSON.stringify(image)).then(() => undefined);
     settled.catch(() => undefined); // the caller's to look at, also when the code was not taken
-    await sendCode(links.to(id, instance.address), image.layer, layer);
-    return { instance: { ...instance, image, state: "loaded" }, settled };
+    await sendCode(connections.to(id, instance.address), image.layer, layer);
+    return { sandbox: { ...instance, image, state: "loaded" }, settled };
   }
-  async function load(id: string, image: ImageRef): Promise<Instance> {
-    const { instance, settled } = await beginLoad(id, image);
+  async function load(id: string, image: ImageRef): Promise<Sandbox> {
+    const { sandbox, settled } = await beginLoad(id, image);
     await settled;
-    return instance;
+    return sandbox;
   }
 
   async function stop(id: string): Promise<void> {
     await starting.get(id)?.catch(() => undefined);
-    await inTurn(id, async () => undefined); // when nothing is sent to it any more
-    links.drop(id);
+    await oneAtATime(id, async () => undefined); // when nothing is sent to it any more
+    connections.drop(id);
     const found = await pods.find(id);
     if (found !== undefined) await pods.remove(found);
     healthy.delete(id);
@@ -158,18 +158,17 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     get isolations() {
       return isolations.available();
     },
-    prepareTenant: (tenantId) => tenants.prepare(tenantId, "gvisor"),
     start,
-    load: (id, image) => inTurn(id, () => load(id, image)),
-    beginLoad: (id, image) => inTurn(id, () => beginLoad(id, image)),
+    load: (id, image) => oneAtATime(id, () => load(id, image)),
+    beginLoad: (id, image) => oneAtATime(id, () => beginLoad(id, image)),
     stop,
     list,
     removeTenant,
-    takeLink: (id) => links.take(id),
+    takeConnection: (id) => connections.take(id),
     classes: isolations,
     close() {
       pulse.close();
-      links.close();
+      connections.close();
       return pods.close();
     },
     look,

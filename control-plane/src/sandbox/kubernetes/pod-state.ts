@@ -1,8 +1,8 @@
 // What a pod, as the API server shows it, is to the platform: an Instance, or a reason why it never became one. Pure.
 import { z } from "zod";
 import { ENTER_EXITS, POD_ENV, POD_PORT } from "../../contract/runtime-protocol.ts";
-import { imageRefSchema, sandboxSpecSchema, type ImageRef, type Instance } from "../driver.ts";
-import { ANNOTATIONS } from "../../cluster/marks.ts";
+import { imageRefSchema, sandboxSpecSchema, type ImageRef, type Sandbox } from "../driver.ts";
+import { ANNOTATIONS } from "../../cluster/labels.ts";
 
 const text = z.string().optional();
 const waiting = z.object({ reason: text, message: text }).optional();
@@ -56,7 +56,7 @@ export interface Seen {
 const SILENT = { reason: "exited", detail: "It answers no more, though its node says that it runs." } as const;
 
 /** Undefined for a pod that this platform did not make in this way. */
-export function instanceOf(pod: Pod, { healthy, silent }: Seen): Instance | undefined {
+export function instanceOf(pod: Pod, { healthy, silent }: Seen): Sandbox | undefined {
   const spec = specOf(pod);
   if (spec === undefined) return undefined;
   const ended = endOf(pod) ?? (silent ? SILENT : undefined);
@@ -90,7 +90,7 @@ function annotation<T>(key: string, schema: z.ZodType<T>): (pod: Pod) => T | und
 const specOf = annotation(ANNOTATIONS.spec, sandboxSpecSchema);
 export const imageOf: (pod: Pod) => ImageRef | undefined = annotation(ANNOTATIONS.image, imageRefSchema);
 
-export function addressOf(pod: Pod): Instance["address"] {
+export function addressOf(pod: Pod): Sandbox["address"] {
   const pin = pod.spec.containers[0]?.env.find(({ name }) => name === POD_ENV.certificate)?.value;
   const host = pod.status.podIP;
   return pin === undefined || host === undefined ? undefined : { kind: "tls", host, port: POD_PORT, pin };
@@ -102,7 +102,7 @@ export function addressOf(pod: Pod): Instance["address"] {
  */
 export const isRunning = (pod: Pod): boolean => pod.status.phase === "Running" && pod.metadata.deletionTimestamp === undefined;
 
-function endOf(pod: Pod): Instance["ended"] {
+function endOf(pod: Pod): Sandbox["ended"] {
   const end = pod.status.containerStatuses[0]?.state?.terminated;
   const { phase, reason } = pod.status;
   if (end === undefined && phase !== "Failed" && phase !== "Succeeded") return undefined;

@@ -1,7 +1,7 @@
 // The pods of one tenant's namespace, followed by list and watch (410 lists anew; a broken watch starts again). Level-triggered: whoever
 // waits looks at the whole picture after each change.
 import { CoreV1Api, Watch, ListWatch, type KubeConfig, type V1Pod } from "@kubernetes/client-node";
-import { LABELS, type Platform } from "../../cluster/marks.ts";
+import { LABELS, type Platform } from "../../cluster/labels.ts";
 import { podSchema, type Pod } from "./pod-state.ts";
 
 const RESTART_MS = 200;

@@ -9,7 +9,7 @@ import {
 } from "@kubernetes/client-node";
 import { PlatformError } from "../../contract/errors.ts";
 import { calling, hasStatus } from "../../cluster/api-error.ts";
-import { ANNOTATIONS, LABELS, podName, type Platform } from "../../cluster/marks.ts";
+import { ANNOTATIONS, LABELS, podName, type Platform } from "../../cluster/labels.ts";
 import { podSchema, type Pod } from "./pod-state.ts";
 import { openPodWatch, type PodWatch } from "./pod-watch.ts";
 import type { WireObject } from "../../cluster/wire.ts";

@@ -1,13 +1,13 @@
 // Real sandboxes of two tenants that exist for this alone, started by the driver like any other, in which the platform looks around: what
 // their network lets them reach, and what their class really is.
-import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import tar from "tar-stream";
 import { PlatformError } from "../../contract/errors.ts";
+import { sha256 } from "../../service/digest.ts";
 import type { Isolation } from "../../contract/names.ts";
 import { connect, initConnection, initInstance } from "../../sandbox-client/instance-client.ts";
 import { newInstanceId } from "../../service/uuid7.ts";
-import type { Instance, SandboxDriver, SandboxSpec } from "../driver.ts";
+import type { Sandbox, SandboxDriver, SandboxSpec } from "../driver.ts";
 import { inspect } from "./class-check/inspect.ts";
 import { probe } from "./network-check/probe.ts";
 import type { Layer } from "../../sandbox-client/send-code.ts";
@@ -37,7 +37,7 @@ export default { async fetch(request) {
   pack.entry({ name: "function/code/index.mjs", mode: 0o644, mtime: new Date(0) }, source);
   pack.finalize();
   const bytes = Buffer.concat(await Readable.from(pack as AsyncIterable<Buffer>).toArray());
-  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  const digest = sha256(bytes);
   return { digest, layer: { bytes: bytes.length, open: () => Readable.from([bytes]) } };
 }
 
@@ -63,7 +63,7 @@ export function createProbeSandboxes({ driver, isolation, base, epoch, onError }
   });
   return {
     /** All of them or none; the caller ends them. */
-    async start(tenants: readonly string[]): Promise<Instance[]> {
+    async start(tenants: readonly string[]): Promise<Sandbox[]> {
       const started = await Promise.allSettled(tenants.map((tenantId) => driver.start(specOf(tenantId))));
       const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
       const failed = started.find((one) => one.status === "rejected");
@@ -72,17 +72,17 @@ export function createProbeSandboxes({ driver, isolation, base, epoch, onError }
       throw failed.reason;
     },
     /** Loads the code that looks around, has it look, and answers what it says: a sandbox's word, not more. */
-    async ask(instance: Instance, where: "/probe" | "/inspect", question: object): Promise<unknown> {
+    async ask(instance: Sandbox, where: "/probe" | "/inspect", question: object): Promise<unknown> {
       const { digest } = await probeLayer();
       const ids = { tenantId: instance.tenantId ?? NOBODY, functionId: NOBODY, versionId: NOBODY, version: 1 };
       await driver.load(instance.id, { ...ids, configHash: "0".repeat(64), layer: digest });
       return await askInside(instance, where, question);
     },
-    stop: async (instances: readonly Instance[]) => void (await Promise.all(instances.map(({ id }) => driver.stop(id).catch(onError)))),
+    stop: async (instances: readonly Sandbox[]) => void (await Promise.all(instances.map(({ id }) => driver.stop(id).catch(onError)))),
   };
 }
 
-async function askInside(instance: Instance, where: string, question: object): Promise<unknown> {
+async function askInside(instance: Sandbox, where: string, question: object): Promise<unknown> {
   const ids = { tenantId: NOBODY, functionId: NOBODY, versionId: NOBODY, version: 1, tenant: "probe", function: "probe" };
   const limits = { timeoutMs: ANSWER_MS, memoryMib: SIZE.memoryMib, concurrency: 1 };
   await initInstance(initConnection(instance, CONNECT_MS), { ...ids, entry: { file: "index.mjs" }, env: {}, limits }, ANSWER_MS);

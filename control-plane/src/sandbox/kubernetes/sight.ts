@@ -1,29 +1,29 @@
 // What is known of pods beyond what the API server says: which have answered, and which no longer do.
 import { PlatformError } from "../../contract/errors.ts";
 import { askHealth, isGeneric } from "../../sandbox-client/health.ts";
-import type { Links } from "../../sandbox-client/links.ts";
-import type { Instance } from "../driver.ts";
-import { podName } from "../../cluster/marks.ts";
+import type { StandingConnections } from "../../sandbox-client/standing-connections.ts";
+import type { Sandbox } from "../driver.ts";
+import { podName } from "../../cluster/labels.ts";
 import { addressOf, imageOf, instanceOf, isRunning, type Pod } from "./pod-state.ts";
 import type { Pods } from "./pods.ts";
 import type { Patient, Pulse } from "./pulse.ts";
 
 interface SightInput {
   pods: Pick<Pods, "all">;
-  links: Pick<Links, "to">;
+  connections: Pick<StandingConnections, "to">;
   pulse: Pick<Pulse, "silent" | "watch">;
   isStarting(id: string): boolean;
 }
 
-export function createSight({ pods, links, pulse, isStarting }: SightInput) {
+export function createSight({ pods, connections, pulse, isStarting }: SightInput) {
   /** Pods that have answered once; before that an unloaded one may still be on its way up. */
   const healthy = new Set<string>();
 
-  function describe(pod: Pod): Instance | undefined {
+  function describe(pod: Pod): Sandbox | undefined {
     const id = idOf(pod);
     return instanceOf(pod, { healthy: healthy.has(id), silent: pulse.silent().has(id) });
   }
-  function mustDescribe(pod: Pod | undefined): Instance {
+  function mustDescribe(pod: Pod | undefined): Sandbox {
     const instance = pod === undefined ? undefined : describe(pod);
     if (instance === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
     return instance;
@@ -34,9 +34,9 @@ export function createSight({ pods, links, pulse, isStarting }: SightInput) {
     const id = idOf(pod);
     const instance = instanceOf(pod, { healthy: true, silent: false });
     if (instance?.state !== "idle" || healthy.has(id) || isStarting(id) || instance.address === undefined || !isRunning(pod)) return;
-    if (isGeneric(await askHealth(links.to(id, instance.address)))) healthy.add(id);
+    if (isGeneric(await askHealth(connections.to(id, instance.address)))) healthy.add(id);
   }
-  async function list(): Promise<Instance[]> {
+  async function list(): Promise<Sandbox[]> {
     const all = await pods.all();
     await Promise.all(all.map(findOut));
     pulse.watch(new Map(all.filter((pod) => healthy.has(idOf(pod)) || imageOf(pod) !== undefined).flatMap(placeOf)));

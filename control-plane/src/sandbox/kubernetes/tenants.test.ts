@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LABELS } from "../../cluster/marks.ts";
+import { LABELS } from "../../cluster/labels.ts";
 import { DEFAULT_QUOTA, namespace } from "./objects/tenant.ts";
 import { createTenants } from "./tenants.ts";
 import type { WireObject } from "../../cluster/wire.ts";

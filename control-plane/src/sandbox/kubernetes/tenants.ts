@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
 import { calling, hasStatus } from "../../cluster/api-error.ts";
-import { FIELD_MANAGER, LABELS, tenantNamespace, type Platform } from "../../cluster/marks.ts";
+import { FIELD_MANAGER, LABELS, tenantNamespace, type Platform } from "../../cluster/labels.ts";
 import { holds, toClient, toWire } from "../../cluster/wire.ts";
 import { namespace, tenantObjects, type TenantInput } from "./objects/tenant.ts";
 import type { WireObject } from "../../cluster/wire.ts";

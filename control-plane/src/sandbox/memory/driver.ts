@@ -8,7 +8,7 @@ import path from "node:path";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
 import { SANDBOX_PATHS, type InitRequest } from "../../contract/runtime-protocol.ts";
-import { settledLoads, type ImageRef, type Instance, type SandboxDriver, type SandboxSpec } from "../driver.ts";
+import { settledLoads, type ImageRef, type Sandbox, type SandboxDriver, type SandboxSpec } from "../driver.ts";
 import { createMemoryInstance } from "./instance.ts";
 
 export interface MemoryDriverOptions {
@@ -24,7 +24,7 @@ export interface MemoryDriverOptions {
 }
 
 interface Running {
-  instance: Instance;
+  instance: Sandbox;
   server: http.Server;
   place(codeFolder: string): void;
 }
@@ -45,21 +45,21 @@ const CODE_BELOW_LAYER = SANDBOX_PATHS.code.slice(1);
 
 export async function createMemoryDriver(options: MemoryDriverOptions): Promise<MemoryDriver> {
   const { running } = options.world;
-  const starting = new Map<string, Promise<Instance>>();
+  const starting = new Map<string, Promise<Sandbox>>();
   await mkdir(options.socketsDir, { recursive: true, mode: 0o700 });
 
-  async function launch(spec: SandboxSpec): Promise<Instance> {
+  async function launch(spec: SandboxSpec): Promise<Sandbox> {
     refuseUnsupported(spec, options.bases);
     const address = { kind: "unix" as const, path: path.join(options.socketsDir, spec.id) };
     const { server, place } = createMemoryInstance(options.open);
     await rm(address.path, { force: true });
     await new Promise<void>((resolve, reject) => void server.once("error", reject).listen(address.path, resolve));
-    const instance: Instance = { ...spec, state: "idle", startedAt: Date.now(), address };
+    const instance: Sandbox = { ...spec, state: "idle", startedAt: Date.now(), address };
     running.set(spec.id, { instance, server, place });
     return structuredClone(instance);
   }
 
-  async function start(spec: SandboxSpec): Promise<Instance> {
+  async function start(spec: SandboxSpec): Promise<Sandbox> {
     const known = running.get(spec.id);
     if (known !== undefined) return structuredClone(known.instance);
     const begun = starting.get(spec.id) ?? launch(spec).finally(() => starting.delete(spec.id));
@@ -67,7 +67,7 @@ export async function createMemoryDriver(options: MemoryDriverOptions): Promise<
     return begun;
   }
 
-  async function load(id: string, image: ImageRef): Promise<Instance> {
+  async function load(id: string, image: ImageRef): Promise<Sandbox> {
     const entry = running.get(id);
     if (entry === undefined) throw new PlatformError("NOT_FOUND", "No such sandbox.");
     const { instance } = entry;
@@ -100,7 +100,6 @@ export async function createMemoryDriver(options: MemoryDriverOptions): Promise<
   return {
     name: "memory",
     isolations: ISOLATIONS,
-    prepareTenant: async () => undefined,
     start,
     load,
     ...settledLoads(load),

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, rmdir, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import path from "node:path";
-import { createTurns } from "../../service/turns.ts";
+import { createKeyedMutex } from "../../service/keyed-mutex.ts";
 import { removeCgroup } from "./cgroup.ts";
 import { processorSeconds, type CpuHierarchy } from "./cpu-hierarchy.ts";
 import { createLightFirst } from "./light-first.ts";
@@ -42,14 +42,14 @@ export function createCpuGroups(
   const top = path.join(root, parent);
   const groupOf = (tenantId: string) => `${parent}/t-${tenantId}`;
   /** One at a time for each tenant: a group goes with its last instance, and must not while the next one moves in. */
-  const inTurn = createTurns();
+  const oneAtATime = createKeyedMutex();
   const placeOf = (tenantId: string, id: string) => `${groupOf(tenantId)}/${id}`;
   const lightFirst = createLightFirst({
     processors,
     total: () => processorSeconds(hierarchy, parent),
     // Where the two hierarchies are mounted apart, what counts is still where it began.
     of: (tenantId, id) => processorSeconds(hierarchy, hierarchy.accounting === root ? placeOf(tenantId, id) : firstPlaceOf(parent, id)),
-    judged: (tenantId) => void inTurn(tenantId, () => yieldIfHeavy(tenantId)).catch(onError),
+    judged: (tenantId) => void oneAtATime(tenantId, () => yieldIfHeavy(tenantId)).catch(onError),
   });
   /** What is true when its turn comes, not when it was asked for. */
   const yieldIfHeavy = (tenantId: string): Promise<void> => setYielding(path.join(root, groupOf(tenantId)), lightFirst.isHeavy(tenantId));
@@ -126,11 +126,11 @@ export function createCpuGroups(
       await resetTenants();
     },
     /** Moves an instance to its tenant's group, with its own limits. Again for one that is there does nothing. */
-    place: (tenantId: string, id: string): Promise<void> => inTurn(tenantId, () => place(tenantId, id)),
+    place: (tenantId: string, id: string): Promise<void> => oneAtATime(tenantId, () => place(tenantId, id)),
     /** Before its processes are ended and their groups removed: what it used counts for its tenant. */
     leaving: (id: string): void => lightFirst.remove(id),
     /** After its processes have ended; a tenant's last one takes the group along. */
-    remove: (tenantId: string, id: string): Promise<void> => inTurn(tenantId, () => remove(tenantId, id)),
+    remove: (tenantId: string, id: string): Promise<void> => oneAtATime(tenantId, () => remove(tenantId, id)),
     /** Where the instance's own limits are once it was placed; on v2 the kernel counts there that it ran out of memory. */
     placeOf,
   };

@@ -4,14 +4,14 @@ import { chmod, chown, mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
-import { createTurns } from "../../service/turns.ts";
-import { settledLoads, type ImageRef, type Instance, type SandboxDriver, type SandboxSpec } from "../driver.ts";
+import { createKeyedMutex } from "../../service/keyed-mutex.ts";
+import { settledLoads, type ImageRef, type Sandbox, type SandboxDriver, type SandboxSpec } from "../driver.ts";
 import { oomKills } from "./cgroup.ts";
 import { createCpuGroups, firstPlaceOf, type CpuGroups } from "./cpu-groups.ts";
 import { findCpuHierarchy } from "./cpu-hierarchy.ts";
 import { createLayout, type RunscPaths } from "./layout.ts";
 import { closeAll, holdOpen, nameChannel, removeLogPipes } from "./log-pipes.ts";
-import { createMountAgent } from "./mount-agent.ts";
+import { createMountShell } from "./mount-shell.ts";
 import { makeShared, readOnlyView, releaseNullNetns } from "./mounts.ts";
 import { isAlive } from "./process-state.ts";
 import { readRecords, saveRecord, type InstanceRecord } from "./record.ts";
@@ -44,11 +44,11 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   const { binary, dataGid, logGid, egressUid } = options;
   const hierarchy = await findCpuHierarchy();
   const cpuGroups = hierarchy === undefined ? undefined : createCpuGroups(hierarchy, options.cgroupParent, options.onError);
-  const context: StartContext = { layout, cpuGroups, runsc, cgroupOf, binary, dataGid, logGid, egressUid, mountAgent: createMountAgent() };
+  const context: StartContext = { layout, cpuGroups, runsc, cgroupOf, binary, dataGid, logGid, egressUid, mountAgent: createMountShell() };
   const records = new Map<string, InstanceRecord>();
   const held = new Map<string, number[]>();
   /** One verb at a time per instance. */
-  const serial = createTurns();
+  const serial = createKeyedMutex();
   const stopping = new Set<string>();
   const placing = new Map<string, Promise<void>>();
 
@@ -72,7 +72,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     for (const id of await readdir(layout.logs)) if (!records.has(id)) await removeLogPipes(layout.instance(id));
   }
 
-  async function start(spec: SandboxSpec): Promise<Instance> {
+  async function start(spec: SandboxSpec): Promise<Sandbox> {
     const known = records.get(spec.id);
     if (known !== undefined) return structuredClone(known.instance);
     refuseUnsupported(spec, layout);
@@ -100,7 +100,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     return structuredClone(record.instance);
   }
 
-  async function load(id: string, image: ImageRef): Promise<Instance> {
+  async function load(id: string, image: ImageRef): Promise<Sandbox> {
     const record = await alive(id);
     const { instance } = record;
     if (instance.image !== undefined && JSON.stringify(instance.image) !== JSON.stringify(image))
@@ -155,7 +155,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     if (records.size === 0) await releaseNullNetns(layout.runscRoot);
   }
 
-  async function list(): Promise<Instance[]> {
+  async function list(): Promise<Sandbox[]> {
     await Promise.all([...records.values()].map((record) => noteEnd(record, cpuGroups)));
     return [...records.values()].filter(({ instance }) => !stopping.has(instance.id)).map(({ instance }) => structuredClone(instance));
   }
@@ -169,7 +169,6 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   return {
     name: "runsc",
     isolations: ISOLATIONS,
-    prepareTenant: async () => undefined,
     start: (spec) => serial(spec.id, () => start(spec)),
     load: loadInTurn,
     ...settledLoads(loadInTurn),

@@ -2,11 +2,11 @@
 import { renameSync, writeFileSync } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
 import { z } from "zod";
-import { instanceSchema } from "../driver.ts";
+import { sandboxSchema } from "../driver.ts";
 import type { RunscLayout } from "./layout.ts";
 
 const recordSchema = z.object({
-  instance: instanceSchema,
+  instance: sandboxSchema,
   uid: z.int(),
   cgroupsPath: z.string(),
   pid: z.int().optional(),

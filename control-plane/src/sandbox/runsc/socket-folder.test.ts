@@ -6,7 +6,7 @@ import http from "node:http";
 import path from "node:path";
 import { tmpdir } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Instance } from "../driver.ts";
+import type { Sandbox } from "../driver.ts";
 import { ask } from "../testing/ask.ts";
 import { cacheDir, findRunsc } from "@fnctl/runtime-images/base/find-runsc";
 import { leftovers } from "./testing/leftovers.ts";
@@ -15,20 +15,20 @@ import { createRunscHost, type RunscHost } from "./testing/runsc-host.ts";
 
 const { binary, missing } = findRunsc();
 const SOCKET = "/run/fn/sock/s";
-const pathOf = ({ address }: Instance) => (address?.kind === "unix" ? address.path : "");
+const pathOf = ({ address }: Sandbox) => (address?.kind === "unix" ? address.path : "");
 
 describe.skipIf(missing !== undefined)(`socket folder${missing === undefined ? "" : ` (skipped: ${missing})`}`, () => {
   let host: RunscHost;
-  let attacker: Instance;
-  let neighbour: Instance;
+  let attacker: Sandbox;
+  let neighbour: Sandbox;
   let secret: { path: string; requests: () => number; close(): Promise<void> };
 
   beforeAll(async () => {
     host = await createRunscHost(binary, await prepareRootfs("node24", { cacheDir: cacheDir() }));
     secret = await hostServer();
     [attacker, neighbour] = (await Promise.all([host.run(PROBE), host.run(counting("neighbour"))])).map(({ instance }) => instance) as [
-      Instance,
-      Instance,
+      Sandbox,
+      Sandbox,
     ];
   });
   afterAll(async () => {
@@ -129,7 +129,7 @@ describe.skipIf(missing !== undefined)(`socket folder${missing === undefined ? "
 const counting = (name: string) => `
   let count = 0;
   export default (request, response) => response.end(JSON.stringify({ name: ${JSON.stringify(name)}, count: ++count }));`;
-const countOf = async (instance: Instance): Promise<number> => (JSON.parse((await ask(instance, "/")).text) as { count: number }).count;
+const countOf = async (instance: Sandbox): Promise<number> => (JSON.parse((await ask(instance, "/")).text) as { count: number }).count;
 
 /** Stands for the control plane's socket: a server of the host outside every sandbox's mounts. */
 async function hostServer() {

@@ -7,15 +7,15 @@ import type { InstanceRecord } from "./record.ts";
 import type { InstancePaths, RunscLayout } from "./layout.ts";
 import { saveRecord } from "./record.ts";
 import { buildRuntimeSpec, type BaseProcess } from "./spec.ts";
-import type { MountAgent } from "./mount-agent.ts";
+import type { MountShell } from "./mount-shell.ts";
 import { isBound, mountPoints, mountTmpfs, unmount } from "./mounts.ts";
 import { closeAll, holdOpen, makeLogPipes, openWriteEnds, removeLogPipes } from "./log-pipes.ts";
-import { pinSocket, waitForListener, waitForSocket } from "./pin.ts";
+import { pinSocket, waitForListener, waitForSocket } from "./pinned-socket.ts";
 import { isAlive, startTicks } from "./process-state.ts";
 import { START_TIMEOUT_MS, type Runsc } from "./runsc.ts";
 import { removeCgroup } from "./cgroup.ts";
 import type { CpuGroups } from "./cpu-groups.ts";
-import { killStrays } from "./strays.ts";
+import { killLeftovers } from "./leftover-processes.ts";
 
 export interface StartContext {
   layout: RunscLayout;
@@ -26,7 +26,7 @@ export interface StartContext {
   /** Whose the folders of ways out are. */
   egressUid: number;
   binary: string;
-  mountAgent: MountAgent;
+  mountAgent: MountShell;
   /** Absent where the host shares no processor time. */
   cpuGroups: CpuGroups | undefined;
   cgroupOf(id: string): string;
@@ -141,7 +141,7 @@ export interface TearDown {
 export async function tearDown(context: StartContext, { id, halfMade, tenantId }: TearDown): Promise<void> {
   const paths = context.layout.instance(id);
   context.cpuGroups?.leaving(id);
-  if (halfMade) await killStrays(id, context.binary);
+  if (halfMade) await killLeftovers(id, context.binary);
   // runsc cannot read a state that it was killed in the middle of writing; then nothing of the sandbox runs, and its files are all there is.
   await context.runsc.remove(id).catch((error: unknown) => {
     if (!halfMade) throw error;

@@ -2,7 +2,7 @@
 import { Client } from "undici";
 import { dialOf } from "../../contract/instance-address.ts";
 import { PROTOCOL_PATHS, type InitRequest } from "../../contract/runtime-protocol.ts";
-import type { ImageRef, Instance } from "../driver.ts";
+import type { ImageRef, Sandbox } from "../driver.ts";
 
 export interface Answer {
   status: number;
@@ -10,7 +10,7 @@ export interface Answer {
 }
 
 export async function ask(
-  { id, address }: Pick<Instance, "id" | "address">,
+  { id, address }: Pick<Sandbox, "id" | "address">,
   path: string,
   options: { method?: "GET" | "POST"; body?: string; timeoutMs?: number } = {},
 ): Promise<Answer> {
@@ -33,6 +33,6 @@ export function initFor(image: ImageRef, file = "index.mjs"): InitRequest {
   return { tenantId, functionId, versionId, version, tenant: "acme", function: "probe", entry: { file }, env: {}, limits };
 }
 
-export function init(instance: Pick<Instance, "id" | "address">, image: ImageRef, file?: string): Promise<Answer> {
+export function init(instance: Pick<Sandbox, "id" | "address">, image: ImageRef, file?: string): Promise<Answer> {
   return ask(instance, PROTOCOL_PATHS.init, { method: "POST", body: JSON.stringify(initFor(image, file)) });
 }

@@ -1,5 +1,5 @@
 // The function that the conformance suite runs in drivers with real processes, and how it is told what to do.
-import type { Instance } from "../driver.ts";
+import type { Sandbox } from "../driver.ts";
 import { ask } from "./ask.ts";
 
 /** Answers `/` with `text`, ends at `/exit`, eats memory at `/eat`, never lets its event loop go on after `/spin`, and ignores SIGTERM after `/deaf`. */
@@ -18,7 +18,7 @@ export type Stubborn = keyof typeof STUBBORN;
 
 /** The harness's verbs for such a function. */
 export const conformanceVerbs = {
-  crash: async (instance: Instance) => void (await ask(instance, "/exit").catch(() => undefined)),
-  exhaustMemory: async (instance: Instance) => void (await ask(instance, "/eat").catch(() => undefined)),
-  makeStubborn: async (instance: Instance, how: Stubborn) => void (await ask(instance, STUBBORN[how])),
+  crash: async (instance: Sandbox) => void (await ask(instance, "/exit").catch(() => undefined)),
+  exhaustMemory: async (instance: Sandbox) => void (await ask(instance, "/eat").catch(() => undefined)),
+  makeStubborn: async (instance: Sandbox, how: Stubborn) => void (await ask(instance, STUBBORN[how])),
 };

@@ -6,7 +6,7 @@ import path from "node:path";
 import type { LogChannel, LogRecord } from "../../../contract/logs.ts";
 import { newInstanceId } from "../../../service/uuid7.ts";
 import { createSegments } from "../../keep/segments.ts";
-import { startAgent } from "../agent.ts";
+import { startAgent } from "../log-agent.ts";
 
 const PREFIX = "fnctl";
 

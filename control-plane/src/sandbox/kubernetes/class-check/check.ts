@@ -2,7 +2,7 @@
 // pod is started in the class.
 import type { Condition } from "../../../contract/conditions.ts";
 import { SANDBOX_PATHS } from "../../../contract/runtime-protocol.ts";
-import type { Instance } from "../../driver.ts";
+import type { Sandbox } from "../../driver.ts";
 import { folders, podMemoryMib } from "../objects/folders.ts";
 import { PROBE_TENANTS, createProbeSandboxes, type ProbeOptions } from "../probe-sandbox.ts";
 import { createVerdict, type Memory, type Verdict } from "../verdict.ts";
@@ -22,7 +22,7 @@ export function createClassCheck(options: ClassCheckOptions): Verdict {
   async function look(): Promise<Condition> {
     const running = await sandboxes.start([PROBE_TENANTS[0]]);
     try {
-      const [one] = running as [Instance];
+      const [one] = running as [Sandbox];
       const [overheadMib, nodeBootId] = await Promise.all([options.overheadMib(), options.nodeBootId(one.id)]);
       const given = { isolation, folders: folders(one), accountedMib: podMemoryMib(one) + overheadMib, nodeBootId };
       const paths = given.folders.map(({ path }) => path);

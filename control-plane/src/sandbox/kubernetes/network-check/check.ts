@@ -3,7 +3,7 @@
 import { z } from "zod";
 import type { Condition } from "../../../contract/conditions.ts";
 import { PlatformError } from "../../../contract/errors.ts";
-import type { Instance } from "../../driver.ts";
+import type { Sandbox } from "../../driver.ts";
 import { PROBE_TENANTS, createProbeSandboxes, type ProbeOptions } from "../probe-sandbox.ts";
 import { createVerdict, type Memory, type Verdict } from "../verdict.ts";
 import { probe } from "./probe.ts";
@@ -23,7 +23,7 @@ export function createNetworkCheck(options: NetworkCheckOptions): Verdict {
   async function look(): Promise<Condition> {
     const running = await sandboxes.start([PROBE_TENANTS[0], PROBE_TENANTS[0], PROBE_TENANTS[1]]);
     try {
-      const [one, another, stranger] = running as [Instance, Instance, Instance];
+      const [one, another, stranger] = running as [Sandbox, Sandbox, Sandbox];
       const targets = targetsOf({ ...(await options.facts()), sameTenant: placeOf(another), otherTenant: placeOf(stranger) });
       const tried = targets.filter(({ onlyFromSandbox }) => onlyFromSandbox !== true);
       const [inside, outside] = await Promise.all([sandboxes.ask(one, "/probe", { targets, timeoutMs: PROBE_MS }), probe(tried, PROBE_MS)]);
@@ -38,7 +38,7 @@ export function createNetworkCheck(options: NetworkCheckOptions): Verdict {
   return createVerdict({ ...options, type: "NetworkIsolationVerified", claim, look });
 }
 
-function placeOf({ address }: Instance): { host: string; port: number } {
+function placeOf({ address }: Sandbox): { host: string; port: number } {
   if (address?.kind !== "tls") throw new PlatformError("SANDBOX_FAILED", "A probe has no address.");
   return { host: address.host, port: address.port };
 }

@@ -1,6 +1,6 @@
 // NetworkPolicies of a tenant's namespace: nothing in, nothing out, but what is named here (SECURITY B1-B3).
 import { POD_PORT } from "../../../contract/runtime-protocol.ts";
-import { LABELS, ROLES, type Platform } from "../../../cluster/marks.ts";
+import { LABELS, ROLES, type Platform } from "../../../cluster/labels.ts";
 import type { WireObject } from "../../../cluster/wire.ts";
 
 /** Port of the egress proxy's pods for sandboxes. */

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CODE_SIZES_MIB, MEMORY_SIZES_MIB } from "../../../contract/limits.ts";
 import type { SandboxSpec } from "../../driver.ts";
-import type { Platform } from "../../../cluster/marks.ts";
+import type { Platform } from "../../../cluster/labels.ts";
 import { instancePod, type Enters } from "./pod.ts";
 import { DEFAULT_QUOTA, namespace, tenantObjects } from "./tenant.ts";
 import type { WireObject } from "../../../cluster/wire.ts";

@@ -5,7 +5,7 @@ import { ENTER_ENV, POD_ENV, POD_PORT, SANDBOX_PATHS } from "../../../contract/r
 import type { Isolation } from "../../../contract/names.ts";
 import type { SandboxSpec } from "../../driver.ts";
 import { codeMib, folders, podMemoryMib } from "./folders.ts";
-import { ANNOTATIONS, LABELS, ownLabels, podName, tenantNamespace, type Platform } from "../../../cluster/marks.ts";
+import { ANNOTATIONS, LABELS, ownLabels, podName, tenantNamespace, type Platform } from "../../../cluster/labels.ts";
 import { FUNCTION_ACCOUNT } from "./tenant.ts";
 import type { WireObject } from "../../../cluster/wire.ts";
 

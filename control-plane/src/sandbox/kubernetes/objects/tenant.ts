@@ -1,7 +1,7 @@
 // What a tenant's namespace holds before its first pod: data in, data out, as on the wire. Applied in this order.
 import { LIMITS } from "../../../contract/limits.ts";
 import type { Isolation } from "../../../contract/names.ts";
-import { LABELS, ownLabels, tenantNamespace, type Platform } from "../../../cluster/marks.ts";
+import { LABELS, ownLabels, tenantNamespace, type Platform } from "../../../cluster/labels.ts";
 import { networkPolicies } from "./network.ts";
 import type { WireObject } from "../../../cluster/wire.ts";
 

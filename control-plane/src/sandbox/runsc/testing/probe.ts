@@ -1,5 +1,5 @@
 // A function that runs whatever code a test sends it, inside the sandbox; for tests of the sandbox's walls.
-import type { Instance } from "../../driver.ts";
+import type { Sandbox } from "../../driver.ts";
 import { ask } from "../../testing/ask.ts";
 
 /** POST runs the body as the body of an async function (`fs`, `net`, `os`, `cp`, `dgram` are there) and answers its result as JSON. */
@@ -19,7 +19,7 @@ export const PROBE = `
   };`;
 
 /** Runs `code` in the sandbox and returns what it returns. */
-export async function inside<T>(instance: Instance, code = "", timeoutMs?: number): Promise<T> {
+export async function inside<T>(instance: Sandbox, code = "", timeoutMs?: number): Promise<T> {
   const answer = await ask(instance, "/", { method: "POST", body: code, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
   if (answer.status !== 200) throw new Error(`The probe answered ${answer.status}: ${answer.text}`);
   return JSON.parse(answer.text) as T;

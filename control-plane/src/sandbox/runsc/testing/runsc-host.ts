@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { tmpdir } from "node:os";
 import { newInstanceId } from "../../../service/uuid7.ts";
-import type { ImageRef, Instance, SandboxDriver, SandboxSpec } from "../../driver.ts";
+import type { ImageRef, Sandbox, SandboxDriver, SandboxSpec } from "../../driver.ts";
 import { init } from "../../testing/ask.ts";
 import { placeLayer } from "../../testing/layers.ts";
 import { createRunscDriver, type RunscDriverOptions } from "../driver.ts";
@@ -26,7 +26,7 @@ export interface RunscHost {
   /** A base whose process is `args` in place of the bootstrap. */
   hostileBase(args: string[]): Promise<string>;
   /** A running function made of one module. */
-  run(module: string, overrides?: Partial<SandboxSpec>): Promise<{ instance: Instance; image: ImageRef }>;
+  run(module: string, overrides?: Partial<SandboxSpec>): Promise<{ instance: Sandbox; image: ImageRef }>;
   reopen(): Promise<SandboxDriver>;
   close(): Promise<void>;
 }

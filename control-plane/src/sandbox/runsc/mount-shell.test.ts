@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createMountAgent } from "./mount-agent.ts";
+import { createMountShell } from "./mount-shell.ts";
 import { mountPoints, unmount } from "./mounts.ts";
 
 const root = process.getuid?.() === 0;
-const agent = createMountAgent();
+const agent = createMountShell();
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "ma-"));
@@ -44,7 +44,7 @@ describe.skipIf(!root)(`the shell that mounts${root ? "" : " (skipped: needs roo
   });
 
   test("begins anew when its shell was killed", async () => {
-    const mine = createMountAgent();
+    const mine = createMountShell();
     const [from, to] = await pair("again");
     await mine.bind(from, to);
     const shells = execFileSync("pgrep", ["-P", String(process.pid), "-f", "read -r source"], { encoding: "utf8" })

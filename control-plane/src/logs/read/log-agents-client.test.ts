@@ -12,8 +12,8 @@ import { createAuthority, type Identity } from "../../service/http/testing/autho
 import { createAgentListener } from "../kubelet/listener.ts";
 import { createSegments, type Segments } from "../keep/segments.ts";
 import type { CollectorClient } from "./collector-client.ts";
-import type { AgentPlace } from "../../cluster/agent-places.ts";
-import { createAgentsClient } from "./agents-client.ts";
+import type { LogAgentAddress } from "../../cluster/log-agents.ts";
+import { createAgentsClient } from "./log-agents-client.ts";
 import { records } from "./read.ts";
 
 const NAME = "fnctl-log-agent";
@@ -26,7 +26,7 @@ let files: { certificate: string; key: string; clients: { ca: string; name: stri
 let ca: string;
 let agentIdentity: Identity;
 let ownIdentity: Identity;
-let places: AgentPlace[];
+let places: LogAgentAddress[];
 let nodes: { [name: string]: { segments: Segments; server: Server } };
 let instanceNodes: Map<string, string>;
 let errors: unknown[];

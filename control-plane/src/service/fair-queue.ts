@@ -2,7 +2,7 @@
 // request by one piece of work at most. Starts of sandboxes and uploads go by it.
 import { PlatformError } from "../contract/errors.ts";
 
-export interface FairTurnsOptions {
+export interface FairQueueOptions {
   /** Pieces of work at a time. */
   parallel: number;
   /** Of them for one owner: fewer, so that there is a place for others at once. */
@@ -21,7 +21,7 @@ interface Waiting extends Turn {
   begin(): void;
 }
 
-export function createFairTurns({ parallel, perOwner, mostWaiting = Number.POSITIVE_INFINITY }: FairTurnsOptions) {
+export function createFairQueue({ parallel, perOwner, mostWaiting = Number.POSITIVE_INFINITY }: FairQueueOptions) {
   const running = new Map<string, number>();
   const lastServed = new Map<string, number>();
   const waiting = new Set<Waiting>();
@@ -62,7 +62,7 @@ export function createFairTurns({ parallel, perOwner, mostWaiting = Number.POSIT
 
   return {
     /** Runs `work` when it is this one's turn. */
-    async inTurn<T>(turn: Turn, work: () => Promise<T>): Promise<T> {
+    async run<T>(turn: Turn, work: () => Promise<T>): Promise<T> {
       if (mostWaiting !== Number.POSITIVE_INFINITY && waitingOf(turn.owner) >= mostWaiting)
         throw new PlatformError("RATE_LIMITED", `So many of these are under way that no more than ${mostWaiting} may wait.`, {
           hint: "Try again in a moment.",
@@ -80,4 +80,4 @@ export function createFairTurns({ parallel, perOwner, mostWaiting = Number.POSIT
     waiting: (): number => waiting.size,
   };
 }
-export type FairTurns = ReturnType<typeof createFairTurns>;
+export type FairQueue = ReturnType<typeof createFairQueue>;

@@ -1,17 +1,17 @@
 // Whose sandbox is started next: few at once, tenants in turn, those first who wait.
 import { expect, test } from "vitest";
-import { createFairTurns, type FairTurnsOptions } from "./fair-turns.ts";
+import { createFairQueue, type FairQueueOptions } from "./fair-queue.ts";
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
-function turns(options: FairTurnsOptions) {
-  const own = createFairTurns(options);
+function queue(options: FairQueueOptions) {
+  const own = createFairQueue(options);
   const running: string[] = [];
   const ends = new Map<string, () => void>();
   return {
     own,
     running,
     async ask(owner: string, name: string, urgent = true): Promise<void> {
-      void own.inTurn({ owner, urgent }, async () => {
+      void own.run({ owner, urgent }, async () => {
         running.push(name);
         await new Promise<void>((resolve) => ends.set(name, resolve));
         running.splice(running.indexOf(name), 1);
@@ -26,7 +26,7 @@ function turns(options: FairTurnsOptions) {
 }
 
 test("so many run at once, and fewer of one tenant", async () => {
-  const { ask, running, own } = turns({ parallel: 3, perOwner: 2 });
+  const { ask, running, own } = queue({ parallel: 3, perOwner: 2 });
   for (const name of ["a1", "a2", "a3", "a4"]) await ask("a", name);
   expect(running).toEqual(["a1", "a2"]);
   await ask("b", "b1");
@@ -36,7 +36,7 @@ test("so many run at once, and fewer of one tenant", async () => {
 });
 
 test("the next is of who has fewest running, then of who was served longest ago, then in order", async () => {
-  const { ask, running, end } = turns({ parallel: 2, perOwner: 2 });
+  const { ask, running, end } = queue({ parallel: 2, perOwner: 2 });
   for (const name of ["a1", "a2", "a3", "a4"]) await ask("a", name);
   for (const name of ["b1", "b2"]) await ask("b", name);
   await end("a1");
@@ -50,7 +50,7 @@ test("the next is of who has fewest running, then of who was served longest ago,
 });
 
 test("what somebody waits for comes before what is kept ready", async () => {
-  const { ask, running, end } = turns({ parallel: 1, perOwner: 1 });
+  const { ask, running, end } = queue({ parallel: 1, perOwner: 1 });
   await ask("a", "first");
   await ask("", "pool", false);
   await ask("a", "urgent");
@@ -61,17 +61,17 @@ test("what somebody waits for comes before what is kept ready", async () => {
 });
 
 test("one that fails gives its place to the next", async () => {
-  const { own, ask, running } = turns({ parallel: 1, perOwner: 1 });
-  const failing = own.inTurn({ owner: "a", urgent: true }, () => Promise.reject(new Error("no"))).catch(String);
+  const { own, ask, running } = queue({ parallel: 1, perOwner: 1 });
+  const failing = own.run({ owner: "a", urgent: true }, () => Promise.reject(new Error("no"))).catch(String);
   await ask("b", "b1");
   expect(await failing).toBe("Error: no");
   expect(running).toEqual(["b1"]);
 });
 
 test("so many of one owner wait, and one more is refused; others wait all the same", async () => {
-  const { own, ask } = turns({ parallel: 1, perOwner: 1, mostWaiting: 2 });
+  const { own, ask } = queue({ parallel: 1, perOwner: 1, mostWaiting: 2 });
   for (const name of ["a1", "a2", "a3"]) await ask("a", name);
-  await expect(own.inTurn({ owner: "a", urgent: true }, async () => undefined)).rejects.toMatchObject({ code: "RATE_LIMITED" });
+  await expect(own.run({ owner: "a", urgent: true }, async () => undefined)).rejects.toMatchObject({ code: "RATE_LIMITED" });
   await ask("b", "b1");
   expect(own.waiting()).toBe(3);
 });

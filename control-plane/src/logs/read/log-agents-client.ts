@@ -7,15 +7,15 @@ import { writeLines } from "../../service/http/write-lines.ts";
 import { dialCollector, type CollectorClient, type OneCollector } from "./collector-client.ts";
 import { followAll, type FollowTimes } from "./follow.ts";
 import { readAll } from "./read.ts";
-import type { AgentPlace } from "../../cluster/agent-places.ts";
+import type { LogAgentAddress } from "../../cluster/log-agents.ts";
 
 export interface Agent {
-  place: AgentPlace;
+  place: LogAgentAddress;
   client: OneCollector;
 }
 export interface AgentsInput {
   /** Those that there are now. */
-  find(): Promise<AgentPlace[]>;
+  find(): Promise<LogAgentAddress[]>;
   /** Node of an instance, as far as it is known. */
   nodeOf(instance: string): Promise<string | undefined>;
   /** PEM: the only authority that agents' certificates are taken from, for this one name. */
@@ -33,7 +33,7 @@ export function createAgentsClient({ find, nodeOf, ca, serverName, identity, sec
   const known = new Map<string, Agent>();
   const connector = buildConnector({ ca, ...identity, minVersion: "TLSv1.3", rejectUnauthorized: true, timeout: CONNECT_MS });
 
-  function open(place: AgentPlace): Agent {
+  function open(place: LogAgentAddress): Agent {
     const host = place.host.includes(":") ? `[${place.host}]` : place.host;
     const connect: buildConnector.connector = (options, callback) => connector({ ...options, servername: serverName }, callback);
     return { place, client: dialCollector({ origin: `https://${host}:${place.port}`, connect, secret }) };

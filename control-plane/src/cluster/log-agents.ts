@@ -3,7 +3,7 @@ import { DiscoveryV1Api, type KubeConfig } from "@kubernetes/client-node";
 import { calling } from "./api-error.ts";
 
 /** Where an agent is. */
-export interface AgentPlace {
+export interface LogAgentAddress {
   node: string;
   host: string;
   port: number;
@@ -13,11 +13,11 @@ export interface AgentPlace {
 const FRESH_MS = 1_000;
 
 /** Those that are not ready are among them: a reader must be told of a node that does not answer. Those that end are not. */
-export function createAgentPlaces(config: KubeConfig, namespace: string, service: string): () => Promise<AgentPlace[]> {
+export function createLogAgentFinder(config: KubeConfig, namespace: string, service: string): () => Promise<LogAgentAddress[]> {
   const discovery = config.makeApiClient(DiscoveryV1Api);
-  let known: { at: number; places: Promise<AgentPlace[]> } | undefined;
+  let known: { at: number; places: Promise<LogAgentAddress[]> } | undefined;
 
-  async function look(): Promise<AgentPlace[]> {
+  async function look(): Promise<LogAgentAddress[]> {
     const labelSelector = `kubernetes.io/service-name=${service}`;
     const { items } = await calling("find the log agents", discovery.listNamespacedEndpointSlice({ namespace, labelSelector }));
     return items.flatMap(({ endpoints = [], ports = [] }) =>

@@ -39,7 +39,7 @@ export function waitForListener(paths: InstancePaths, alive: () => boolean, time
 }
 
 /**
- * Links first and looks afterwards: link(2) does not follow a symlink, and once linked the entry is out of the sandbox's reach, so
+ * StandingConnections first and looks afterwards: link(2) does not follow a symlink, and once linked the entry is out of the sandbox's reach, so
  * nothing can change between the check and the use.
  */
 export async function pinSocket(paths: InstancePaths): Promise<void> {

@@ -1,8 +1,8 @@
 // One at a time for each key; other keys do not wait.
 
-export function createTurns() {
+export function createKeyedMutex() {
   const last = new Map<string, Promise<unknown>>();
-  return function inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+  return function oneAtATime<T>(key: string, work: () => Promise<T>): Promise<T> {
     const next = (last.get(key) ?? Promise.resolve()).then(work);
     const settled = next.then(
       () => undefined,

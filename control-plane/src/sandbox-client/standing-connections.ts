@@ -7,7 +7,7 @@ const CONNECT_MS = 5_000;
 /** Most that any of these calls may answer. */
 const ANSWER_CAP = 64 * 1024;
 
-export function createLinks() {
+export function createStandingConnections() {
   const open = new Map<string, Client>();
 
   function drop(id: string): void {
@@ -37,4 +37,4 @@ export function createLinks() {
     },
   };
 }
-export type Links = ReturnType<typeof createLinks>;
+export type StandingConnections = ReturnType<typeof createStandingConnections>;

@@ -12,12 +12,12 @@ const SCRIPT = `while IFS= read -r source && IFS= read -r target; do
 done`;
 type Shell = ChildProcessByStdio<Writable, Readable, null>;
 
-export interface MountAgent {
+export interface MountShell {
   /** Shows `source` at `target`. Paths must not hold a line break. */
   bind(source: string, target: string): Promise<void>;
 }
 
-export function createMountAgent(): MountAgent {
+export function createMountShell(): MountShell {
   let shell: Shell | undefined;
   const waiting: { resolve(): void; reject(error: Error): void }[] = [];
 

@@ -1,5 +1,5 @@
 // The control plane's picture of running instances: which version each holds for life, and who holds its lease.
-import type { Instance } from "../../sandbox/driver.ts";
+import type { Sandbox } from "../../sandbox/driver.ts";
 import type { VersionInfo } from "../start/version-info.ts";
 
 export interface HeldLease {
@@ -8,8 +8,9 @@ export interface HeldLease {
   /** Milliseconds since the epoch; after this and a grace the instance is stopped. */
   expiresAt: number;
 }
-export interface Managed {
-  instance: Instance;
+/** A sandbox that became a version's, once and for life. */
+export interface Instance {
+  sandbox: Sandbox;
   tenantId: string;
   functionId: string;
   versionId: string;
@@ -37,63 +38,63 @@ export interface Use {
   memoryMib: number;
 }
 
-export function freshlyManaged(instance: Instance, { image, concurrency, idleTimeoutMs }: VersionInfo): Managed {
+export function freshInstance(sandbox: Sandbox, { image, concurrency, idleTimeoutMs }: VersionInfo): Instance {
   const { tenantId, functionId, versionId, version } = image;
   const now = Date.now();
   const fresh = { inUse: 0, state: "ready", freeSince: now, since: now } as const;
-  return { instance, tenantId, functionId, versionId, version, slots: concurrency, idleTimeoutMs, ...fresh };
+  return { sandbox, tenantId, functionId, versionId, version, slots: concurrency, idleTimeoutMs, ...fresh };
 }
 
 export function createInstanceTable() {
-  const byId = new Map<string, Managed>();
-  const byVersion = new Map<string, Set<Managed>>();
-  const byLease = new Map<string, Managed>();
-  const byTenant = new Map<string, Set<Managed>>();
+  const byId = new Map<string, Instance>();
+  const byVersion = new Map<string, Set<Instance>>();
+  const byLease = new Map<string, Instance>();
+  const byTenant = new Map<string, Set<Instance>>();
   return {
-    add(managed: Managed): void {
-      const theirs = byTenant.get(managed.tenantId) ?? new Set();
-      byTenant.set(managed.tenantId, theirs.add(managed));
-      byId.set(managed.instance.id, managed);
-      const set = byVersion.get(managed.versionId) ?? new Set();
-      byVersion.set(managed.versionId, set.add(managed));
+    add(instance: Instance): void {
+      const theirs = byTenant.get(instance.tenantId) ?? new Set();
+      byTenant.set(instance.tenantId, theirs.add(instance));
+      byId.set(instance.sandbox.id, instance);
+      const set = byVersion.get(instance.versionId) ?? new Set();
+      byVersion.set(instance.versionId, set.add(instance));
     },
-    remove(managed: Managed): void {
-      byId.delete(managed.instance.id);
-      const theirs = byTenant.get(managed.tenantId);
-      theirs?.delete(managed);
-      if (theirs?.size === 0) byTenant.delete(managed.tenantId);
-      if (managed.lease !== undefined) byLease.delete(managed.lease.leaseId);
-      const set = byVersion.get(managed.versionId);
-      set?.delete(managed);
-      if (set?.size === 0) byVersion.delete(managed.versionId);
+    remove(instance: Instance): void {
+      byId.delete(instance.sandbox.id);
+      const theirs = byTenant.get(instance.tenantId);
+      theirs?.delete(instance);
+      if (theirs?.size === 0) byTenant.delete(instance.tenantId);
+      if (instance.lease !== undefined) byLease.delete(instance.lease.leaseId);
+      const set = byVersion.get(instance.versionId);
+      set?.delete(instance);
+      if (set?.size === 0) byVersion.delete(instance.versionId);
     },
-    lease(managed: Managed, lease: HeldLease | undefined): void {
-      if (managed.lease !== undefined) byLease.delete(managed.lease.leaseId);
-      delete managed.lease;
-      delete managed.orphanUntil;
-      managed.freeSince = Date.now();
+    lease(instance: Instance, lease: HeldLease | undefined): void {
+      if (instance.lease !== undefined) byLease.delete(instance.lease.leaseId);
+      delete instance.lease;
+      delete instance.orphanUntil;
+      instance.freeSince = Date.now();
       if (lease === undefined) {
-        managed.inUse = 0; // whoever gives it back has no request in it
+        instance.inUse = 0; // whoever gives it back has no request in it
         return;
       }
-      managed.lease = lease;
-      byLease.set(lease.leaseId, managed);
+      instance.lease = lease;
+      byLease.set(lease.leaseId, instance);
     },
     get: (id: string) => byId.get(id),
     ofLease: (leaseId: string) => byLease.get(leaseId),
     /** Those of a version that may serve; what is being stopped or must not get anything new no longer counts. */
-    ofVersion: (versionId: string): Managed[] =>
+    ofVersion: (versionId: string): Instance[] =>
       [...(byVersion.get(versionId) ?? [])].filter(({ state, unfit }) => state === "ready" && unfit === undefined),
-    ofFunction: (functionId: string): Managed[] => [...byId.values()].filter((managed) => managed.functionId === functionId),
-    ofTenant: (tenantId: string): Managed[] => [...(byTenant.get(tenantId) ?? [])],
+    ofFunction: (functionId: string): Instance[] => [...byId.values()].filter((instance) => instance.functionId === functionId),
+    ofTenant: (tenantId: string): Instance[] => [...(byTenant.get(tenantId) ?? [])],
     /** What a tenant's instances may use, those included that are being stopped: they are still there. */
     useOf(tenantId: string): Use {
       const theirs = byTenant.get(tenantId) ?? [];
       let memoryMib = 0;
-      for (const { instance } of theirs) memoryMib += instance.memoryMib;
+      for (const { sandbox } of theirs) memoryMib += sandbox.memoryMib;
       return { instances: theirs instanceof Set ? theirs.size : 0, memoryMib };
     },
-    all: (): Managed[] => [...byId.values()],
+    all: (): Instance[] => [...byId.values()],
     size: () => byId.size,
   };
 }

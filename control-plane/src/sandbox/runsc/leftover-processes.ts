@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 const POLL_MS = 5;
 
 /** Only processes of this very runsc whose command line names the sandbox: an operator's `tail` of its log is left alone. */
-async function straysOf(id: string, binary: string): Promise<number[]> {
+async function leftoversOf(id: string, binary: string): Promise<number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const checked = await Promise.all(
     pids.map(async (pid) => {
@@ -21,9 +21,9 @@ async function straysOf(id: string, binary: string): Promise<number[]> {
 }
 
 /** Resolves when none is left. */
-export async function killStrays(id: string, binary: string): Promise<void> {
+export async function killLeftovers(id: string, binary: string): Promise<void> {
   const program = await realpath(binary);
-  for (let pids = await straysOf(id, program); pids.length > 0; pids = await straysOf(id, program)) {
+  for (let pids = await leftoversOf(id, program); pids.length > 0; pids = await leftoversOf(id, program)) {
     for (const pid of pids) {
       try {
         process.kill(pid, "SIGKILL");

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { createTurns } from "./turns.ts";
+import { createKeyedMutex } from "./keyed-mutex.ts";
 
 test("work of one key goes one at a time and in order, a failure ends none of the others, and another key does not wait", async () => {
-  const inTurn = createTurns();
+  const oneAtATime = createKeyedMutex();
   const seen: string[] = [];
   const work = (name: string, ms: number) => async () => {
     seen.push(`${name} begins`);
@@ -13,10 +13,10 @@ test("work of one key goes one at a time and in order, a failure ends none of th
     return name;
   };
   const all = await Promise.allSettled([
-    inTurn("x", work("a", 40)),
-    inTurn("x", work("b", 20)),
-    inTurn("x", work("c", 1)),
-    inTurn("y", work("d", 1)),
+    oneAtATime("x", work("a", 40)),
+    oneAtATime("x", work("b", 20)),
+    oneAtATime("x", work("c", 1)),
+    oneAtATime("y", work("d", 1)),
   ]);
   expect(all.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled", "fulfilled"]);
   expect(seen.filter((text) => !text.startsWith("d"))).toEqual(["a begins", "a ends", "b begins", "b ends", "c begins", "c ends"]);

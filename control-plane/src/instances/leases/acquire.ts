@@ -1,0 +1,116 @@
+// A gateway asks for an instance of a version: a free one, else a new one, else one that another gateway holds and gives back.
+import type { z } from "zod";
+import { PlatformError } from "../../contract/errors.ts";
+import type { Lease, leaseRequestSchema } from "../../contract/internal.ts";
+import { newId } from "../../service/uuid7.ts";
+import type { Launch } from "../start/launch.ts";
+import type { VersionInfo, VersionInfoCache } from "../start/version-info.ts";
+import type { Ends } from "./ends.ts";
+import type { Instance, InstanceTable } from "./instance-table.ts";
+import { LEASE_TTL_MS } from "./lease-times.ts";
+import type { TenantUse } from "./tenant-use.ts";
+
+/** While an instance ends that another function's request waits for. */
+const ROOM_POLL_MS = 50;
+/** While other gateways' instances are asked back. */
+const RECALL_POLL_MS = 200;
+
+export interface AcquireOptions {
+  epoch: number;
+  table: InstanceTable;
+  use: Pick<TenantUse, "refusal">;
+  versions: Pick<VersionInfoCache, "get">;
+  launch: Launch;
+  startingOf(versionId: string): number;
+  ends: Pick<Ends, "stop">;
+  recall(leaseId: string): void;
+  /** Instances of the version that are kept although nobody asks. */
+  minOf(functionId: string, versionId: string): number;
+  /** Throws when nobody may be given it. */
+  requireFit(instance: Instance): Promise<void>;
+  /** Resolves when something may have changed, or after this many milliseconds. */
+  changed(timeoutMs: number): Promise<void>;
+}
+
+type Request = z.infer<typeof leaseRequestSchema>;
+
+export function createAcquire(options: AcquireOptions) {
+  const { table, use, recall, requireFit, changed } = options;
+
+  function grant(instance: Instance, holder: string, timing?: Lease["timing"]): Lease {
+    const { sandbox, functionId, versionId, version, slots } = instance;
+    if (sandbox.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The instance has no address.");
+    const lease = { leaseId: newId(), holder, expiresAt: Date.now() + LEASE_TTL_MS };
+    table.lease(instance, lease);
+    return {
+      leaseId: lease.leaseId,
+      instance: sandbox.id,
+      functionId,
+      versionId,
+      version,
+      address: sandbox.address,
+      slots,
+      epoch: options.epoch,
+      expiresAt: lease.expiresAt,
+      ...(timing === undefined ? {} : { timing }),
+    };
+  }
+
+  /** For a tenant that has all it may: an instance that nobody uses goes, the one longest unused first. False: all are in use or kept. */
+  function makeRoom(tenantId: string): boolean {
+    const spare = table
+      .ofTenant(tenantId)
+      .filter((one) => one.state === "ready" && one.orphanUntil === undefined && one.inUse === 0)
+      .filter((one) => table.ofVersion(one.versionId).length > options.minOf(one.functionId, one.versionId))
+      .toSorted((a, b) => a.freeSince - b.freeSince);
+    const free = spare.find((one) => one.lease === undefined);
+    const held = spare[0]?.lease;
+    if (free !== undefined) void options.ends.stop(free);
+    else if (held !== undefined) recall(held.leaseId);
+    return spare.length > 0 || table.ofTenant(tenantId).some(({ state }) => state === "stopping");
+  }
+
+  /** Starts one more, or waits for the room to do so. Undefined: look again. */
+  async function startOne(info: VersionInfo, holder: string, end: number): Promise<Lease | undefined> {
+    const refusal = use.refusal(info);
+    if (refusal !== undefined) {
+      if (!makeRoom(info.image.tenantId) || Date.now() >= end) throw refusal;
+      await changed(Math.min(ROOM_POLL_MS, end - Date.now()));
+      return undefined;
+    }
+    const { instance, timing } = await options.launch(info, "request");
+    return instance.lease === undefined ? grant(instance, holder, timing) : undefined;
+  }
+
+  /** All that may run do. Asks another gateway for one of its own, and waits for that. */
+  async function askBack(mine: readonly Instance[], begun: number, info: VersionInfo, holder: string, end: number): Promise<void> {
+    const elsewhere = mine.find(({ lease }) => lease !== undefined && lease.holder !== holder);
+    if (begun === 0 && elsewhere === undefined && mine.every(({ lease }) => lease !== undefined))
+      throw new PlatformError("CONCURRENCY_EXCEEDED", `All ${info.max} instances are in use.`);
+    if (elsewhere?.lease !== undefined) recall(elsewhere.lease.leaseId);
+    if (Date.now() >= end) throw new PlatformError("CAPACITY_UNAVAILABLE", "No instance became free in time.");
+    await changed(Math.min(RECALL_POLL_MS, end - Date.now()));
+  }
+
+  /** One look at what there is. Undefined: look again. */
+  async function attempt({ versionId, holder }: Request, info: VersionInfo, end: number): Promise<Lease | undefined> {
+    const mine = table.ofVersion(versionId);
+    const free = mine.find(({ lease, orphanUntil }) => lease === undefined && orphanUntil === undefined);
+    if (free !== undefined && free.unjudged === undefined) return grant(free, holder);
+    const begun = options.startingOf(versionId);
+    if (free !== undefined) await requireFit(free); // somebody else may have it afterwards
+    else if (mine.length + begun < info.max) return startOne(info, holder, end);
+    else await askBack(mine, begun, info, holder, end);
+    return undefined;
+  }
+
+  /** Waits at most `waitMs`. Throws NOT_FOUND, QUOTA_EXCEEDED, CONCURRENCY_EXCEEDED, CAPACITY_UNAVAILABLE, or why a start failed. */
+  return async function acquire(request: Request): Promise<Lease> {
+    const info = await options.versions.get(request.functionId, request.versionId);
+    const end = Date.now() + request.waitMs;
+    for (;;) {
+      const lease = await attempt(request, info, end);
+      if (lease !== undefined) return lease;
+    }
+  };
+}
