@@ -20,7 +20,7 @@ export default defineConfig({
             "deploy/test/rules/**/*.test.ts",
           ],
           exclude: ["**/node_modules/**"],
-          maxWorkers: 2,
+          maxWorkers: 3, // most of what takes long waits
         },
       },
       {
