@@ -84,7 +84,13 @@ module.exports = {
       { path: "^(control-plane|gateway|cli|deploy|migrations)/", pathNot: CONTRACT },
       "What runs in a sandbox knows the contract only.",
     ),
-    forbid("nobody-imports-deploy", { pathNot: "^deploy/" }, { path: "^deploy/" }, "Composition roots are at the top."),
+    forbid("nobody-imports-deploy", { pathNot: ["^deploy/", "\\.test\\.ts$"] }, { path: "^deploy/" }, "Composition roots are at the top."),
+    forbid(
+      "tests-import-test-platforms",
+      { path: "\\.test\\.ts$", pathNot: "^deploy/" },
+      { path: "^deploy/", pathNot: "^deploy/test/src/" },
+      "A room's test may stand on a real Postgres or a whole platform, and on nothing else of deploy.",
+    ),
     forbid(
       "control-plane-stands-alone",
       { path: "^control-plane/", pathNot: "\\.test\\.ts$" },

@@ -1,11 +1,11 @@
 // Which build is taken next, and which version is live: on a real Postgres, with real stores and the real worker.
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { BuildJob } from "@fnctl/control-plane/db/system-database";
-import type { BuildPump } from "@fnctl/control-plane/builds/pump";
-import { DEFAULT_CAPS } from "@fnctl/control-plane/contract/tenant-caps";
-import { by, createBuildPlatform, type BuildPlatform, type DeployOptions } from "../src/build-platform.ts";
-import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
+import type { BuildJob } from "../db/system-database.ts";
+import type { BuildPump } from "./pump.ts";
+import { DEFAULT_CAPS } from "../contract/tenant-caps.ts";
+import { by, createBuildPlatform, type BuildPlatform, type DeployOptions } from "../../../deploy/test/src/build-platform.ts";
+import { startTestPostgres, type TestPostgres } from "../../../deploy/test/src/test-postgres.ts";
 
 const CAPS = { ...DEFAULT_CAPS, functions: 6, versionsPerFunction: 3, queuedBuilds: 5, runningBuilds: 2, instances: 10, memoryMib: 4096 };
 let postgres: TestPostgres;

@@ -4,10 +4,10 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createSweep } from "@fnctl/control-plane/platform/sweep";
-import { functionResource } from "@fnctl/control-plane/functions/resources";
-import { by, createBuildPlatform, type BuildPlatform } from "../src/build-platform.ts";
-import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
+import { createSweep } from "./sweep.ts";
+import { functionResource } from "../functions/resources.ts";
+import { by, createBuildPlatform, type BuildPlatform } from "../../../deploy/test/src/build-platform.ts";
+import { startTestPostgres, type TestPostgres } from "../../../deploy/test/src/test-postgres.ts";
 
 let postgres: TestPostgres;
 let platform: BuildPlatform;

@@ -1,19 +1,19 @@
 // SECURITY F on a real Postgres: what a transaction sees, what belongs to a change, and what a lost connection costs.
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { createPool } from "@fnctl/control-plane/db/pools";
-import * as schema from "@fnctl/control-plane/db/schema";
-import { createSystemDatabase } from "@fnctl/control-plane/db/system-database";
-import { createTenantStore } from "@fnctl/control-plane/accounts/tenant-store";
-import { transaction } from "@fnctl/control-plane/db/transaction";
-import { PLATFORM, type Change } from "@fnctl/control-plane/db/change";
-import { CHANNEL } from "@fnctl/control-plane/db/notify";
-import { once } from "@fnctl/control-plane/db/once";
-import { createTenantDatabase, type TenantDatabase } from "@fnctl/control-plane/db/tenant-database";
-import { by } from "../src/build-platform.ts";
+import { createPool } from "./pools.ts";
+import * as schema from "./schema.ts";
+import { createSystemDatabase } from "./system-database.ts";
+import { createTenantStore } from "../accounts/tenant-store.ts";
+import { transaction } from "./transaction.ts";
+import { PLATFORM, type Change } from "./change.ts";
+import { CHANNEL } from "./notify.ts";
+import { once } from "./once.ts";
+import { createTenantDatabase, type TenantDatabase } from "./tenant-database.ts";
+import { by } from "../../../deploy/test/src/build-platform.ts";
 import { sql } from "drizzle-orm";
-import type { TestPostgres } from "../src/test-postgres.ts";
-import { A, B, openTwoTenants } from "../src/two-tenants.ts";
+import type { TestPostgres } from "../../../deploy/test/src/test-postgres.ts";
+import { A, B, openTwoTenants } from "../../../deploy/test/src/two-tenants.ts";
 
 let database: Awaited<ReturnType<typeof openTwoTenants>>;
 let postgres: TestPostgres;

@@ -1,11 +1,11 @@
 // Who owns the platform, on real Postgres: one at a time, with epochs that only grow.
 import { setTimeout as sleep } from "node:timers/promises";
-import { createPool } from "@fnctl/control-plane/db/pools";
-import { createSystemDatabase, type SystemDatabase } from "@fnctl/control-plane/db/system-database";
-import { OWNERSHIP, becomeOwner } from "@fnctl/control-plane/platform/owner";
+import { createPool } from "../db/pools.ts";
+import { createSystemDatabase, type SystemDatabase } from "../db/system-database.ts";
+import { OWNERSHIP, becomeOwner } from "./owner.ts";
 import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
+import { startTestPostgres, type TestPostgres } from "../../../deploy/test/src/test-postgres.ts";
 
 let postgres: TestPostgres;
 let pool: pg.Pool;
