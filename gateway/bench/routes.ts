@@ -1,4 +1,4 @@
-// 100,000 routes in one ingress: time to look one up, to change one, to swap in a snapshot, and the memory they take.
+// 100,000 routes in one ingress: time to look one up, to change one, to take a snapshot over, and the memory they take.
 import { hostLabel } from "@fnctl/control-plane/contract/names";
 import { createRouteTable } from "../src/ingress/replica/route-table.ts";
 import { makeRoute } from "../src/testing/control-double.ts";
@@ -13,7 +13,7 @@ const time = (work: () => void): number => {
   work();
   return performance.now() - start;
 };
-const snapshotMs = time(() => table.replaceAll(routes));
+const snapshotMs = time(() => routes.forEach((route) => table.set(route)));
 let found = 0;
 const lookupMs = time(() => {
   for (let i = 0; i < 1_000_000; i += 1) if (table.find(labels[(i * 7_919) % COUNT]!) !== undefined) found += 1;

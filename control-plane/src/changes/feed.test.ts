@@ -1,6 +1,6 @@
 // The change feed over a database whose answers the test holds back and lets go: late answers must not undo newer ones.
 import { randomUUID } from "node:crypto";
-import { beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { functionConfigSchema } from "../contract/config.ts";
 import type { Change } from "../contract/internal.ts";
 import { createChangeFeed, type ChangeFeed } from "./feed.ts";
@@ -24,6 +24,7 @@ let open: (() => void)[];
 let routes: ReturnType<typeof held>["routes"];
 let feed: ChangeFeed;
 let seen: Change[];
+let over: AbortController;
 beforeEach(async () => {
   live = 1;
   open = [];
@@ -32,6 +33,7 @@ beforeEach(async () => {
   const topics = held({
     liveFunction: () => answer(row()),
     liveFunctions: () => answer(live === undefined ? [] : [rowOf(live)]),
+    liveFunctionsOf: () => answer(live === undefined ? [] : [rowOf(live)]),
     activeToken: () => answer(undefined),
     activeTokens: () => Promise.resolve([]),
   });
@@ -41,8 +43,15 @@ beforeEach(async () => {
   await answerAll();
   await synced;
   seen = [];
-  feed.subscribe(feed.position(), (change) => void seen.push(change));
+  over = new AbortController();
+  void read(feed.position(), seen, over.signal);
+  await answerAll();
 });
+afterEach(() => over.abort());
+/** Pings left out. */
+async function read(since: string | undefined, into: Change[], signal: AbortSignal): Promise<void> {
+  for await (const batch of feed.follow(since, signal)) into.push(...batch.filter(({ type }) => type !== "ping"));
+}
 async function answerAll(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) {
     for (const go of open.splice(0).toReversed()) go(); // the last question is answered first
@@ -97,6 +106,7 @@ describe("notices", () => {
     const topics = held({
       liveFunction: () => (live === 1 ? Promise.reject(new Error("away")) : Promise.resolve(rowOf(2))),
       liveFunctions: async () => [],
+      liveFunctionsOf: async () => [],
       activeToken: async () => undefined,
       activeTokens: async () => [],
     });
@@ -132,20 +142,27 @@ describe("notices", () => {
 });
 
 describe("a reader", () => {
-  const types = (since: string | undefined) => {
-    const got: Change[] = [];
-    feed.subscribe(since, (change) => void got.push(change))();
-    return got.map(({ type }) => type);
+  /** What it is told until it has all. */
+  const types = async (since: string | undefined) => {
+    const got: string[] = [];
+    for await (const batch of feed.follow(since, over.signal)) {
+      got.push(...batch.map(({ type }) => type));
+      if (got.at(-1) === "ping") break;
+    }
+    return got.slice(0, -1);
   };
   test("that comes back gets what it missed", async () => {
     const since = feed.position();
     const change = notice();
     await answerAll();
     await change;
-    expect(types(since)).toEqual(["route"]);
-    expect(types(feed.position())).toEqual([]);
+    expect(await types(since)).toEqual(["route"]);
+    expect(await types(feed.position())).toEqual([]);
   });
-  test.each([undefined, "", "nonsense", `${randomUUID()}.3`, "x.99"])("that held nothing of this stream (%s) gets a snapshot", (since) => {
-    expect(types(since)).toEqual(["snapshot-begin", "route", "snapshot-end"]);
-  });
+  test.each([undefined, "", "nonsense", `${randomUUID()}.3`, "x.99"])(
+    "that held nothing of this stream (%s) gets a snapshot",
+    async (since) => {
+      expect(await types(since)).toEqual(["snapshot-begin", "route", "snapshot-end"]);
+    },
+  );
 });

@@ -1,97 +1,128 @@
 // The change feed: what gateways hold in memory, as a snapshot and then a stream. A notice from the database only names a thing;
 // its present state is read again, one after the other, so that an answer that was read earlier never overtakes a later one.
+//
+// Readers pull: each has a place of its own in the stream, and what it has not taken yet lies nowhere but in the ring and in what is held.
 import { randomUUID } from "node:crypto";
 import type { Change } from "../contract/internal.ts";
 import type { Notice } from "../db/notify.ts";
+import { createWakeup } from "../service/wakeup.ts";
 import { createReaders } from "./readers.ts";
+import { createRing } from "./ring.ts";
 import type { Body, HeldTopic } from "./topic.ts";
+import { createTurns } from "./turns.ts";
 
-/** Changes kept for readers that reconnect; older ones get a snapshot. */
-const RING = 10_000;
-export type Subscriber = (change: Change) => void;
+/** Changes that a reader is given at a time. */
+const BATCH = 200;
+/** How often a reader is told that the stream stands, and where it is, milliseconds. */
+const PING_MS = 5_000;
 
-export function createChangeFeed(topics: readonly HeldTopic[]) {
+export interface FeedOptions {
+  /** For tests. */
+  ring?: number;
+  pingMs?: number;
+}
+
+export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity, pingMs = PING_MS }: FeedOptions = {}) {
   const stream = randomUUID();
-  let seq = 0;
-  const ring: Change[] = [];
-  const subscribers = new Set<Subscriber>();
+  const ring = createRing<Change>(capacity);
   const readers = createReaders();
-  const at = () => `${stream}.${seq}`;
-  const waiting = new Map<string, Promise<void>>();
-  let tail: Promise<void> = Promise.resolve();
-
-  /** Work of one name that has not begun yet is done once, however often it is asked for. */
-  function inTurn(name: string, work: () => Promise<void>): Promise<void> {
-    const known = waiting.get(name);
-    if (known !== undefined) return known;
-    const turn = tail.then(() => {
-      waiting.delete(name);
-      return work();
-    });
-    waiting.set(name, turn);
-    tail = turn.catch(() => undefined);
-    return turn;
-  }
+  const { wake, changed } = createWakeup();
+  const reads = createTurns();
+  const rounds = createTurns();
+  /** Notices were lost: until this has been read, nobody knows what is committed. */
+  let lost: Promise<void> = Promise.resolve();
+  const positionOf = (number: number) => `${stream}.${number}`;
 
   function publish(body: Body): void {
-    seq++;
-    const change = { ...body, at: at() };
-    ring.push(change);
-    if (ring.length > RING) ring.shift();
-    for (const subscriber of subscribers) subscriber(change);
+    ring.push((number) => ({ ...body, at: positionOf(number) }));
+    wake();
+  }
+  const tell = (bodies: readonly Body[]): void => bodies.forEach(publish);
+  const refresh = (topic: HeldTopic, id: string) => reads.inTurn(id, async () => tell(await topic.refresh(id)));
+
+  /** One page at a time, between which notices have their turn: all of it is a lot, and a deploy waits for its notice. */
+  async function readAll(topic: HeldTopic): Promise<void> {
+    const round = topic.beginRound();
+    for (let after: string | undefined, more = true; more;) {
+      await reads.inTurn(`${topic.kind} page ${round}`, async () => {
+        const page = await topic.readPage(after);
+        tell(page.changes);
+        after = page.next;
+      });
+      more = after !== undefined;
+    }
+    for (const id of topic.unseen()) await refresh(topic, id);
   }
 
-  async function refresh(topic: HeldTopic, id: string): Promise<void> {
-    const body = await topic.refresh(id);
-    if (body !== undefined) publish(body);
-  }
   /** The number of a position in this stream; undefined for one of another stream, or for anything else. */
   function numberOf(position: string): number | undefined {
     const [theirs, text] = position.split(".");
     const number = Number(text);
-    return theirs === stream && Number.isInteger(number) && number <= seq ? number : undefined;
+    return theirs === stream && Number.isInteger(number) && number <= ring.last() ? number : undefined;
   }
 
-  /** The ring from just after `since`, or undefined when it no longer reaches back that far. */
-  function missed(since: string | undefined): Change[] | undefined {
-    const from = numberOf(since ?? "");
-    if (from === undefined || seq - from > ring.length) return undefined;
-    return ring.slice(ring.length - (seq - from));
+  /**
+   * All that is held, then what changed while it was read: so its end is a state that was. Undefined: more changed meanwhile than is kept.
+   * Otherwise the number up to which it reaches.
+   */
+  async function* snapshot(): AsyncGenerator<Change[], number | undefined> {
+    let reached = ring.last();
+    const at = positionOf(reached);
+    yield [{ at, type: "snapshot-begin" }];
+    for (const topic of topics) for (const bodies of batches(topic.snapshot())) yield bodies.map((body) => ({ ...body, at }));
+    while (reached < ring.last()) {
+      if (!ring.reaches(reached)) return undefined;
+      const missed = ring.after(reached, BATCH);
+      reached += missed.length;
+      yield missed;
+    }
+    yield [{ at: positionOf(reached), type: "snapshot-end" }];
+    return reached;
   }
 
-  async function readAll(): Promise<void> {
-    const read = await Promise.all(topics.map((topic) => topic.readAll()));
-    for (const each of read) each.swap(); // all in one turn, or a snapshot would mix two states
-    ring.length = 0;
-    seq++;
-    for (const subscriber of subscribers) snapshot(subscriber);
-  }
-
-  function snapshot(to: Subscriber): void {
-    to({ at: at(), type: "snapshot-begin" });
-    for (const topic of topics) for (const body of topic.snapshot()) to({ ...body, at: at() });
-    to({ at: at(), type: "snapshot-end" });
+  async function* follow(since: string | undefined, signal: AbortSignal): AsyncGenerator<Change[]> {
+    let reached = numberOf(since ?? "");
+    signal.addEventListener("abort", wake, { once: true });
+    for (let pinged = Number.NEGATIVE_INFINITY; !signal.aborted;) {
+      if (reached === undefined || !ring.reaches(reached)) reached = yield* snapshot();
+      else if (reached < ring.last()) {
+        const missed = ring.after(reached, BATCH);
+        reached += missed.length;
+        yield missed;
+      } else {
+        const left = pinged + pingMs - performance.now();
+        if (left > 0) await changed(left);
+        else {
+          pinged = performance.now();
+          yield [{ at: positionOf(reached), type: "ping" }];
+        }
+      }
+    }
   }
 
   return {
     publish,
-    /** Reads all of it anew; whoever listens gets a snapshot. At the start, after a lost database connection, and every few minutes. */
-    resync: () => inTurn("all", readAll),
-    /** Calls `to` with what it missed or a snapshot, then with every change; returns the way to end it. */
-    subscribe(since: string | undefined, to: Subscriber): () => void {
-      const late = missed(since);
-      if (late === undefined) snapshot(to);
-      else for (const change of late) to(change);
-      subscribers.add(to);
-      return () => void subscribers.delete(to);
+    /**
+     * Reads all of it anew and tells what is different: every few minutes, whatever notices said. `noticesLost`: at the start and after a
+     * lost database connection; then answers of the API wait for it.
+     */
+    resync(noticesLost = false): Promise<void> {
+      const round = rounds.inTurn("all", async () => {
+        for (const topic of topics) await readAll(topic);
+      });
+      if (noticesLost) lost = round.catch(() => undefined);
+      return round;
     },
-    position: at,
+    /** What a reader missed, or a snapshot if that is too much, then every change as it comes; in batches, as fast as they are taken. */
+    follow,
+    position: () => positionOf(ring.last()),
     async onNotice({ kind, id }: Notice): Promise<void> {
       const named = topics.find((topic) => topic.kind === kind);
-      if (named !== undefined) await inTurn(id, () => refresh(named, id));
-      if (topics.some((topic) => topic.broad.includes(kind))) await inTurn("all", readAll);
+      if (named !== undefined) await refresh(named, id);
+      if (kind === "tenant")
+        for (const topic of topics) await reads.inTurn(`${topic.kind} of ${id}`, async () => tell(await topic.refreshTenant(id)));
     },
-    /** `reader`, which `subscribe`d, names itself, so that answers can wait for it; returns the way to end that. */
+    /** `reader`, which `follow`s, names itself, so that answers can wait for it; returns the way to end that. */
     joined: (reader: string) => readers.joined(reader),
     /** `reader` serves everything up to `position`. */
     applied(reader: string, position: string): void {
@@ -103,10 +134,22 @@ export function createChangeFeed(topics: readonly HeldTopic[]) {
      * whether a certain one does.
      */
     async settled(): Promise<{ late: string[]; serves(reader: string): boolean }> {
-      await tail;
-      const position = seq;
-      return { late: await readers.caughtUp(position), serves: (reader) => readers.serves(reader, position) };
+      await lost;
+      await reads.done();
+      const number = ring.last();
+      return { late: await readers.caughtUp(number), serves: (reader) => readers.serves(reader, number) };
     },
   };
 }
 export type ChangeFeed = ReturnType<typeof createChangeFeed>;
+
+function* batches<T>(items: Iterable<T>): Iterable<T[]> {
+  let batch: T[] = [];
+  for (const item of items) {
+    batch.push(item);
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}

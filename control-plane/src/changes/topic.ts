@@ -1,49 +1,87 @@
-// A kind of thing that gateways hold in memory: how one and how all of it are read, and how a change of it is said. A new kind is one file in
-// `topics/`, and one in the gateway's `replica/`.
+// A kind of thing that gateways hold in memory: how one, a tenant's and all of it are read, and how a change of it is said. A new kind is
+// one file in `topics/`, and one in the gateway's `replica/`.
 import type { Change } from "../contract/internal.ts";
 import type { Notice } from "../db/notify.ts";
 
 /** A change before it has its place in the stream. */
 export type Body = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
 
+/** Items in an order of the topic's own. */
+export interface Page<Item> {
+  items: Item[];
+  /** Where the next page begins; undefined: this was the last one. */
+  next: string | undefined;
+}
+
 export interface Topic<Item> {
   /** Notices of this kind name one item by its id. */
   kind: Notice["kind"];
-  /** Notices of these kinds say that any of them may have changed. */
-  broad: readonly Notice["kind"][];
   /** undefined: there is none any more. The order of answers is not that of the questions. */
   one(id: string): PromiseLike<Item | undefined>;
-  all(): PromiseLike<Item[]>;
+  /** A bounded number of items, the first ones or those after `after`. */
+  page(after: string | undefined): PromiseLike<Page<Item>>;
+  /** All of one tenant's, which are few; only where a change of the tenant changes them. */
+  ofTenant?: (tenantId: string) => PromiseLike<Item[]>;
   idOf(item: Item): string;
+  tenantOf(item: Item): string;
   changed(item: Item): Body;
   removed(id: string): Body;
 }
 
-/** What is held of a topic, as it was last read. */
+interface Entry<Item> {
+  item: Item;
+  /** The look at all items in which this one was last seen to exist. */
+  round: number;
+}
+
+/** What is held of a topic, as it was last read. Every read answers what it found changed, which is all that has to be told. */
 export function createHeld<Item>(topic: Topic<Item>) {
-  let items = new Map<string, Item>();
+  const entries = new Map<string, Entry<Item>>();
+  let round = 0;
+
+  function put(item: Item): Body[] {
+    const known = entries.get(topic.idOf(item));
+    if (known !== undefined && JSON.stringify(known.item) === JSON.stringify(item)) {
+      known.round = round;
+      return [];
+    }
+    entries.set(topic.idOf(item), { item, round });
+    return [topic.changed(item)];
+  }
+  const drop = (id: string): Body[] => (entries.delete(id) ? [topic.removed(id)] : []);
+
   return {
     kind: topic.kind,
-    broad: topic.broad,
-    get: (id: string): Item | undefined => items.get(id),
-    values: (): Iterable<Item> => items.values(),
-    /** Reads one item anew; answers what is to be said of it, if anything. */
-    async refresh(id: string): Promise<Body | undefined> {
+    get: (id: string): Item | undefined => entries.get(id)?.item,
+    *values(): Iterable<Item> {
+      for (const { item } of entries.values()) yield item;
+    },
+    async refresh(id: string): Promise<Body[]> {
       const item = await topic.one(id);
-      if (item === undefined) return items.delete(id) ? topic.removed(id) : undefined;
-      items.set(id, item);
-      return topic.changed(item);
+      return item === undefined ? drop(id) : put(item);
     },
-    /** Reads all items anew; they take the place of the old ones when `swap` is called. */
-    async readAll(): Promise<{ swap(): void }> {
-      const read = new Map((await topic.all()).map((item) => [topic.idOf(item), item]));
-      return { swap: () => void (items = read) };
+    /** A tenant was changed, and with it whatever says something of the tenant. */
+    async refreshTenant(tenantId: string): Promise<Body[]> {
+      if (topic.ofTenant === undefined) return [];
+      const items = await topic.ofTenant(tenantId);
+      const there = new Set(items.map((item) => topic.idOf(item)));
+      const gone = [...entries].filter(([id, { item }]) => topic.tenantOf(item) === tenantId && !there.has(id));
+      return [...items.flatMap(put), ...gone.flatMap(([id]) => drop(id))];
     },
+    /** A look at all items begins. It is made of pages, and of a `refresh` of each id that is `unseen` at its end. */
+    beginRound: (): number => (round += 1),
+    async readPage(after: string | undefined): Promise<{ changes: Body[]; next: string | undefined }> {
+      const { items, next } = await topic.page(after);
+      return { changes: items.flatMap(put), next };
+    },
+    /** Held, and on no page of this round: most likely gone, but it may also have moved between two pages. */
+    unseen: (): string[] => [...entries].flatMap(([id, entry]) => (entry.round < round ? [id] : [])),
+    /** May be read on while items change: each is given once or more, as it then is. */
     *snapshot(): Iterable<Body> {
-      for (const item of items.values()) yield topic.changed(item);
+      for (const { item } of entries.values()) yield topic.changed(item);
     },
   };
 }
 export type Held<Item> = ReturnType<typeof createHeld<Item>>;
 /** As much as the feed needs to know. */
-export type HeldTopic = Pick<Held<unknown>, "kind" | "broad" | "refresh" | "readAll" | "snapshot">;
+export type HeldTopic = Omit<Held<unknown>, "get" | "values">;

@@ -12,6 +12,11 @@ import { transaction } from "./transaction.ts";
 
 const { tenant, token, operatorToken, fn, version, alias } = schema;
 
+/** Where a page of rows begins: after this one. */
+export interface PageStart {
+  tenantId: string;
+  id: string;
+}
 export interface BuildJob {
   tenantId: string;
   buildId: string;
@@ -148,20 +153,34 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
       }),
     tenantById: async (id: string) => (await db.select().from(tenant).where(eq(tenant.id, id)))[0],
     tenantIds: async () => (await db.select({ id: tenant.id }).from(tenant)).map(({ id }) => id),
-    /** Functions with a live version, for the route table. */
-    liveFunctions: () => liveRows(),
+    /** Functions with a live version, for the route table, in the order of tenant and id. */
+    liveFunctions: (after: PageStart | undefined, most: number) =>
+      liveRows()
+        .where(after && sql`(${alias.tenantId}, ${alias.functionId}) > (${after.tenantId}::uuid, ${after.id}::uuid)`)
+        .orderBy(alias.tenantId, alias.functionId)
+        .limit(most),
+    liveFunctionsOf: (tenantId: string) => liveRows().where(eq(alias.tenantId, tenantId)),
     liveFunction: async (functionId: string) => (await liveRows().where(eq(fn.id, functionId)))[0],
-    activeTokens: () =>
+    /** Tokens that count, in the order of tenant and id. */
+    activeTokens: (after: PageStart | undefined, most: number) =>
       db
         .select()
         .from(token)
-        .where(and(isNull(token.revokedAt), unexpired(token.expiresAt))),
+        .where(
+          and(
+            after && sql`(${token.tenantId}, ${token.id}) > (${after.tenantId}::uuid, ${after.id}::uuid)`,
+            isNull(token.revokedAt),
+            unexpired(token.expiresAt),
+          ),
+        )
+        .orderBy(token.tenantId, token.id)
+        .limit(most),
     activeToken: async (id: string) =>
       (
         await db
           .select()
           .from(token)
-          .where(and(eq(token.id, id), isNull(token.revokedAt)))
+          .where(and(eq(token.id, id), isNull(token.revokedAt), unexpired(token.expiresAt)))
       )[0],
     /** A version that may be started, with its owner. */
     readyVersion: async (versionId: string) =>

@@ -45,10 +45,10 @@ export async function hearChanges({ changes, sandboxes, connection, onError, onL
   const resync = () => void feed.resync().catch(onError);
   function onConnected(): void {
     versions.forgetAll(); // notices may have been lost
-    resync();
+    feed.resync(true).catch(onError);
   }
   const listener = createListener({ connection, onNotice, onConnected, onError });
-  await feed.resync();
+  await feed.resync(true);
   await listener.start();
   const timer = setInterval(resync, RESYNC_MS);
   return {

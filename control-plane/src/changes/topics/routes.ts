@@ -1,24 +1,34 @@
 // Routes: each function that has a live version, with all that a request for it must know.
 import type { Route } from "../../contract/internal.ts";
-import type { SystemDatabase } from "../../db/system-database.ts";
+import type { PageStart, SystemDatabase } from "../../db/system-database.ts";
 import { requiredIsolation } from "../../functions/isolation.ts";
+import { readPage } from "../page.ts";
 import type { Topic } from "../topic.ts";
 
 export type LiveRow = NonNullable<Awaited<ReturnType<SystemDatabase["liveFunction"]>>>;
 export interface RouteSource {
   liveFunction(id: string): PromiseLike<LiveRow | undefined>;
-  liveFunctions(): PromiseLike<LiveRow[]>;
+  liveFunctionsOf(tenantId: string): PromiseLike<LiveRow[]>;
+  /** In the order of tenant and id. */
+  liveFunctions(after: PageStart | undefined, most: number): PromiseLike<LiveRow[]>;
 }
 
 export const routesTopic = (source: RouteSource): Topic<Route> => ({
   kind: "function",
-  broad: ["tenant"], // its slug and its risk are in all its routes; it happens seldom
   async one(id) {
     const row = await source.liveFunction(id);
     return row === undefined ? undefined : routeOf(row);
   },
-  all: async () => (await source.liveFunctions()).map(routeOf),
+  page: (after) =>
+    readPage(
+      after,
+      (start, most) => source.liveFunctions(start, most),
+      ({ fn }) => fn,
+      routeOf,
+    ),
+  ofTenant: async (tenantId) => (await source.liveFunctionsOf(tenantId)).map(routeOf), // its slug and its risk are in its routes
   idOf: (route) => route.functionId,
+  tenantOf: (route) => route.tenantId,
   changed: (route) => ({ type: "route", route }),
   removed: (functionId) => ({ type: "route-removed", functionId }),
 });

@@ -1,23 +1,31 @@
 // Tokens of tenants, by their hash: those that are not revoked. An expired one is refused by whoever holds it.
 import type { TokenRecord } from "../../contract/internal.ts";
-import type { SystemDatabase } from "../../db/system-database.ts";
+import type { PageStart, SystemDatabase } from "../../db/system-database.ts";
+import { readPage } from "../page.ts";
 import type { Topic } from "../topic.ts";
 
 export type TokenRow = Awaited<ReturnType<SystemDatabase["activeTokens"]>>[number];
 export interface TokenSource {
   activeToken(id: string): PromiseLike<TokenRow | undefined>;
-  activeTokens(): PromiseLike<TokenRow[]>;
+  /** In the order of tenant and id. */
+  activeTokens(after: PageStart | undefined, most: number): PromiseLike<TokenRow[]>;
 }
 
 export const tokensTopic = (source: TokenSource): Topic<TokenRecord> => ({
   kind: "token",
-  broad: [],
   async one(id) {
     const row = await source.activeToken(id);
     return row === undefined ? undefined : recordOf(row);
   },
-  all: async () => (await source.activeTokens()).map(recordOf),
+  page: (after) =>
+    readPage(
+      after,
+      (start, most) => source.activeTokens(start, most),
+      (row) => row,
+      recordOf,
+    ),
   idOf: (token) => token.tokenId,
+  tenantOf: (token) => token.tenantId,
   changed: (token) => ({ type: "token", token }),
   removed: (tokenId) => ({ type: "token-removed", tokenId }),
 });
@@ -26,6 +34,6 @@ const recordOf = (row: TokenRow): TokenRecord => ({
   tokenId: row.id,
   hash: row.hash.toString("hex"),
   tenantId: row.tenantId,
-  scopes: row.scopes,
+  scopes: [...new Set(row.scopes)], // rows from before a repeated scope was refused
   expiresAt: row.expiresAt?.getTime() ?? null,
 });

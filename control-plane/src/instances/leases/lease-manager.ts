@@ -15,7 +15,7 @@ import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./lease-times.ts";
 import { releaseLeases } from "./release.ts";
 import { renewLeases } from "./renew.ts";
 import { createTenantUse, type InstanceCaps } from "./tenant-use.ts";
-import { createWakeup } from "./wakeup.ts";
+import { createWakeup } from "../../service/wakeup.ts";
 
 /** Instances, builders not counted: a stop for mistakes, far above what fits on one machine, or what one owner can look after in a cluster. */
 export const MAX_INSTANCES = { machine: 2_000, cluster: 50_000 } as const;

@@ -1,4 +1,4 @@
-// Follows the control plane's change stream for ever: resumes where it stopped, swaps in snapshots whole, and keeps the last
+// Follows the control plane's change stream for ever: resumes where it stopped, takes snapshots over, and keeps the last
 // known state for as long as the control plane is away.
 import { EventEmitter, once } from "node:events";
 import { changeSchema, type Change } from "@fnctl/control-plane/contract/internal";
@@ -6,7 +6,7 @@ import { createAppliedReport } from "./applied-report.ts";
 import type { ControlClient } from "./control-client.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
-import type { Gathering, ReplicaTopic } from "./replica-topic.ts";
+import type { Snapshot, ReplicaTopic } from "./replica-topic.ts";
 
 export interface FeedListener {
   /** The stream stands (again): a good moment to register all leases. */
@@ -66,7 +66,7 @@ async function follow(deps: Deps, state: FeedState, stop: AbortSignal): Promise<
       if (!stop.aborted) deps.warn("change stream ended", { error: error instanceof Error ? error.message : String(error), failures });
     }
     state.connected = false;
-    state.snapshot = undefined;
+    state.snapshots = undefined;
     if (stop.aborted) return;
     deps.metrics.feedReconnects += 1;
     failures = state.at === before ? failures + 1 : 0;
@@ -115,7 +115,7 @@ async function readStream(deps: Deps, state: FeedState, stop: AbortSignal): Prom
       rest = lines.pop() ?? "";
       if (rest.length > GATEWAY_LIMITS.feedLineBytes) throw new Error("a line of the change stream is too long");
       for (const line of lines) if (line !== "") applyLine(deps, state, line);
-      if (state.at !== undefined && state.snapshot === undefined) report(state.at);
+      if (state.at !== undefined && state.snapshots === undefined) report(state.at);
     }
   } finally {
     clearTimeout(watchdog);
@@ -129,8 +129,8 @@ class FeedState {
   at: string | undefined = undefined;
   connected = false;
   primed = false;
-  /** Of a snapshot that is not whole yet: what was gathered for each topic. */
-  snapshot: Gathering[] | undefined = undefined;
+  /** Of a snapshot that is not whole yet: how it goes on for each topic. */
+  snapshots: Snapshot[] | undefined = undefined;
   constructor(deps: Deps) {
     this.deps = deps;
   }
@@ -159,23 +159,23 @@ function applyLine(deps: Deps, state: FeedState, line: string): void {
 
 function applyChange(deps: Deps, state: FeedState, change: Change): void {
   if (change.type === "snapshot-begin") {
-    state.snapshot = deps.topics.map((topic) => topic.gather());
+    state.snapshots = deps.topics.map((topic) => topic.beginSnapshot());
     return;
   }
-  if (state.snapshot !== undefined) return collect(deps, state, state.snapshot, change);
+  if (state.snapshots !== undefined) return inSnapshot(deps, state, state.snapshots, change);
   applyLive(deps, change);
   state.at = change.at;
   if (change.type === "ping") state.markConnected(); // the first one follows on what was missed
 }
 
-function collect(deps: Deps, state: FeedState, snapshot: Gathering[], change: Change): void {
+function inSnapshot(deps: Deps, state: FeedState, snapshots: Snapshot[], change: Change): void {
   if (change.type === "snapshot-end") {
-    state.snapshot = undefined;
-    for (const gathered of snapshot) gathered.swap();
+    state.snapshots = undefined;
+    for (const snapshot of snapshots) snapshot.end();
     // Only now: a stream cut inside a snapshot must be asked for again from the older point.
     state.at = change.at;
     state.markConnected();
-  } else if (!snapshot.some((gathered) => gathered.add(change))) applyLive(deps, change);
+  } else if (!snapshots.some((snapshot) => snapshot.add(change))) applyLive(deps, change);
 }
 
 /** What is not a thing to hold is an order to obey. */

@@ -1,14 +1,14 @@
-// All routes in memory: by host label for requests, by id for changes. A snapshot replaces the whole table at once.
-import type { Route } from "@fnctl/control-plane/contract/internal";
+// All routes in memory: by host label for requests, by id for changes.
+import type { Change, Route } from "@fnctl/control-plane/contract/internal";
 import { hostLabel } from "@fnctl/control-plane/contract/names";
-import type { ReplicaTopic } from "./replica-topic.ts";
+import { overTable, type ReplicaTopic } from "./replica-topic.ts";
 
 export interface RouteTable {
   find(label: string): Route | undefined;
   byId(functionId: string): Route | undefined;
   set(route: Route): void;
   remove(functionId: string): Route | undefined;
-  replaceAll(routes: Iterable<Route>): void;
+  ids(): Iterable<string>;
   /** Versions that serve, of one function or of all. */
   liveVersions(functionId: string | undefined): Set<string>;
   readonly size: number;
@@ -17,8 +17,8 @@ export interface RouteTable {
 const labelOf = (route: Route): string => hostLabel(route.function, route.tenant);
 
 export function createRouteTable(): RouteTable {
-  let byLabel = new Map<string, Route>();
-  let byId = new Map<string, Route>();
+  const byLabel = new Map<string, Route>();
+  const byId = new Map<string, Route>();
 
   function remove(functionId: string): Route | undefined {
     const route = byId.get(functionId);
@@ -38,11 +38,7 @@ export function createRouteTable(): RouteTable {
     byId: (functionId) => byId.get(functionId),
     set,
     remove,
-    replaceAll(routes) {
-      byLabel = new Map();
-      byId = new Map();
-      for (const route of routes) set(route);
-    },
+    ids: () => byId.keys(),
     liveVersions(functionId) {
       const versions = new Set<string>();
       const routes = functionId === undefined ? byId.values() : [byId.get(functionId)];
@@ -58,31 +54,20 @@ export function createRouteTable(): RouteTable {
 /** `changed` is told of one function, or of all. */
 export const routesReplica = (routes: RouteTable, changed: (functionId: string | undefined) => void): ReplicaTopic => ({
   apply(change) {
-    if (change.type === "route") {
-      routes.set(change.route);
-      changed(change.route.functionId);
-    } else if (change.type === "route-removed") {
-      routes.remove(change.functionId);
-      changed(change.functionId);
-    } else return false;
+    const found = changeOf(change);
+    if (found === undefined) return false;
+    if (found.item === undefined) routes.remove(found.id);
+    else routes.set(found.item);
+    changed(found.id);
     return true;
   },
-  gather() {
-    const found = new Map<string, Route>();
-    return {
-      add(change) {
-        if (change.type === "route") found.set(change.route.functionId, change.route);
-        else if (change.type === "route-removed") found.delete(change.functionId);
-        else return false;
-        return true;
-      },
-      swap() {
-        routes.replaceAll(found.values());
-        changed(undefined);
-      },
-    };
-  },
+  beginSnapshot: () => overTable(routes, changeOf, () => changed(undefined)),
 });
+
+function changeOf(change: Change): { id: string; item: Route | undefined } | undefined {
+  if (change.type === "route") return { id: change.route.functionId, item: change.route };
+  return change.type === "route-removed" ? { id: change.functionId, item: undefined } : undefined;
+}
 
 /** Picks a version by its weight; `random` in [0, 1). */
 export function pickTarget(route: Route, random: () => number): Route["targets"][number] {

@@ -1,23 +1,23 @@
 // Tokens by their hash (SECURITY E10). Ingress never holds a token longer than one request, but for a bounded cache that saves the hash.
 import { hash } from "node:crypto";
-import type { TokenRecord } from "@fnctl/control-plane/contract/internal";
+import type { Change, TokenRecord } from "@fnctl/control-plane/contract/internal";
 import { GATEWAY_LIMITS } from "../limits.ts";
-import type { ReplicaTopic } from "./replica-topic.ts";
+import { overTable, type ReplicaTopic } from "./replica-topic.ts";
 
 export interface TokenTable {
   /** The record of a valid `Authorization` header, or undefined. `now` in milliseconds since the epoch. */
   find(authorization: string | undefined, now: number): TokenRecord | undefined;
   set(token: TokenRecord): void;
   remove(tokenId: string): void;
-  replaceAll(tokens: Iterable<TokenRecord>): void;
+  ids(): Iterable<string>;
   readonly size: number;
 }
 
 const BEARER = /^Bearer +(fnctl_[A-Za-z0-9_-]{16,256})$/i;
 
 export function createTokenTable(): TokenTable {
-  let byHash = new Map<string, TokenRecord>();
-  let byId = new Map<string, TokenRecord>();
+  const byHash = new Map<string, TokenRecord>();
+  const byId = new Map<string, TokenRecord>();
   // Header to hash, for headers that were valid once. Validity is looked up each time, so revoking needs no flush.
   const hashes = new Map<string, string>();
 
@@ -53,11 +53,7 @@ export function createTokenTable(): TokenTable {
     },
     set,
     remove,
-    replaceAll(tokens) {
-      byHash = new Map();
-      byId = new Map();
-      for (const token of tokens) set(token);
-    },
+    ids: () => byId.keys(),
     get size() {
       return byId.size;
     },
@@ -66,21 +62,15 @@ export function createTokenTable(): TokenTable {
 
 export const tokensReplica = (tokens: TokenTable): ReplicaTopic => ({
   apply(change) {
-    if (change.type === "token") tokens.set(change.token);
-    else if (change.type === "token-removed") tokens.remove(change.tokenId);
-    else return false;
-    return true;
+    const found = changeOf(change);
+    if (found?.item !== undefined) tokens.set(found.item);
+    else if (found !== undefined) tokens.remove(found.id);
+    return found !== undefined;
   },
-  gather() {
-    const found = new Map<string, TokenRecord>();
-    return {
-      add(change) {
-        if (change.type === "token") found.set(change.token.tokenId, change.token);
-        else if (change.type === "token-removed") found.delete(change.tokenId);
-        else return false;
-        return true;
-      },
-      swap: () => tokens.replaceAll(found.values()),
-    };
-  },
+  beginSnapshot: () => overTable(tokens, changeOf),
 });
+
+function changeOf(change: Change): { id: string; item: TokenRecord | undefined } | undefined {
+  if (change.type === "token") return { id: change.token.tokenId, item: change.token };
+  return change.type === "token-removed" ? { id: change.tokenId, item: undefined } : undefined;
+}
