@@ -1,12 +1,12 @@
-// The change feed: what gateways hold in memory, as a snapshot and then a stream. A notice from the database only names a thing;
-// its present state is read again, one after the other, so that an answer that was read earlier never overtakes a later one.
+// The change feed sends gateways what they hold in memory, first as a snapshot and then as a stream. A notice from the database only names
+// an item; its present state is read again, one item after the other, so that an older answer never overtakes a newer one.
 import { randomUUID } from "node:crypto";
 import type { Change } from "../contract/internal.ts";
 import type { Notice } from "../db/notify.ts";
 import { createReaders } from "./readers.ts";
 import type { Body, HeldTopic } from "./topic.ts";
 
-/** Changes kept for readers that reconnect; older ones get a snapshot. */
+/** Number of changes kept for readers that reconnect; a reader that missed more gets a snapshot. */
 const RING = 10_000;
 export type Subscriber = (change: Change) => void;
 
@@ -20,7 +20,7 @@ export function createChangeFeed(topics: readonly HeldTopic[]) {
   const waiting = new Map<string, Promise<void>>();
   let tail: Promise<void> = Promise.resolve();
 
-  /** Work of one name that has not begun yet is done once, however often it is asked for. */
+  /** Runs `work` after all earlier work. Work of one name that has not begun yet is done once, however often it is asked for. */
   function inTurn(name: string, work: () => Promise<void>): Promise<void> {
     const known = waiting.get(name);
     if (known !== undefined) return known;
@@ -45,14 +45,14 @@ export function createChangeFeed(topics: readonly HeldTopic[]) {
     const body = await topic.refresh(id);
     if (body !== undefined) publish(body);
   }
-  /** The number of a position in this stream; undefined for one of another stream, or for anything else. */
+  /** The number of a position in this stream; undefined for a position of another stream and for any other text. */
   function numberOf(position: string): number | undefined {
     const [theirs, text] = position.split(".");
     const number = Number(text);
     return theirs === stream && Number.isInteger(number) && number <= seq ? number : undefined;
   }
 
-  /** The ring from just after `since`, or undefined when it no longer reaches back that far. */
+  /** The changes after `since`, or undefined when the ring no longer reaches back that far. */
   function missed(since: string | undefined): Change[] | undefined {
     const from = numberOf(since ?? "");
     if (from === undefined || seq - from > ring.length) return undefined;
@@ -61,7 +61,7 @@ export function createChangeFeed(topics: readonly HeldTopic[]) {
 
   async function readAll(): Promise<void> {
     const read = await Promise.all(topics.map((topic) => topic.readAll()));
-    for (const each of read) each.swap(); // all in one turn, or a snapshot would mix two states
+    for (const each of read) each.swap(); // all in one turn of the event loop, because a snapshot must not mix two states
     ring.length = 0;
     seq++;
     for (const subscriber of subscribers) snapshot(subscriber);
@@ -75,9 +75,11 @@ export function createChangeFeed(topics: readonly HeldTopic[]) {
 
   return {
     publish,
-    /** Reads all of it anew; whoever listens gets a snapshot. At the start, after a lost database connection, and every few minutes. */
+    /**
+     * Reads all topics anew and sends every subscriber a snapshot: at the start, after a lost database connection, and every few minutes.
+     */
     resync: () => inTurn("all", readAll),
-    /** Calls `to` with what it missed or a snapshot, then with every change; returns the way to end it. */
+    /** Calls `to` with the changes after `since` or a snapshot, then with every change; returns the function that ends the subscription. */
     subscribe(since: string | undefined, to: Subscriber): () => void {
       const late = missed(since);
       if (late === undefined) snapshot(to);
@@ -91,7 +93,7 @@ export function createChangeFeed(topics: readonly HeldTopic[]) {
       if (named !== undefined) await inTurn(id, () => refresh(named, id));
       if (topics.some((topic) => topic.broad.includes(kind))) await inTurn("all", readAll);
     },
-    /** `reader`, which `subscribe`d, names itself, so that answers can wait for it; returns the way to end that. */
+    /** Registers a subscribed reader by name, so that answers can wait for it; returns the function that ends that. */
     joined: (reader: string) => readers.joined(reader),
     /** `reader` serves everything up to `position`. */
     applied(reader: string, position: string): void {
@@ -99,8 +101,8 @@ export function createChangeFeed(topics: readonly HeldTopic[]) {
       if (number !== undefined) readers.applied(reader, number);
     },
     /**
-     * Resolves when all that was noticed before has been published and the gateways that listen serve it; with those that do not, and
-     * whether a certain one does.
+     * Resolves when all earlier notices have been published and the connected gateways serve them, or their time for it is over. `late`
+     * names the gateways that do not serve them, `serves` tells it of one gateway.
      */
     async settled(): Promise<{ late: string[]; serves(reader: string): boolean }> {
       await tail;

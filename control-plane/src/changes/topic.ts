@@ -1,9 +1,9 @@
-// A kind of thing that gateways hold in memory: how one and how all of it are read, and how a change of it is said. A new kind is one file in
-// `topics/`, and one in the gateway's `replica/`.
+// A kind of thing that gateways hold in memory: how one item and how all items are read, and how a change becomes a line of the stream. A
+// new kind is one file in `topics/`, and one in the gateway's `replica/`.
 import type { Change } from "../contract/internal.ts";
 import type { Notice } from "../db/notify.ts";
 
-/** A change before it has its place in the stream. */
+/** A change without its position in the stream. */
 export type Body = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
 
 export interface Topic<Item> {
@@ -11,7 +11,7 @@ export interface Topic<Item> {
   kind: Notice["kind"];
   /** Notices of these kinds say that any of them may have changed. */
   broad: readonly Notice["kind"][];
-  /** undefined: there is none any more. The order of answers is not that of the questions. */
+  /** Reads one item; undefined when it no longer exists. Answers may come in another order than the calls. */
   one(id: string): PromiseLike<Item | undefined>;
   all(): PromiseLike<Item[]>;
   idOf(item: Item): string;
@@ -19,7 +19,7 @@ export interface Topic<Item> {
   removed(id: string): Body;
 }
 
-/** What is held of a topic, as it was last read. */
+/** Holds all items of a topic as they were last read. */
 export function createHeld<Item>(topic: Topic<Item>) {
   let items = new Map<string, Item>();
   return {
@@ -27,7 +27,7 @@ export function createHeld<Item>(topic: Topic<Item>) {
     broad: topic.broad,
     get: (id: string): Item | undefined => items.get(id),
     values: (): Iterable<Item> => items.values(),
-    /** Reads one item anew; answers what is to be said of it, if anything. */
+    /** Reads one item anew; returns the change to publish, if there is one. */
     async refresh(id: string): Promise<Body | undefined> {
       const item = await topic.one(id);
       if (item === undefined) return items.delete(id) ? topic.removed(id) : undefined;
@@ -45,5 +45,5 @@ export function createHeld<Item>(topic: Topic<Item>) {
   };
 }
 export type Held<Item> = ReturnType<typeof createHeld<Item>>;
-/** As much as the feed needs to know. */
+/** The part of `Held` that the feed uses. */
 export type HeldTopic = Pick<Held<unknown>, "kind" | "broad" | "refresh" | "readAll" | "snapshot">;

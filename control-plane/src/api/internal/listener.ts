@@ -1,5 +1,5 @@
-// The internal listener: what gateways and the supervisor ask. Never reachable from the public one (SECURITY D8); every call carries
-// the shared secret, and without a secret the process does not start.
+// The internal listener answers gateways, the supervisor and log agents. It cannot be reached from the public listener (SECURITY D8); every
+// call carries a shared secret, and the process does not start without one.
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
@@ -24,12 +24,12 @@ import type { Reconciler } from "../../instances/upkeep/reconciler.ts";
 const BODY_CAP = 4 * 1024 * 1024;
 const BASE = "http://internal";
 const PING_MS = 5_000;
-/** A reader that falls this far behind is cut off; it comes back and gets a snapshot. */
+/** A reader of the change stream with more unsent bytes than this is cut off; it reconnects and gets a snapshot. */
 const STREAM_BACKLOG = 64 * 1024 * 1024;
 
-/** What node agents are told. */
+/** What the nodes' log agents may ask. */
 export interface LogAgents {
-  /** Theirs alone, and good for nothing else here: they run where sandboxes do. */
+  /** A secret of the agents' own that opens no other path of this listener, because agents run on the nodes where sandboxes run. */
   secret: string;
   channels(instances: string[]): Promise<LogChannel[]>;
 }
@@ -69,7 +69,7 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
     const asked = request.url ?? "/";
-    // Read before it is known who asks: what is no address is nobody's, and no error of ours.
+    // The URL is parsed before the secret is checked; one that cannot be parsed is treated as "/" instead of ending as an internal error.
     const url = new URL(URL.canParse(asked, BASE) ? asked : "/", BASE);
     if (!mayAsk(url.pathname)(request)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
     if (request.method === "GET" && url.pathname === INTERNAL_PATHS.changes) {
@@ -95,7 +95,7 @@ function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: Serve
   const left = holder === null ? undefined : feed.joined(holder);
   const end = feed.subscribe(query.get("since") ?? undefined, write);
   const sayPosition = () => write({ at: feed.position(), type: "ping" });
-  sayPosition(); // what was missed is all told
+  sayPosition(); // tells the reader that it has caught up
   const ping = setInterval(sayPosition, PING_MS);
   response.on("close", () => {
     end();

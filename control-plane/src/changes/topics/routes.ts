@@ -1,4 +1,4 @@
-// Routes: each function that has a live version, with all that a request for it must know.
+// Routes: each function that has a live version, with everything a gateway needs to serve it.
 import type { Route } from "../../contract/internal.ts";
 import type { SystemDatabase } from "../../db/system-database.ts";
 import { requiredIsolation } from "../../functions/isolation.ts";
@@ -12,7 +12,7 @@ export interface RouteSource {
 
 export const routesTopic = (source: RouteSource): Topic<Route> => ({
   kind: "function",
-  broad: ["tenant"], // its slug and its risk are in all its routes; it happens seldom
+  broad: ["tenant"], // a tenant's slug and risk are part of all its routes, and they change seldom
   async one(id) {
     const row = await source.liveFunction(id);
     return row === undefined ? undefined : routeOf(row);

@@ -1,5 +1,5 @@
-// A kind of thing that the control plane tells and this gateway holds: how a change of it is applied, and how a snapshot of it is gathered
-// beside what is served until it is whole. A new kind is one file here, and one in the control plane's `changes/topics/`.
+// One kind of data that the control plane sends and this gateway keeps: how a change is applied, and how a snapshot is gathered beside the
+// served data until it is complete. A new kind is one file here, and one in the control plane's `changes/topics/`.
 import type { Change } from "@fnctl/control-plane/contract/internal";
 
 export interface ReplicaTopic {
@@ -10,6 +10,6 @@ export interface ReplicaTopic {
 export interface Gathering {
   /** False: the change is of another topic. */
   add(change: Change): boolean;
-  /** What was gathered takes the place of all that was held. */
+  /** Replaces all data of the topic by the gathered data. */
   swap(): void;
 }

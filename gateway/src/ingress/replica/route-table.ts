@@ -1,4 +1,4 @@
-// All routes in memory: by host label for requests, by id for changes. A snapshot replaces the whole table at once.
+// All routes, in memory: by host label for requests, by id for changes. A snapshot replaces the whole table at once.
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import { hostLabel } from "@fnctl/control-plane/contract/names";
 import type { ReplicaTopic } from "./replica-topic.ts";
@@ -9,7 +9,7 @@ export interface RouteTable {
   set(route: Route): void;
   remove(functionId: string): Route | undefined;
   replaceAll(routes: Iterable<Route>): void;
-  /** Versions that serve, of one function or of all. */
+  /** Ids of the versions in the routes of one function, or of all when it is undefined. */
   liveVersions(functionId: string | undefined): Set<string>;
   readonly size: number;
 }
@@ -24,7 +24,7 @@ export function createRouteTable(): RouteTable {
     const route = byId.get(functionId);
     if (route === undefined) return undefined;
     byId.delete(functionId);
-    // The label may belong to a newer function of the same name already.
+    // By now the label may belong to a newer function of the same name.
     if (byLabel.get(labelOf(route)) === route) byLabel.delete(labelOf(route));
     return route;
   }
@@ -55,7 +55,7 @@ export function createRouteTable(): RouteTable {
   };
 }
 
-/** `changed` is told of one function, or of all. */
+/** `changed` is called with the id of a changed function, or with undefined when all may have changed. */
 export const routesReplica = (routes: RouteTable, changed: (functionId: string | undefined) => void): ReplicaTopic => ({
   apply(change) {
     if (change.type === "route") {

@@ -1,4 +1,5 @@
-// Tokens by their hash (SECURITY E10). Ingress never holds a token longer than one request, but for a bounded cache that saves the hash.
+// Tokens by their hash (SECURITY E10). Ingress keeps no token longer than one request, except in a bounded cache that saves hashing it
+// again.
 import { hash } from "node:crypto";
 import type { TokenRecord } from "@fnctl/control-plane/contract/internal";
 import { GATEWAY_LIMITS } from "../limits.ts";
@@ -18,7 +19,7 @@ const BEARER = /^Bearer +(fnctl_[A-Za-z0-9_-]{16,256})$/i;
 export function createTokenTable(): TokenTable {
   let byHash = new Map<string, TokenRecord>();
   let byId = new Map<string, TokenRecord>();
-  // Header to hash, for headers that were valid once. Validity is looked up each time, so revoking needs no flush.
+  // Maps headers that were valid once to their hash. Validity is looked up each time, so a revoked token need not be removed here.
   const hashes = new Map<string, string>();
 
   function remove(tokenId: string): void {
