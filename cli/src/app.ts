@@ -1,4 +1,4 @@
-// The program: every command on one page, and the funnel at its end.
+// Registers every command of the program, and turns any error into output and an exit code.
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli-io.ts";
 import { completion } from "./commands/completion.ts";

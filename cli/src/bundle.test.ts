@@ -1,4 +1,4 @@
-// The bundle as users get it: one file, on the oldest Node that is supported.
+// Tests the bundle as users get it: one file, run by the oldest supported Node.
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// Everything the CLI touches of its process. Only `main.ts` reads `process`; tests hand in their own.
+// Everything the CLI uses of its process. Only `main.ts` reads `process`; tests pass their own values.
 import type { Readable, Writable } from "node:stream";
 
 export interface CliIo {

@@ -10,7 +10,7 @@ const onInterrupt = () => {
 };
 process.on("SIGINT", onInterrupt);
 process.on("SIGTERM", onInterrupt);
-// `fnctl logs | head`: the reader is gone, which is no failure.
+// `fnctl logs | head`: the reader has gone, which is not a failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 const exitCode = await runCli({

@@ -1,4 +1,4 @@
-// What a command gets: its process, the global flags, and the ways to print.
+// Everything a command uses: its process, the global flags, and the ways to print.
 import type { Command } from "commander";
 import { createApiClient, type ApiClient } from "./api/client.ts";
 import type { CliIo } from "./cli-io.ts";

@@ -41,7 +41,7 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   const server = createDriverServer(driver, (error) => log.warn({ err: error }, "a verb failed"));
   await listenUnix(server, settings.FNCTL_DRIVER_SOCKET, { uid: settings.FNCTL_CONTROL_UID, mode: 0o600 });
   log.info("ready");
-  // Sandboxes outlive the driver; whoever stops the platform stops them first, by verb.
+  // Sandboxes outlive the driver; the supervisor stops them first, by the driver's verbs, when it stops the platform.
   onShutdown(() => server.close(() => process.exit(0)));
 }
 

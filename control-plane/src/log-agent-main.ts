@@ -1,5 +1,6 @@
-// The node agent's process: the kubelet's files in, segments on the node's disk, reads out to the control plane. It has no rights in the
-// cluster: whose lines these are the control plane says (SECURITY I3, C3).
+// The log agent's process, one on each node: it reads the kubelet's files, keeps log segments on the node's disk, and serves reads of the
+// control plane. It has no rights in the cluster: the control plane tells it which function an instance's lines belong to (SECURITY I3,
+// C3).
 import { onShutdown } from "./service/shutdown.ts";
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -18,7 +19,7 @@ const schema = z.object({
   FNCTL_AGENT_LISTEN: listenAddressSchema,
   FNCTL_AGENT_CERT_FILE: absolutePath,
   FNCTL_AGENT_KEY_FILE: absolutePath,
-  /** Between agents and the control plane, both ways; not the secret of the platform's other parts. */
+  /** Secret between agents and the control plane, in both directions; it differs from the secret of the platform's other parts. */
   FNCTL_AGENT_SECRET_FILE: absolutePath,
   FNCTL_CONTROL_SOCKET: listenAddressSchema,
   FNCTL_INTERNAL_CA_FILE: absolutePath,
@@ -47,7 +48,8 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
     ask: createChannelsClient(dial, secret),
     onError,
   });
-  // Agents share a key and a secret: neither opens another's door. Who reads shows the control plane's own certificate.
+  // All agents have the same key and secret, and these must not let one agent read from another: a reader must show the control plane's own
+  // certificate.
   const clients = control.kind === "tcp" ? { ca, name: control.host } : undefined;
   const files = { certificate: settings.FNCTL_AGENT_CERT_FILE, key: settings.FNCTL_AGENT_KEY_FILE, ...(clients && { clients }) };
   await listenInternal(createAgentListener(segments, secret), settings.FNCTL_AGENT_LISTEN, { mode: 0o600 }, files);

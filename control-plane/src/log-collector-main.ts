@@ -1,4 +1,5 @@
-// The log collector process: pipes in, segments on disk, reads out. It is not the control plane, and outlives it (SECURITY I3).
+// The log collector's process: it reads sandboxes' pipes, keeps log segments on disk, and serves reads. It is separate from the control
+// plane and outlives it (SECURITY I3).
 import { onShutdown } from "./service/shutdown.ts";
 import http from "node:http";
 import pino from "pino";

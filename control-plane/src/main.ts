@@ -1,4 +1,4 @@
-// Composition root of the control plane: reads the environment, wires, listens, and ends in order.
+// Composition root of the control plane: reads the environment, wires, listens, and shuts down in order.
 import pino, { type Logger } from "pino";
 import { becomeOwner } from "./platform/owner.ts";
 import { createSweep } from "./platform/sweep.ts";
@@ -24,7 +24,8 @@ async function main(environment: Record<string, string | undefined>): Promise<vo
   let role = "waiting";
   const health = openHealth(settings.FNCTL_HEALTH_LISTEN, () => role);
   const ownership = await own(settings, data, log);
-  // Asked to end while it starts: nothing has been promised to anybody yet, and the next one need not wait for the lease to run out.
+  // When the process is told to stop during its start, it only releases the lease, so that the next control plane need not wait until it
+  // expires.
   endWith(async () => {
     await ownership.release();
     process.exit(0);
@@ -51,7 +52,7 @@ function endWith(end: (signal: string) => Promise<void>): void {
   });
 }
 
-/** Waits until nobody else acts. */
+/** Waits until this process holds the ownership lease. */
 async function own(settings: ControlPlaneSettings, data: Data, log: Logger): Promise<Ownership> {
   const ownership: Ownership = await becomeOwner({
     store: data.lease,
@@ -59,7 +60,7 @@ async function own(settings: ControlPlaneSettings, data: Data, log: Logger): Pro
     hasRivals: settings.FNCTL_DRIVER === "kubernetes",
     onWaiting: () => log.info("another control plane owns the platform; waiting"),
     onLost(reason) {
-      // At once and without goodbyes: everything that this process could still do is the new owner's business.
+      // Ends at once without cleaning up: from now on only the new owner may act.
       log.fatal({ epoch: ownership.epoch }, reason);
       process.exit(1);
     },
@@ -76,7 +77,7 @@ interface RunInput {
   log: Logger;
   onError(error: unknown, requestId?: string): void;
 }
-/** All that an owner does; in this order, and ends in the other. */
+/** Starts everything an owner does, in this order; `close` ends it in the opposite order. */
 async function run({ settings, secret, data, epoch, log, onError }: RunInput): Promise<{ close(): Promise<void> }> {
   const changes = wireChanges(data.system);
   const sandboxes = await wireSandboxes({ settings, secret, data, epoch, changes, onError });
@@ -88,7 +89,7 @@ async function run({ settings, secret, data, epoch, log, onError }: RunInput): P
   const sweep = createSweep({ ...data, tenantIds: data.system.tenantIds, logs: sandboxes.collector, onError });
   sweep.start();
   const listeners = await openListeners({ settings, secret, data, sandboxes, building, changes, hearing, onError });
-  // Now, because the check of a cluster's network looks for these listeners, too.
+  // Begins only now, because the check of a cluster's network also tries to reach these listeners.
   sandboxes.host.begin(sandboxes.bases.runtimes["node24"] ?? "");
   sandboxes.reconciler.run();
   await building.run();

@@ -1,4 +1,5 @@
-# Sourced, not run. prepare_node ROOT: Debian packages, npm packages, Node 24; sets FNCTL_NODE and puts it first on PATH.
+# This file is sourced, not run. `prepare_node ROOT` installs Debian packages, npm packages and Node 24, sets FNCTL_NODE and puts Node first
+# on PATH.
 say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }
 
 # Installs the Debian packages whose commands are missing.
@@ -12,13 +13,13 @@ debian_packages() {
   fi
   say "installing Debian packages: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  # Quietly first: on a fresh machine the lists are missing. The second time its errors are shown.
+  # The first try is quiet, because on a fresh machine apt's package lists are missing. The second try shows its errors.
   apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null 2>&1 < /dev/null ||
     { apt-get update -qq > /dev/null && apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null < /dev/null; }
 }
 
-# debian_file FOLDER PACKAGE FILE: one file of a Debian package that is not installed, because its service would start or it changes how
-# the machine boots. Prints its path.
+# debian_file FOLDER PACKAGE FILE: extracts one file of a Debian package and prints its path. The package is not installed, because its
+# service would start or it would change how the machine boots.
 debian_file() {
   local folder=$1 package=$2 file=$3
   if [ ! -e "$folder$file" ]; then

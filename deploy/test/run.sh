@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh check|unit|e2e|registry|cluster|reliability|bench|all: the project's own checks. Sets up what it needs; every suite leaves its counts for the closing line.
+# run.sh check|unit|e2e|registry|cluster|reliability|bench|all: runs the project's own checks and installs what they need. Every suite
+# writes its counts to a file for the closing line.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/deploy/single/prepare.sh"
@@ -19,19 +20,21 @@ check() {
 suite() {
   "$FNCTL_NODE" node_modules/vitest/vitest.mjs run --project "$1" --reporter=default --reporter=json --outputFile.json="$results/$1.json" && return
   status=1
-  # An error outside every test fails the run, and its report does not tell.
+  # An error outside of all tests fails the run, but the counts in its report do not show that.
   ! grep -q '"success":true' "$results/$1.json" 2> /dev/null || printf '0 1 0' > "$results/$1-outside.counts"
 }
-# A kernel for a virtual machine, in which the first program of Kata's pods is tried.
+# Gets a kernel for the virtual machine in which the first program of Kata's pods is tested.
 prepare_guest() {
   local package cache=${FNCTL_CACHE_DIR:-/var/cache/fnctl}
   debian_packages qemu-system-x86_64 qemu-system-x86 || return
   package=$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" { print $2; exit }')
   [ -n "$package" ] && debian_file "$cache/guest-kernel" "$package" "/boot/vmlinuz-${package#linux-image-}" > /dev/null
 }
-# Foreign tools that judge our images, and a browser that judges our pages; a machine that cannot have them skips those tests and says so.
+# Installs other projects' tools for tests of our images, and a browser for tests of our pages; a machine that cannot have them skips those
+# tests and says so.
 prepare_host() { debian_packages skopeo skopeo umoci umoci || true; debian_packages chromium chromium || true; prepare_guest || true; "$FNCTL_NODE" deploy/test/src/prepare-host.ts || status=1; }
-# distribution and crane are among the test cluster's tools; a chosen cluster brings its own. An old distribution is Debian's.
+# distribution and crane are among the test cluster's tools, or in FNCTL_TEST_BIN for a cluster from KUBECONFIG. Debian's package is an old
+# distribution.
 registry_suite() {
   local tools=${FNCTL_TEST_BIN:-} old cache=${FNCTL_CACHE_DIR:-/var/cache/fnctl}
   debian_packages skopeo skopeo umoci umoci openssl openssl || true

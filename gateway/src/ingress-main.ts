@@ -23,7 +23,8 @@ async function main(): Promise<void> {
     process.exit(code);
   }
   onShutdown(() => void stop(0));
-  // State after an unknown error is unknown: finish what runs, then let the supervisor start anew (SECURITY 3.3, node).
+  // After an unforeseen error the state is unknown: finish running requests, then let the supervisor restart the process (SECURITY 3.3,
+  // node).
   process.on("uncaughtException", (error) => {
     log.fatal({ error: error.stack }, "uncaught");
     void stop(1);

@@ -65,7 +65,7 @@ async function applyOne(client: pg.Client, folder: string, name: string): Promis
   }
 }
 
-/** The queue's schema is made here, by the owner; at run time the jobs role has rows, not DDL. */
+/** The queue's schema is made here, by the owner; at run time the jobs role may change rows but not the schema. */
 async function prepareQueues(client: pg.Client, options: MigrateOptions): Promise<void> {
   const boss = new PgBoss({ ...(options.owner as object), supervise: false, schedule: false, max: 2 });
   boss.on("error", () => undefined); // start() rejects with the same error

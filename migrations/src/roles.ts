@@ -1,12 +1,12 @@
-// The four database roles (SECURITY F10). Nobody else connects; the superuser only makes them.
+// The four database roles (SECURITY F10). The platform connects with no other role; the superuser only makes these.
 import type pg from "pg";
 
 export const ROLES = {
   /** Migrations and the queue's DDL only. */
   owner: "fnctl_owner",
-  /** Under row-level security; all that serves a tenant's request. */
+  /** Serves tenants' requests, under row-level security. */
   app: "fnctl_app",
-  /** Token look-up by hash, change feed, reconcile: explicit policies. */
+  /** Token look-up by hash, change feed, reconcile: it has policies of its own. */
   system: "fnctl_system",
   /** The queue's schema only. */
   jobs: "fnctl_jobs",
@@ -14,8 +14,8 @@ export const ROLES = {
 export type RoleName = keyof typeof ROLES;
 
 /**
- * Makes the roles that are missing; safe to run 20 at once. `passwords` is for servers that are reached over TCP; the embedded
- * one authenticates by operating-system user (peer) and needs none.
+ * Makes the roles that are missing; safe to run 20 at once. `passwords` is for servers that are reached over TCP; the embedded server
+ * authenticates by operating-system user (peer) and needs none.
  */
 export async function ensureRoles(admin: pg.ClientBase, passwords?: Record<RoleName, string>): Promise<void> {
   await admin.query("SELECT pg_advisory_lock(731002)");

@@ -1,4 +1,4 @@
-// What the platform relies on in every root file system, looked at in those that sandboxes use.
+// Checks what the platform relies on in every root file system that sandboxes use.
 import { lstat, readdir } from "node:fs/promises";
 import path from "node:path";
 import { expect, test } from "vitest";

@@ -8,7 +8,7 @@ import { findGuest, runInGuest, type Ended, type Scenario } from "./guest.ts";
 const { kernel, missing } = findGuest();
 const MIB = 1024 * 1024;
 
-/** Holds some memory, fills folders to the last byte one after the other, keeps them full, and is still there. */
+/** A program that holds some memory and fills one folder after the other to the last byte; the test checks that it survives. */
 const FILL = `
   const fs = require("fs"), sizes = {}, held = Buffer.alloc(32 << 20, 1);
   for (const folder of process.argv.slice(1)) {
@@ -19,12 +19,15 @@ const FILL = `
   }
   console.log(JSON.stringify({ sizes, held: held.length >> 20, cwd: fs.statSync(".").dev === fs.statSync("/function").dev }));`;
 const perl = (...args: string[]) => ["/usr/bin/perl", ENTER_PROGRAM, ...args];
-/** Of a function with 128 MiB and 16 MiB for its code, whose pod has 144. */
+/** The mounts of a function with 128 MiB and 16 MiB for its code, whose pod has 144. */
 const mounts = (tmp: number, shm: number) => ({ [ENTER_ENV.mounts]: `/tmp=${tmp * MIB} /dev/shm=${shm * MIB} /function=${16 * MIB}` });
 const fill = { args: perl("/usr/local/bin/node", "-e", FILL, "/tmp", "/dev/shm", "/function"), memoryMib: 144 };
 
 const bounded = { ...mounts(32, 16), [ENTER_ENV.pids]: "64", [ENTER_ENV.seccomp]: "on" };
-/** Each system call there is (up to 470) with arguments that no call takes, in a process of its own; prints those that answer EPERM, ENOSYS. */
+/**
+ * Each system call there is (up to 470) with invalid arguments, each in a process of its own; prints the numbers that answer EPERM and then
+ * those that answer ENOSYS.
+ */
 const CALLS = `
   my %seen;
   for my $call (grep { !/^(?:15|34|5[6-9]|60|231)$/ } 0 .. 470) { # which would not come back
@@ -34,14 +37,14 @@ const CALLS = `
     push @{$seen{$? >> 8}}, $call if $? >> 8;
   }
   print join(',', @{$seen{1}}), ' ', join(',', @{$seen{38}});`;
-/** Calls whose arguments decide, then some that programs need. */
+/** Calls that are allowed or refused by their arguments, then some that programs need. */
 const ARGUMENTS = `
   my $try = sub { my ($name, @call) = @_; my $r = syscall($call[0], map { $_ + 0 } @call[1 .. $#call]); print "$name=", $r < 0 ? $! + 0 : 'ok', ' ' };
   $try->(inet => 41, 2, 1, 0); $try->(inet6 => 41, 10, 1, 0); $try->(unix => 41, 1, 1, 0); $try->(route => 41, 16, 3, 0);
   $try->(netfilter => 41, 16, 3, 12); $try->(vsock => 41, 40, 1, 0); $try->(alg => 41, 38, 5, 0); $try->(packet => 41, 17, 3, 0);
   $try->(user => 56, 0x10000011, 0, 0, 0, 0); $try->(mounts => 56, 0x20011, 0, 0, 0, 0); $try->(clone3 => 435, 0, 88);
   $try->(persona => 135, 0xffffffff); $try->(randomless => 135, 0x40000); $try->(type => 16, 0, 0x5412, 0);`;
-/** What Node does in a function, and Python's part is tried where there is Python. */
+/** Things that Node does in a function, and the same in Python where there is Python. */
 const NODE = `
   const cp = require("child_process"), os = require("os"), { Worker } = require("worker_threads");
   const seen = { child: cp.spawnSync("/usr/bin/perl", ["-e", "print 42"]).stdout.toString(), addresses: Object.keys(os.networkInterfaces()).length };
@@ -58,12 +61,12 @@ const FORKS = `
   while (defined(my $p = fork)) { if (!$p) { sleep 60; exit } push @children, $p }
   print scalar(@children), ' ', $! + 0;
   kill 9, @children;`;
-/** By their numbers on x86_64; those between 335 and 423 do not exist. */
+/** System calls that must be refused, by their numbers on x86_64; those between 335 and 423 do not exist. */
 const REFUSED = [
-  "41", // socket, of the family -1
+  "41", // socket with the family -1
   "101", // ptrace
   "103", // syslog
-  "116", // setgroups, by the kernel itself
+  "116", // setgroups, which the kernel itself refuses
   "134", // uselib
   "136", // ustat
   "139", // sysfs
@@ -153,7 +156,7 @@ describe.skipIf(missing !== undefined)(`in a virtual machine${missing === undefi
     expect(status).toBe(0);
     const [refused = "", unknown = ""] = output.split(" ");
     expect(rangesOf(refused)).toEqual(REFUSED);
-    // Programs go on without: clone3, what is newer than the filter, what is newer than this kernel.
+    // These answer ENOSYS, so that programs work without them: clone3, calls newer than the filter, and calls newer than this kernel.
     expect(rangesOf(unknown)).toEqual(expect.arrayContaining(["435", expect.stringMatching(/^46[2-7]-470$/)]));
   });
   test("lets no argument through that leads out: namespaces, other socket families, a terminal's input", () => {
@@ -169,7 +172,7 @@ describe.skipIf(missing !== undefined)(`in a virtual machine${missing === undefi
     expect(JSON.parse(ended.node.output)).toEqual({ child: "42", addresses: expect.any(Number), http: "hello", message: "from a thread" });
   });
   test("processes are as many as it was told", () => {
-    expect(ended.forks.output).toBe("63 11"); // and itself; EAGAIN
+    expect(ended.forks.output).toBe("63 11"); // 63 children besides itself, then EAGAIN (11)
   });
   test("without it a function gets a user namespace of its own: this is what the filter is for", () => {
     expect(ended.unbounded.output).toBe("a namespace of its own");

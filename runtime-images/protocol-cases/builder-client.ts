@@ -16,7 +16,7 @@ const cacheDir = process.env["FNCTL_CACHE_DIR"] ?? "/var/cache/fnctl";
 export interface Build {
   source: Reply;
   events: BuilderEvent[];
-  /** What the build ended with. */
+  /** The build's last event. */
   last: BuilderEvent | undefined;
   layer: Buffer | undefined;
   /** `host:port` of all tunnels the build asked for. */
@@ -74,7 +74,7 @@ export async function build(
   }
 }
 
-/** This machine's own registries and roots, as the control plane would pass them on; credentials are taken out. */
+/** This machine's own registries and root certificates, as the control plane would pass them on, without credentials. */
 async function operatorSettings(): Promise<{ npmRegistry: string; caBundle?: string }> {
   const registry = new URL((await exec("npm", ["config", "get", "registry"], { cwd: tmpdir() })).stdout.trim());
   registry.username = registry.password = "";
@@ -82,7 +82,7 @@ async function operatorSettings(): Promise<{ npmRegistry: string; caBundle?: str
   return { npmRegistry: registry.href, ...(bundle === undefined ? {} : { caBundle: await readFile(bundle, "utf8") }) };
 }
 
-/** Unpacks a layer where `function/code/` becomes the given folder. */
+/** Unpacks a layer so that its `function/code/` becomes the given folder. */
 export async function placeLayer(layer: Buffer, folder: string): Promise<void> {
   await writeFile(`${folder}.tar`, layer);
   await exec("tar", ["-xf", `${folder}.tar`, "--strip-components=2", "-C", folder]);

@@ -1,4 +1,4 @@
-// Builds run as a tenant's would be: in the real builder sandbox, and the built layer in a fresh sandbox of its runtime.
+// Runs builds as the platform does for a tenant: in the real builder sandbox, and then the built layer in a fresh sandbox of its runtime.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";

@@ -1,4 +1,5 @@
-// Projects that carry programs and settings for the tools which install them: none of it runs in the builder, and none of it is obeyed.
+// Projects that carry programs and settings for the tools that install them: the builder runs none of the programs and obeys none of the
+// settings.
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -10,7 +11,7 @@ import { binary, entries, suite } from "./builder-harness.ts";
 import { call, untilIdle } from "./client.ts";
 import { startSandbox } from "./runsc.ts";
 
-/** Says in the layer that it ran. */
+/** If this program runs, it leaves a marker file in the layer. */
 const PROGRAM = "#!/bin/sh\necho ran > /build/source/marker\nexit 1\n";
 const BACKEND = "open('/build/source/marker', 'w').write('ran')\n";
 const ran = async ({ layer }: Build): Promise<boolean> =>

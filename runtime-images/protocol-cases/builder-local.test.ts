@@ -1,4 +1,4 @@
-// Python projects of more than one part: their folders are on the path, their wheels are installed, and nothing of them is built.
+// Python projects of more than one part: their folders are on the path, their wheels are installed, and no package of theirs is built.
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";

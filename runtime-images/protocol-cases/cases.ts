@@ -1,4 +1,4 @@
-// What every bootstrap must do, whatever its language (DESIGN section 5, "Runtime protocol v1").
+// What every bootstrap must do, whatever its language (contract/runtime-protocol.ts).
 import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -1,4 +1,4 @@
-// Talks to a bootstrap as ingress does, over its socket; small enough for every case to see what goes over the wire.
+// Talks to a bootstrap as ingress does, over its socket; kept small, so that each case controls what is sent.
 import { writeFile } from "node:fs/promises";
 import http, { type IncomingMessage } from "node:http";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ export interface Sent {
   body?: string | Buffer;
 }
 
-/** Starts a request and hands over both sides; the caller ends the request. */
+/** Starts a request and returns it with its response; the caller ends the request. */
 export function open(
   socketPath: string,
   path: string,
@@ -48,7 +48,7 @@ export async function call(socketPath: string, path: string, sent: Sent = {}): P
   return { status: incoming.statusCode ?? 0, headers: incoming.headers, trailers: incoming.trailers, body, text: body.toString() };
 }
 
-/** Waits until `look` gives something; the time limit is only there to end a broken run. */
+/** Waits until `look` returns a value; the time limit only serves to end a broken run. */
 export async function eventually<T>(look: () => T | undefined | Promise<T | undefined>, what: string): Promise<T> {
   const end = performance.now() + 20_000;
   for (;;) {
@@ -92,7 +92,7 @@ export interface LogLine {
   r?: string;
   m: string;
 }
-/** The records among the output's lines. */
+/** The lines of the output that are records. */
 export const records = (sandbox: Sandbox): LogLine[] =>
   sandbox
     .output()

@@ -1,4 +1,4 @@
-// A CONNECT proxy on a Unix socket, in the egress proxy's place, for cases that run the builder alone.
+// A CONNECT proxy on a Unix socket that replaces the egress proxy in cases that run the builder alone.
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import { chmodSync } from "node:fs";

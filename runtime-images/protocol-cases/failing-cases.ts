@@ -1,9 +1,9 @@
-// What a client is told of a request that the function answers wrongly, or not at all: that it failed, and nothing of its inside.
+// When a function answers a request wrongly or not at all, the client learns only that it failed, and nothing of the function's inside.
 import { expect, test } from "vitest";
 import { call, eventually, records } from "./client.ts";
 import type { Sandbox } from "./runsc.ts";
 
-/** Paths to what the log must say of them. */
+/** `failing` maps each path to the text that the log must have for it. */
 export function failingCases(get: () => Sandbox, failing: Record<string, RegExp>): void {
   test.each(Object.entries(failing))("%s is a 500 that tells nothing; the log says why, under the request's id", async (path, log) => {
     const id = `failing${path.replaceAll("/", "-")}`;

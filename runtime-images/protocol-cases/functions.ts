@@ -1,4 +1,4 @@
-// The same functions, once for Node and once for Python: what the cases call.
+// The functions that the cases call, written once for Node and once for Python.
 export interface CaseFunction {
   file: string;
   source: string;
@@ -10,10 +10,10 @@ export interface FunctionSet {
   lambda: CaseFunction;
   /** The older style of the language: Node listener, Python WSGI. */
   classic: CaseFunction;
-  /** Requests that the functions above answer wrongly or not at all, and what the log must say of each. */
+  /** Paths that the functions above answer wrongly or not at all, and the text that the log must have for each. */
   failing: Record<"web" | "lambda" | "classic", Record<string, RegExp>>;
-  /** What must not load, and what its 422 must name. */
+  /** Functions that must not load, and what the 422 answer must name. */
   broken: Record<string, CaseFunction & { message: RegExp; stack: RegExp }>;
-  /** Says "loading" and is never loaded. */
+  /** A function that prints "loading" and never finishes loading. */
   stuck: CaseFunction;
 }

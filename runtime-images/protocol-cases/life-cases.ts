@@ -1,4 +1,4 @@
-// From idle to its end: what an instance goes through, whatever its language.
+// An instance's life from idle to its end, in any language.
 import { describe, expect, test } from "vitest";
 import type { Subject } from "./cases.ts";
 import { call, eventually, init, records, untilIdle } from "./client.ts";

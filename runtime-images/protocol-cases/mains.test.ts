@@ -1,4 +1,4 @@
-// Every main handles SIGTERM before it does anything else: modules are run in the order of their imports.
+// Every main handles SIGTERM before it does anything else: modules run in the order of their imports, so that import comes first.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";

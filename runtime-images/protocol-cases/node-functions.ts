@@ -1,7 +1,7 @@
-// What the cases call, for Node.
+// The functions that the cases call, for Node.
 import type { FunctionSet } from "./functions.ts";
 
-/** The same answer from a promise and at once: they are written in different ways. */
+/** Each bad answer is given from a promise and synchronously, because the bootstrap writes the two in different ways. */
 const both = (name: string, log: RegExp): Record<string, RegExp> => ({ [`/bad/${name}`]: log, [`/sync/${name}`]: log });
 
 export const nodeFunctions: FunctionSet = {

@@ -1,4 +1,4 @@
-// The Node bootstrap as a plain process: quick, for the whole set; what only a sandbox shows is run in runsc as well.
+// Runs the Node bootstrap as a plain process, which is quick, for all cases; cases that need a sandbox run in runsc as well.
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// A bootstrap in gVisor that listens as in a pod: TLS on a port, code sent in. The sandbox has the host's network, for this test only.
+// Runs a bootstrap in gVisor that listens as in a pod, with TLS on a port and code sent to it. The sandbox has the host's network, for this
+// test only.
 import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -17,7 +18,7 @@ import { startSandbox, type Sandbox } from "./runsc.ts";
 export const ID = "0123456789abcdef0123";
 export const CODE_BYTES = 64 * 1024;
 
-/** As the driver makes them, but by openssl: this package does not know the driver. */
+/** Makes a certificate like the driver's, but with openssl, because this package does not import the driver. */
 export function makeCertificate(name: string): { key: string; certificate: string } {
   const folder = mkdtempSync(join(tmpdir(), "fnctl-pki-"));
   const file = (part: string) => join(folder, part);
@@ -109,7 +110,7 @@ const initBody = (file: string) => ({
 
 export const digestOf = (bytes: Buffer): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
-/** A layer's tar with these entries below `function/code`, and whatever `odd` adds as it is. */
+/** A layer's tar with these entries below `function/code`, and the entries of `odd` unchanged. */
 export async function layerTar(
   files: Record<string, string>,
   odd: Array<[Partial<tar.Header> & { name: string }, string?]> = [],

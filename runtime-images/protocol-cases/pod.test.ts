@@ -1,4 +1,4 @@
-// What both bootstraps do in a pod: only whoever trusts this very instance is talked to, and only the promised code is taken.
+// Both bootstraps in a pod: they talk only to a peer that trusts this instance's own certificate, and accept only the promised code.
 import { connect } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { findRunsc } from "../base/find-runsc.ts";
@@ -53,7 +53,7 @@ describe.skipIf(missing !== undefined).each(["node24", "python3.13"] as const)(`
   test("code up to the limit is taken", async () => {
     pod = await startPod(name);
     const empty = await layerTar({ ...packageJson, [file]: source });
-    // One header and as many blocks as are left; the archive's end is 1024 bytes (tar, POSIX.1-2017 pax).
+    // One header and a file that fills all blocks left; the end of the archive is 1024 bytes (tar, POSIX.1-2017 pax).
     const full = await layerTar({ ...packageJson, [file]: source, "zz.bin": "x".repeat(CODE_BYTES - empty.length - 512) });
     expect(full.length).toBe(CODE_BYTES);
     expect((await pod.put(full)).status).toBe(201);

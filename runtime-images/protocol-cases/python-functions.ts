@@ -1,4 +1,4 @@
-// What the cases call, for Python.
+// The functions that the cases call, for Python.
 import type { FunctionSet } from "./functions.ts";
 
 export const pythonFunctions: FunctionSet = {

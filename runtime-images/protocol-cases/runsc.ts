@@ -17,9 +17,9 @@ export interface Sandbox {
   socket: string;
   /** Host folder that is /function inside. */
   code: string;
-  /** What came out of fd 1 and 2 so far. */
+  /** Everything the process has written to fd 1 and 2 so far. */
   output(): string;
-  /** Plays a log collector that stopped reading. */
+  /** Acts like a log collector that stopped reading. */
   pauseOutput(paused: boolean): void;
   signal(name: "TERM" | "KILL" | "USR1"): Promise<void>;
   /** Resolves when the process is gone. */
@@ -89,7 +89,7 @@ interface OutputPipe {
 async function outputPipe(path: string): Promise<OutputPipe> {
   await exec("mkfifo", [path]);
   let text = "";
-  // Opened for both, so that neither open waits for the other side.
+  // The FIFO is opened for reading and writing, so that neither open waits for the other side.
   const stream = new Socket({ fd: openSync(path, constants.O_RDWR | constants.O_NONBLOCK), readable: true, writable: false });
   stream.on("data", (chunk) => (text += chunk.toString())).on("error", () => undefined);
   return { writer: openSync(path, constants.O_WRONLY), stream, text: () => text };

@@ -1,11 +1,11 @@
-// A build's events from first to last. The connection may break, or the platform restart: reading goes on after the last event seen.
+// A build's events from first to last. If the connection breaks or the platform restarts, reading continues after the last event seen.
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildEventSchema, type BuildEvent } from "@fnctl/control-plane/contract/resources";
 import { CliError } from "../errors/cli-error.ts";
 import { networkError, type ApiClient } from "./client.ts";
 import { jsonLines } from "./ndjson.ts";
 
-/** Without any event for so long while the platform does not answer, waiting ends. */
+/** Waiting ends when the platform does not answer and no event has come for this long. */
 const PATIENCE_MS = 120_000;
 const PAUSE_MS = 500;
 
@@ -18,7 +18,7 @@ export async function* buildEvents(api: ApiClient, buildId: string, signal: Abor
       heardAt = performance.now();
       for await (const value of jsonLines(response)) {
         const event = buildEventSchema.safeParse(value).data;
-        if (event === undefined || event.seq <= last) continue; // kinds of a newer platform
+        if (event === undefined || event.seq <= last) continue; // skips events seen before, and unknown kinds of a newer platform
         last = event.seq;
         heardAt = performance.now();
         yield event;

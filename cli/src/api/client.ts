@@ -1,4 +1,5 @@
-// The management API by fetch. Every request carries an id; what is safe to repeat is repeated while the platform is away for a moment.
+// Calls the management API with fetch. Every request carries an id; requests that are safe to repeat are repeated while the platform is
+// briefly away.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
@@ -8,16 +9,16 @@ import { CLI_VERSION } from "../version.ts";
 import { errorOf } from "./problem.ts";
 
 const PAUSES_MS = [150, 400, 1000];
-/** Statuses of a gateway whose other side restarts. */
+/** Statuses that a gateway answers while the control plane restarts. */
 const PASSING = new Set([502, 503]);
 
 export interface RequestOptions {
   body?: unknown;
-  /** Bytes as they are; wins over `body`. */
+  /** Raw bytes to send; used instead of `body`. */
   bytes?: Uint8Array<ArrayBuffer>;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
-  /** Not set: everything is repeated but a POST without `idempotency-key`. */
+  /** Not set: every request is repeated except a POST without `idempotency-key`. */
   repeat?: boolean;
 }
 
@@ -98,7 +99,7 @@ export function networkError(url: string, cause: unknown, requestId: string | un
   });
 }
 
-/** fetch hides the reason in `cause`, and that of several addresses in `errors`. */
+/** fetch hides the reason of a failure in `cause`, and in `errors` when it tried several addresses. */
 function innermost(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0]);
   if (error instanceof Error && error.cause !== undefined) return innermost(error.cause);

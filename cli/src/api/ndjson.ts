@@ -11,5 +11,5 @@ export async function* jsonLines({ body }: Response): AsyncGenerator {
     if (rest.length > MOST_LINE) throw new Error("a line of the stream is too long");
     for (const line of lines) if (line.trim() !== "") yield JSON.parse(line);
   }
-  // A last line without its line feed is a cut one: the connection ended within it.
+  // A last line without a line feed is incomplete, because the connection ended within it, and is dropped.
 }

@@ -1,4 +1,4 @@
-// An answer that is not a success becomes an error. The form is read loosely: a newer platform may know more codes.
+// Turns an answer that is not a success into an error. The schema is loose: a newer platform may know more codes.
 import { z } from "zod";
 import { CliError } from "../errors/cli-error.ts";
 

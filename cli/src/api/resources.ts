@@ -1,4 +1,4 @@
-// The resources as the CLI reads them: looser than the contract, so that an older CLI works with a newer platform.
+// Schemas for resources as the CLI reads them, looser than the contract, so that an older CLI works with a newer platform.
 import { functionDetailSchema, functionSchema, page, versionSchema } from "@fnctl/control-plane/contract/resources";
 import { z } from "zod";
 import type { ApiClient } from "./client.ts";
@@ -8,7 +8,7 @@ export type LooseVersion = z.infer<typeof looseVersion>;
 const looseState = { state: z.string().optional() };
 export const looseDetail = functionDetailSchema.extend({ live: looseVersion.nullable(), ...looseState });
 
-/** What serves the function, or why nothing does. */
+/** The live version, or the reason why there is none. */
 export function liveText({ liveVersion, state }: { liveVersion: number | null; state?: string | undefined }): string {
   if (liveVersion !== null) return `v${liveVersion}`;
   return state === undefined || state === "not-live" ? "none" : `none: ${state.replaceAll("-", " ")}`;
@@ -27,7 +27,7 @@ export async function* allOf<T extends z.ZodType>(api: ApiClient, item: T, path:
   } while (cursor !== null);
 }
 
-/** Array.fromAsync, which Node 20 lacks. */
+/** Does what Array.fromAsync does, which Node 20 lacks. */
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of items) all.push(item);

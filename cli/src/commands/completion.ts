@@ -19,7 +19,7 @@ export const completion: Register = (program, io) => {
     });
 };
 
-/** Read off the program itself, so the scripts never lag behind. */
+/** The entries are read from the program itself, so that the scripts are never out of date. */
 function entries(program: Command): Entry[] {
   return program.commands
     .filter((command) => !command.name().startsWith("_"))

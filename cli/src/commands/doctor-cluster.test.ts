@@ -22,7 +22,7 @@ test("a class: what it was found to be beside what it promises, each of its own"
   expect(text.split("\n")[0]).toBe(`SandboxClassVerified kata  False  ${AT}`);
   expect(text).toMatch(/^kernel +Linux 6\.12\\x0a\\x1b\]0;x +its own +holds$/m);
   expect(text).toMatch(/^memory +2192 MiB +at most 464 MiB +NOT SO$/m);
-  // oxlint-disable-next-line no-control-regex -- none may be left of what a sandbox said
+  // oxlint-disable-next-line no-control-regex -- no control character from a sandbox's output may be left
   expect(text).not.toMatch(/\u001b/);
 });
 

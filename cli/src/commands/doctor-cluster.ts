@@ -1,5 +1,5 @@
-// `fnctl doctor cluster`: whether the cluster's network keeps sandboxes in, and whether each class of them is what it promises, found out anew
-// from inside real ones; for operators.
+// `fnctl doctor cluster`: lets an operator check anew, from inside real sandboxes, whether the cluster's network isolates them and whether
+// each isolation class keeps its promises.
 import type { Command } from "commander";
 import { conditionsSchema, type Condition, type Fact, type ProbeResult } from "@fnctl/control-plane/contract/conditions";
 import type { CliIo } from "../cli-io.ts";

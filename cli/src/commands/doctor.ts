@@ -1,4 +1,4 @@
-// Looks for what usually is wrong, and says the command that mends it.
+// Looks for common problems, and names the command that fixes each.
 import { whoamiSchema } from "@fnctl/control-plane/contract/resources";
 import { CliError } from "../errors/cli-error.ts";
 import { exitCodeOf } from "../errors/exit-codes.ts";
@@ -74,7 +74,7 @@ async function configuration({ io, connection }: Session): Promise<string> {
   return `${url}${context === undefined ? "" : ` (context ${context})`}, ${file}`;
 }
 
-/** One answer tells of reachability, token and clock. */
+/** Checks reachability, token and clock with one request. */
 async function platform(session: Session): Promise<Finding[]> {
   let response: Response | undefined;
   const reach = await checked("platform", async () => {

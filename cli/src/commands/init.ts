@@ -10,7 +10,7 @@ interface Flags extends GlobalFlags {
   template: string;
   name?: string;
 }
-/** Where the editor finds the schema; never deployed. */
+/** The JSON Schema for editors; it is never deployed. */
 const SCHEMA_FILE = ".fnctl/fnctl.schema.json";
 
 export const init: Register = (program, io) => {
@@ -40,7 +40,7 @@ async function run(session: Session, dir: string, flags: Flags): Promise<void> {
   session.result({ name, folder, files: Object.keys(files) }, "");
 }
 
-/** `wx`: what came into being in the meantime is not overwritten either. */
+/** The flag `wx` keeps a file that was created in the meantime from being overwritten. */
 async function writeAll(folder: string, files: Record<string, string>): Promise<void> {
   for (const [file, content] of Object.entries(files)) {
     await mkdir(path.dirname(path.join(folder, file)), { recursive: true });

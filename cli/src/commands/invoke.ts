@@ -58,7 +58,7 @@ async function run(session: Session, name: string, flags: Flags): Promise<void> 
     throw networkError(api.url, cause, answer.requestId, io.signal);
   });
   if (flags.verbose === true) note(`first byte ${firstMs.toFixed(1)} ms, all ${(performance.now() - begun).toFixed(1)} ms`);
-  // The body, on stdout already, holds the reason.
+  // The reason is in the body, which is on stdout already.
   if (flags.fail === true && answer.status >= 400) {
     throw new CliError("FUNCTION_STATUS", `${name} answered ${answer.status}.`, {
       requestId: answer.requestId,
@@ -90,7 +90,7 @@ function looksLikeJson(data: string): boolean {
   }
 }
 
-/** The body as it comes; with `--json` one document when it is complete. */
+/** Writes the body as it arrives; with `--json`, one document when it is complete. */
 async function deliver(session: Session, { response, status, requestId }: Answer, firstMs: number): Promise<void> {
   const { stdout, signal } = session.io;
   if (session.json) {

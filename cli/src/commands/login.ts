@@ -40,7 +40,7 @@ async function run(session: Session, flags: Flags): Promise<void> {
   session.result({ context: name, url, tenant: who.tenant?.slug ?? null }, "");
 }
 
-/** --url, FNCTL_URL, or that of the context being renewed. */
+/** The platform's address: from --url, from FNCTL_URL, or from the context that is being renewed. */
 async function address({ io }: Session, flags: Flags): Promise<string> {
   const given = flags.url ?? (io.env["FNCTL_URL"] || undefined);
   if (given !== undefined) return parseUrl(given, flags.url === undefined ? "FNCTL_URL" : "--url");

@@ -78,10 +78,16 @@ async function* read(api: ApiClient, name: string, query: URLSearchParams): Asyn
   }
 }
 
-/** Records of two nodes come in the order in which they arrive: after a broken connection it is asked for this much more than was seen. */
+/**
+ * Records of different nodes may arrive out of order, so after a broken connection the log is asked for again from this long before the
+ * newest record.
+ */
 const OVERLAP_MS = 60_000;
 
-/** Goes on after a broken connection, from what was seen: the numbers of one instance's records grow, so nothing is printed twice. */
+/**
+ * Follows the log, and continues after a broken connection. The sequence numbers of one instance's records always grow, so no record is
+ * printed twice.
+ */
 async function follow(
   { io, note }: Session,
   api: ApiClient,
@@ -90,7 +96,7 @@ async function follow(
   print: (record: LogRecord) => void,
 ): Promise<void> {
   query.set("follow", "true");
-  /** Time of the first record that was printed: what is older was not asked for. */
+  /** Time of the first record that was printed; older records are not asked for after a reconnection. */
   let first = Infinity;
   const seen = new Map<string, number>();
   let newest = 0;

@@ -1,4 +1,4 @@
-// Hidden: the functions' names, one a line, for shell completion. Says nothing when anything fails.
+// A hidden command for shell completion that prints the functions' names, one a line. It prints nothing when anything fails.
 import { allFunctions } from "../api/resources.ts";
 import { createSession, type Register } from "../session.ts";
 

@@ -29,7 +29,7 @@ async function run(session: Session, name: string, asked: number | undefined): P
   const version = asked ?? (await previousReady(api, name, before.liveVersion));
   const from = before.liveVersion === null ? "nothing" : `v${before.liveVersion}`;
   if (session.flags.dryRun === true) return session.note(`dry run: ${name} would go from ${from} to v${version}`);
-  // If-Match: what somebody deployed since we looked must not be undone unseen.
+  // If-Match: a deploy since `live` was read must not be undone unnoticed.
   const after = await api
     .json(functionSchema, "PUT", functionPath(name, "/aliases/live"), {
       body: { version },

@@ -1,4 +1,4 @@
-// One function from its folder to its address: validate, upload, build, publish, roll out, ready.
+// Deploys one function: validate, upload, build, publish, roll out, ready.
 import { randomUUID } from "node:crypto";
 import { functionSchema, page } from "@fnctl/control-plane/contract/resources";
 import { buildEvents } from "../api/build-stream.ts";
@@ -15,7 +15,7 @@ import type { DeployResult, Phase, Reporter } from "./reporter.ts";
 export interface DeployOptions {
   api: ApiClient;
   reporter: Reporter;
-  /** Ends the waiting, not the build. */
+  /** Ends the waiting; the build continues. */
   signal: AbortSignal;
   promote: boolean;
   detach: boolean;
@@ -67,7 +67,7 @@ async function upload({ api, reporter }: DeployOptions, archive: Archive): Promi
   );
 }
 
-/** Reads the build to its end; returns when it succeeded. */
+/** Reads the build's events to the end; returns when the build succeeded, throws when it failed. */
 async function followBuild({ api, reporter, signal }: DeployOptions, name: string, version: LooseVersion): Promise<void> {
   let phase: Phase | undefined;
   for await (const event of buildEvents(api, version.build.id, signal)) {
@@ -117,7 +117,7 @@ export async function deployFunction(entry: ProjectFunction, folder: string, opt
 }
 
 async function imageOf(api: ApiClient, name: string, number: number): Promise<string | null> {
-  // The version is nearly always on the newest page; without it the digest is left out, not waited for.
+  // The version is nearly always on the newest page; if it is not, the digest is left out.
   const { items } = await api.json(page(looseVersion), "GET", functionPath(name, "/versions?limit=20"));
   return items.find((item) => item.number === number)?.imageDigest ?? null;
 }

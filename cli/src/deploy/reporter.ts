@@ -1,4 +1,4 @@
-// Who is told how a deploy goes: people on stderr, or programs by one JSON line per event on stdout.
+// Reports the progress of a deploy: to people on stderr, or to programs as one JSON line per event on stdout.
 import type { PHASES } from "@fnctl/control-plane/contract/resources";
 
 export type Phase = (typeof PHASES)[number];
@@ -21,6 +21,6 @@ export interface Reporter {
   failed(phase: Phase): void;
   log(stream: "stdout" | "stderr" | "platform", text: string): void;
   result(result: DeployResult): void;
-  /** Takes down what moves, so that other output can follow. */
+  /** Removes the spinner, so that other output can follow. */
   stop(): void;
 }

@@ -8,7 +8,7 @@ import type { Phase, Reporter } from "./reporter.ts";
 const NAME_WIDTH = "validate".length;
 const NOTE_WIDTH = 28;
 
-/** `several`: more than one function goes out, so each gets a heading. */
+/** `several`: more than one function is deployed, so each gets a heading. */
 export function createTerminalReporter(io: CliIo, several: boolean): Reporter {
   const style = createStyle(colourWanted(io.env, io.stderr));
   const animated = animationWanted(io.env, io.stderr);

@@ -1,4 +1,4 @@
-// The CLI's one error. Codes are the platform's own (contract/errors) or one of a few that only a client can have.
+// The only error class of the CLI. Codes are the platform's own (contract/errors) or one of a few that only a client can have.
 import type { ErrorCode } from "@fnctl/control-plane/contract/errors";
 
 export type ClientCode =
@@ -10,11 +10,11 @@ export type ClientCode =
   | "UNREACHABLE"
   /** The platform answered with something that is not its API. */
   | "BAD_ANSWER"
-  /** `--wait-timeout` passed. */
+  /** The time of `--wait-timeout` is over. */
   | "WAIT_TIMEOUT"
-  /** `invoke --fail` and a status of 400 or more. */
+  /** The function answered `invoke --fail` with a status of 400 or more. */
   | "FUNCTION_STATUS"
-  /** `doctor` found something. */
+  /** `doctor` found a problem. */
   | "UNHEALTHY"
   | "INTERRUPTED";
 
@@ -25,7 +25,7 @@ export interface Mistake {
   message: string;
 }
 export interface CliErrorOptions {
-  /** What to do about it, as the platform says it; one sentence. */
+  /** What the user can do, in the platform's words; one sentence. */
   hint?: string | undefined;
   /** The next command; overrides the one that `hints.ts` knows for the code. */
   next?: string | undefined;

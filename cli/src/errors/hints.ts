@@ -1,4 +1,4 @@
-// The next command for each code: the only place where the CLI gives advice of its own.
+// The next command for each code: the only file with advice of the CLI's own.
 
 const NEXT: Record<string, string> = {
   USAGE: "fnctl --help",

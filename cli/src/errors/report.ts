@@ -1,4 +1,4 @@
-// The one funnel: any thrown value becomes what the user reads and the exit code.
+// Turns any thrown value into the text that the user reads and the exit code.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { printable, printableBlock } from "../terminal/printable.ts";
 import type { Style } from "../terminal/style.ts";
@@ -11,7 +11,7 @@ export function toCliError(error: unknown): CliError {
   if (error instanceof PlatformError) return new CliError(error.code, error.message, { hint: error.hint, facts: error.facts });
   const known = error instanceof Error ? error : new Error(String(error));
   const code = (known as NodeJS.ErrnoException).code;
-  // A file that cannot be read or written is the caller's to mend; anything else without a code is a bug of ours.
+  // The user can fix a file that cannot be read or written; any other error is a bug of the CLI.
   if (typeof code === "string" && "syscall" in known) return new CliError("USAGE", known.message);
   return new CliError("INTERNAL", `Unexpected: ${known.message}`, {
     cause: known,
@@ -19,10 +19,10 @@ export function toCliError(error: unknown): CliError {
   });
 }
 
-/** What goes to stderr. Everything that came from elsewhere is made printable. */
+/** The text for stderr. All text that came from elsewhere is made printable. */
 export function renderError(error: CliError, style: Style): string {
   const { mistakes = [], hint, requestId, next } = error.options;
-  // Ctrl-C is no failure; something is said only if something goes on elsewhere.
+  // Ctrl-C is not a failure; a message is printed only if something, such as a build, continues on the platform.
   if (error.code === "INTERRUPTED" && hint === undefined) return "";
   const [cause = "", ...detail] = error.message.trimEnd().split("\n");
   const lines = [`${style.red("error")} ${style.bold(error.code)}: ${printable(cause)}`];

@@ -1,5 +1,5 @@
-// One call of a function. node:http, not fetch: the function's own redirects, encodings and statuses are shown as they are, any method
-// may carry a body, and no time limit but the platform's applies (fetch gives up after 300 s).
+// Makes one call of a function. It uses node:http, not fetch: the function's own redirects, encodings and statuses are shown as they are,
+// any method may carry a body, and no time limit but the platform's applies (fetch gives up after 300 s).
 import { randomUUID } from "node:crypto";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -11,7 +11,7 @@ import { CLI_VERSION } from "../version.ts";
 
 export interface Body {
   stream: Readable;
-  /** Undefined: sent chunked. */
+  /** Undefined: the body is sent chunked. */
   length: number | undefined;
   type: string;
 }
@@ -27,7 +27,7 @@ export interface Answer {
   requestId: string;
 }
 
-/** The address of the context, and the function's path on it: so it works behind a tunnel, and the token goes nowhere else. */
+/** Joins the context's address and the function's path, so that a call works through a tunnel and the token is sent to no other address. */
 export function targetUrl(base: string, pathUrl: string, path: string): URL {
   const prefix = new URL(pathUrl).pathname.replace(/\/$/, "");
   return new URL(`${new URL(base).origin}${prefix}${path.startsWith("/") ? "" : "/"}${path}`);
@@ -57,7 +57,7 @@ export async function exchange(api: ApiClient, call: Call, signal: AbortSignal):
   const request = start(call.url, { method: call.method, headers: requestHeaders(api.token, sentId, call), signal });
   const answered = new Promise<IncomingMessage>((resolve, reject) => request.on("response", resolve).on("error", reject));
   if (call.body === undefined) request.end();
-  // An early answer, such as 413, ends the sending; that answer counts, not the broken pipe.
+  // An early answer, such as 413, ends the sending; that answer is used, and the broken pipe is ignored.
   else pipeline(call.body.stream, request, { signal }).catch(() => undefined);
   const response = await answered.catch((cause: unknown) => {
     throw networkError(api.url, cause, sentId, signal);

@@ -25,7 +25,7 @@ export async function packFolder(root: string): Promise<Archive> {
   const tar = createPack();
   const gzip = tar.pipe(createGzip(GZIP));
   const writing = addAll(tar, files);
-  // Seen late when reading fails first; the read loop below then ends by the destroyed stream.
+  // When reading a file fails, the error destroys the stream, so that the read loop below ends; `await writing` comes too late for that.
   writing.catch((error: Error) => gzip.destroy(error));
   const bytes = await readLimited(gzip, root);
   const unpackedBytes = await writing;

@@ -1,4 +1,4 @@
-// Walks the source folder. Only regular files are taken; what cannot be taken is refused, not skipped.
+// Walks the source folder. Only regular files are taken; any other kind of file is an error and is not skipped.
 import { lstat, readdir } from "node:fs/promises";
 import path from "node:path";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";

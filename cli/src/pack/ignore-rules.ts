@@ -1,11 +1,12 @@
-// Which files stay at home: built-in rules, then .gitignore and .fnctlignore of each folder from the repository's root down.
-// As with git, the deepest file that says something decides; in one folder .fnctlignore comes after .gitignore and can take back with `!`.
+// Decides which files are not deployed: built-in rules, then .gitignore and .fnctlignore of each folder from the repository's root down. As
+// with git, the deepest file with a matching rule decides; in one folder .fnctlignore comes after .gitignore and can re-include a file with
+// `!`.
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import ignore, { type Ignore } from "ignore";
 
-/** Never code, or never to be sent. `!` in an ignore file takes one back. */
+/** Files that are not code or must not be sent. `!` in an ignore file re-includes one. */
 const BUILT_IN = `
 .git
 .hg

@@ -1,4 +1,4 @@
-// What the platform refuses in a source archive, said before anything is sent (LIMITS; the builder checks again).
+// Refuses file names that the platform refuses in a source archive, before anything is sent (LIMITS; the builder checks again).
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { CliError } from "../errors/cli-error.ts";
 

@@ -1,4 +1,4 @@
-// `fnctl.yaml` as people write it. The output has the contract's names and units; editors get the input side as JSON Schema.
+// `fnctl.yaml` as people write it. The output has the contract's names and units; editors get the schema of the input as JSON Schema.
 import { corsSchema, envSchema, functionConfigSchema, RESERVED_ENV } from "@fnctl/control-plane/contract/config";
 import { LIMITS, MEMORY_SIZES_MIB } from "@fnctl/control-plane/contract/limits";
 import { slugSchema } from "@fnctl/control-plane/contract/names";
@@ -27,7 +27,7 @@ const envName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "letters, digits and _ only")
   .refine((name) => !RESERVED_ENV.test(name), "reserved by the platform or the runtime");
-/** Numbers and booleans stand for themselves; the reader turns them into text as it was written. */
+/** Numbers and booleans are allowed; `keepEnvAsWritten` turns them into the text that is in the file. */
 const env = z
   .record(envName, z.union([z.string(), z.number(), z.boolean()], { error: "a text; write '' for an empty one" }))
   .transform((values) => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)])))
@@ -53,18 +53,18 @@ const settings = {
 };
 
 const DEFAULT_MAX = 10;
-/** `when`: said together with the file's other mistakes, not after them. */
+/** `when` makes zod report this together with the file's other mistakes, not only after they are fixed. */
 const MINMAX = { path: ["min"], message: "min is above max", when: () => true };
 function ordered(value: unknown): boolean {
   const { min = 0, max = DEFAULT_MAX } = (typeof value === "object" && value !== null ? value : {}) as { min?: unknown; max?: unknown };
   return typeof min !== "number" || typeof max !== "number" || min <= max;
 }
 
-/** One function: the whole file. */
+/** A file with one function, whose settings are the whole file. */
 export const singleSchema = z
   .strictObject({ name: slugSchema.describe("Name of the function, unique in the tenant."), ...settings })
   .refine(ordered, MINMAX);
-/** One of several: its name is its key. */
+/** One of several functions, whose name is its key in the map. */
 const memberSchema = z
   .strictObject({ path: z.string().min(1).describe("Folder of its source, relative to this file."), ...settings })
   .refine(ordered, MINMAX);

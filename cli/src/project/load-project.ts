@@ -23,7 +23,7 @@ export async function loadProject(cwd: string, asked?: string): Promise<Project>
   return { file, root: path.dirname(file), functions: parseProject(text, shown) };
 }
 
-/** The functions asked for by name; all of them when none is. */
+/** The functions with these names; all functions when no name is given. */
 export function selectFunctions(project: Project, names: readonly string[]): ProjectFunction[] {
   const known = project.functions.map((entry) => entry.name);
   for (const name of names) {
@@ -37,7 +37,7 @@ export function selectFunctions(project: Project, names: readonly string[]): Pro
   return names.length === 0 ? project.functions : project.functions.filter((entry) => names.includes(entry.name));
 }
 
-/** The name given, or that of the only function of the folder. */
+/** The given name, or the name of the folder's only function. */
 export async function functionName(cwd: string, given: string | undefined, command: string): Promise<string> {
   if (given !== undefined) return given;
   const project = await loadProject(cwd).catch((error: unknown) => {

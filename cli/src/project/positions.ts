@@ -1,4 +1,4 @@
-// From a path in the data to line and column in the YAML.
+// Finds line and column in the YAML of a path in the data.
 import { isMap, isNode, isPair, isScalar, type Document, type LineCounter, type Pair } from "yaml";
 
 export interface Position {
@@ -13,7 +13,7 @@ function pairAt(document: Document, path: Path): Pair | undefined {
   return isMap(parent) ? parent.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === key) : undefined;
 }
 
-/** Where the value at `path` stands; where the nearest thing around it stands when it is missing. */
+/** Position of the value at `path`; of the nearest value around it when it is missing. */
 export function positionOf(document: Document, lines: LineCounter, path: Path): Position {
   for (let depth = path.length; depth > 0; depth -= 1) {
     const value = document.getIn(path.slice(0, depth), true);
@@ -24,7 +24,7 @@ export function positionOf(document: Document, lines: LineCounter, path: Path): 
   return at(lines, document.contents?.range?.[0] ?? 0);
 }
 
-/** Where the key at `path` stands: for a key that should not be there. */
+/** Position of the key at `path`, for a key that is not allowed. */
 export function positionOfKey(document: Document, lines: LineCounter, path: Path): Position {
   const pair = pairAt(document, path);
   return pair === undefined ? positionOf(document, lines, path.slice(0, -1)) : keyPosition(pair, lines);

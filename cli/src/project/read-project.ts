@@ -1,4 +1,4 @@
-// Reads `fnctl.yaml`: YAML, shape, units. All mistakes at once, each with line and column.
+// Reads `fnctl.yaml` and checks YAML, shape and units. It reports all mistakes at once, each with line and column.
 import { functionConfigSchema, type FunctionConfig } from "@fnctl/control-plane/contract/config";
 import { isMap, isScalar, LineCounter, parseDocument, type Document } from "yaml";
 import type { z } from "zod";
@@ -16,9 +16,9 @@ export interface ProjectFunction {
   config: FunctionConfig;
 }
 
-/** What one anchor may be multiplied to, aliases within aliases counted. */
+/** How often one anchor may be expanded, aliases within aliases included. */
 const MOST_ALIASES = 100;
-/** A settings file; anything longer is something else. */
+/** Longest settings file; a longer file is surely something else. */
 export const MOST_BYTES = 1024 * 1024;
 
 /** `file` is how the user calls it, for messages. Throws INVALID_CONFIG with every mistake. */
@@ -46,7 +46,10 @@ export function parseProject(text: string, file: string): ProjectFunction[] {
   return several ? members(parsed.data as z.output<typeof multipleSchema>) : [single(parsed.data as z.output<typeof singleSchema>)];
 }
 
-/** What the library throws instead of listing it: aliases that lead nowhere or are multiplied too often, and nesting beyond its stack. */
+/**
+ * Turns errors that the YAML library throws instead of listing into INVALID_CONFIG: aliases without an anchor or expanded too often, and
+ * nesting beyond its stack.
+ */
 function orInvalid<T>(file: string, read: () => T): T {
   try {
     return read();

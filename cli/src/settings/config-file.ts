@@ -25,7 +25,7 @@ const absent = (error: NodeJS.ErrnoException): undefined => {
   throw error;
 };
 
-/** Others' permission bits, e.g. `0044`; 0 when only the owner has any. */
+/** Permission bits of group and others, e.g. `0044`; 0 when only the file's owner has access. */
 export async function openBits(file: string): Promise<number> {
   return ((await stat(file).catch(absent))?.mode ?? 0) & 0o077;
 }
@@ -60,7 +60,7 @@ export async function refuseOpenFile(file: string): Promise<void> {
   throw new CliError("INVALID_CONFIG", `${file} holds a token and others may read it.`, { next: `chmod 600 ${file}` });
 }
 
-/** Keeps comments and other contexts. Written beside and renamed, so that a crash leaves the old file. */
+/** Keeps comments and other contexts. The new file is written beside the old one and renamed, so that a crash leaves the old one. */
 export async function changeConfig(file: string, change: (document: Document) => void): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const document = await readDocument(file);

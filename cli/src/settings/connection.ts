@@ -1,4 +1,5 @@
-// Which platform, as whom: flag > FNCTL_* > context. A token is only ever sent to the address it was stored for.
+// Finds the platform's address and the token: flags come before FNCTL_* variables, and these before the context. A token is only ever sent
+// to the address it was stored for.
 import type { CliIo } from "../cli-io.ts";
 import { CliError, usage } from "../errors/cli-error.ts";
 import { configPath, readConfig, refuseOpenFile, type Config } from "./config-file.ts";
@@ -23,7 +24,7 @@ export function parseUrl(text: string, source: string): string {
   return (url.origin + url.pathname).replace(/\/+$/, "");
 }
 
-/** Name of the context to use. With an address given, the one stored for that address. */
+/** Name of the context to use. If an address is given, it is the context stored for that address. */
 function chosenContext(
   config: Config,
   flags: ConnectionFlags,

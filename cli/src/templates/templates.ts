@@ -1,4 +1,4 @@
-// What `fnctl init` writes. Each is complete and deploys as it is.
+// The files that `fnctl init` writes. Each template is complete and can be deployed unchanged.
 type Files = Record<string, string>;
 type Template = (name: string, schemaFile: string) => Files;
 

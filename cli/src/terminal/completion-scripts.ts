@@ -1,11 +1,11 @@
-// Completion scripts: data in, shell text out.
+// Makes completion scripts for shells from a list of commands.
 export interface Entry {
   name: string;
   summary: string;
   /** Fixed words that may follow. */
   words: string[];
   flags: string[];
-  /** The next word is the name of a function; asked of the platform. */
+  /** The next word is the name of a function, which the script asks the platform for. */
   takesFunction: boolean;
 }
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;

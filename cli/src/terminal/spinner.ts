@@ -1,5 +1,5 @@
-// One moving line on a terminal, with the time so far. An own one, because the packages for it listen to SIGINT themselves and end the
-// process before the command can say what goes on without it.
+// An animated line on a terminal, with the elapsed time. No package is used, because such packages listen to SIGINT themselves and end the
+// process before the command can say what continues on the platform.
 import type { Writable } from "node:stream";
 import type { Style } from "./style.ts";
 

@@ -22,7 +22,7 @@ export function colourWanted(env: Env, stream: { isTTY?: boolean }): boolean {
   return stream.isTTY === true && !given(env["NO_COLOR"]) && env["TERM"] !== "dumb";
 }
 
-/** Spinners need a terminal that redraws, and somebody who watches. */
+/** Spinners need a terminal that can redraw a line, and are useless in CI. */
 export function animationWanted(env: Env, stream: { isTTY?: boolean }): boolean {
   return stream.isTTY === true && !(given(env["CI"]) && env["CI"] !== "false") && env["TERM"] !== "dumb";
 }

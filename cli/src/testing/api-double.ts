@@ -1,4 +1,4 @@
-// A platform small enough to read: the API's routes that the CLI uses, over real HTTP, in memory.
+// A small platform in memory for tests: the API routes that the CLI uses, over real HTTP.
 import { createHash, randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,4 @@
-// Runs the CLI in this process, with streams that remember.
+// Runs the CLI in this process, and records its output.
 import { mkdtemp, mkdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";

@@ -1,4 +1,4 @@
-// The first tenant and the first tokens of a fresh platform. Works once; afterwards an operator's token is the way.
+// The first tenant and the first tokens of a fresh platform. This works once; later tenants are made with the operator's token.
 import { PLATFORM } from "../db/change.ts";
 import type { TenantStore } from "./tenant-store.ts";
 

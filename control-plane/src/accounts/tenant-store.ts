@@ -10,9 +10,9 @@ type Risk = "standard" | "elevated";
 export interface WantedTenant {
   slug: string;
   risk: Risk;
-  /** Of its first token. */
+  /** Name of the tenant's first token. */
   tokenName: string;
-  /** The platform's first operator is made with it. */
+  /** The platform's first operator token is made in the same transaction. */
   withOperator?: boolean;
 }
 
@@ -36,7 +36,7 @@ export function createTenantStore(system: Pick<SystemDatabase, "createTenant" | 
       return { tenant, token, operatorSecret: operator?.secret };
     },
 
-    /** A tenant's risk is only raised: CONFLICT otherwise. For one that has it already nothing changes. */
+    /** A tenant's risk can only be raised; lowering it throws CONFLICT. Setting the risk that it has already changes nothing. */
     async setRisk(id: string, risk: Risk, actor: Actor) {
       const known = await get(id);
       if (risk === known.risk) return known;

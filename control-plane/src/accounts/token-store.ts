@@ -1,4 +1,4 @@
-// A tenant's tokens: only hashes are kept, and there are no more than the tenant may have.
+// A tenant's tokens: only hashes are kept, and a tenant has no more tokens than its cap allows.
 import { and, asc, count, eq, gt, isNull, or, sql } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import type { Scope } from "../contract/resources.ts";
@@ -16,10 +16,10 @@ const LISTED = 1_000;
 export interface NewToken {
   name: string;
   scopes: Scope[];
-  /** null: never. */
+  /** null: the token never expires. */
   expiresAt: Date | null;
 }
-/** A row for a token that nobody else knows, and its secret, which is not kept. */
+/** A new token: the row to store, which holds only the hash, and the secret, which is returned once and never stored. */
 export function freshToken({ name, scopes, expiresAt }: NewToken) {
   const { secret, prefix, hash } = createToken();
   return { secret, row: { id: newId(), name, prefix, hash, scopes, expiresAt, createdAt: new Date() } };
@@ -27,7 +27,7 @@ export function freshToken({ name, scopes, expiresAt }: NewToken) {
 
 export function createTokenStore(db: TenantDatabase, caps: Pick<TenantCaps, "tokens">) {
   return {
-    /** Those that were not revoked, the oldest first. */
+    /** Tokens that were not revoked, the oldest first. */
     list: (tenantId: string) =>
       db.read(tenantId, (tx) =>
         tx
@@ -38,7 +38,7 @@ export function createTokenStore(db: TenantDatabase, caps: Pick<TenantCaps, "tok
           .limit(LISTED),
       ),
 
-    /** Throws QUOTA_EXCEEDED when the tenant has all it may; those that were revoked or have expired do not count. */
+    /** Throws QUOTA_EXCEEDED when the tenant has as many tokens as it may; revoked and expired tokens do not count. */
     async create(caller: Caller, wanted: NewToken): Promise<ReturnType<typeof freshToken>> {
       const fresh = freshToken(wanted);
       const { tenantId } = caller;
@@ -56,7 +56,7 @@ export function createTokenStore(db: TenantDatabase, caps: Pick<TenantCaps, "tok
       return fresh;
     },
 
-    /** Throws NOT_FOUND, also for one that was revoked before. */
+    /** Throws NOT_FOUND, also for a token that was revoked before. */
     async revoke(caller: Caller, id: string): Promise<void> {
       await db.change(caller, "token.revoke", async ({ tx, tell }) => {
         const rows = await tx

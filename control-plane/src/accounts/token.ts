@@ -16,7 +16,7 @@ export function createToken(): FreshToken {
   return { secret, prefix, hash: hashToken(secret) };
 }
 
-/** The token of an `Authorization: Bearer` header, if it has the form of one; nothing else is ever looked up. */
+/** The token of an `Authorization: Bearer` header, if it has the form of a token; other values are never looked up in the database. */
 export function bearerToken(header: string | undefined): string | undefined {
   const match = /^Bearer (\S+)$/i.exec(header ?? "");
   return match?.[1] !== undefined && SHAPE.test(match[1]) ? match[1] : undefined;

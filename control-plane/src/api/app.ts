@@ -42,14 +42,14 @@ export function createApi(deps: ApiDeps) {
   app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
   app.doc31("/v1/openapi.json", INFO);
   app.use("/v1/*", authenticate(deps.system));
-  // A blob is streamed and counts its own bytes; everything else is a small document.
+  // An uploaded blob is streamed and its route counts the bytes; every other body is a small document.
   const small = bodyLimit({
     maxSize: LIMITS.apiBodyBytes,
     onError: () => Promise.reject(new PlatformError("PAYLOAD_TOO_LARGE", `The body is larger than ${LIMITS.apiBodyBytes} bytes.`)),
   });
   app.use("/v1/*", (c, next) => (c.req.path.startsWith("/v1/blobs/") ? next() : small(c, next)));
   app.use("/v1/*", plainJson);
-  // Who is told that a change was made finds it made: gateways hear of it before the answer leaves.
+  // The answer to a change waits until gateways know of it, so that the client's next request already sees the change.
   app.use("/v1/*", async (c, next) => {
     await next();
     if (!["GET", "HEAD", "OPTIONS"].includes(c.req.method) && c.res.ok && !c.req.path.startsWith("/v1/blobs/")) await deps.published();

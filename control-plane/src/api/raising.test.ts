@@ -1,4 +1,4 @@
-// What an operator is told who raises a tenant (SECURITY A2): the routes as they are, over an account that stands for the database.
+// What the API answers an operator who raises a tenant's risk (SECURITY A2): the real routes over a stand-in for the database.
 import { expect, test } from "vitest";
 import { PlatformError } from "../contract/errors.ts";
 import { createTenantStore } from "../accounts/tenant-store.ts";
@@ -38,7 +38,7 @@ function api() {
 test("a raise is not confirmed before every instance was looked at, and asking again finds out", async () => {
   const { patch, asked, judge } = api();
   expect(await patch("elevated")).toEqual([503, "UNAVAILABLE"]);
-  expect(await patch("elevated")).toEqual([503, "UNAVAILABLE"]); // it is raised by now, which is not the question
+  expect(await patch("elevated")).toEqual([503, "UNAVAILABLE"]); // the tenant is raised by now, but its instances are still not checked
   judge();
   expect(await patch("elevated")).toEqual([200, undefined]);
   expect(asked).toEqual([ID, ID, ID]);

@@ -1,4 +1,5 @@
-// The build row is the truth (SECURITY F10): whoever works on a build holds its epoch, and a write with another epoch touches nothing.
+// The build row is the truth (SECURITY F10): a worker holds the epoch of the build it works on, and a write with another epoch changes
+// nothing.
 import { and, asc, eq, gt, max, sql } from "drizzle-orm";
 import { PlatformError, toProblem, type Problem } from "../contract/errors.ts";
 import type { BuildEvent } from "../contract/resources.ts";
@@ -24,7 +25,7 @@ export interface PublishedImage {
 export interface BuildEnd {
   version: { functionId: string; id: string; number: number };
   problem?: Problem;
-  /** Of its last event. */
+  /** Number of the build's last event. */
   seq: number;
 }
 
@@ -34,7 +35,7 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
     and(eq(build.tenantId, job.tenantId), eq(build.id, job.buildId), eq(build.epoch, epoch), eq(build.state, "running"));
 
   return {
-    /** All that working on a taken build needs; undefined when it is at its end or gone. */
+    /** Everything a worker needs for a build that was taken; undefined when the build has ended or was removed. */
     async taken(job: BuildJob) {
       return db.read(job.tenantId, async (tx) => {
         const [found] = await tx
@@ -52,13 +53,13 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
       });
     },
 
-    /** Gives a taken build back, to be taken again after `pauseMs`: a part of the platform that it needs is away. */
+    /** Puts a taken build back into the queue for `pauseMs`, because a part of the platform that it needs is not reachable. */
     async release(job: BuildJob, epoch: number, pauseMs: number): Promise<void> {
       const retryAt = sql`now() + ${pauseMs} * interval '1 millisecond'`;
       await db.change(by(job), "build.requeue", ({ tx }) => tx.update(build).set({ state: "queued", retryAt }).where(own(job, epoch)));
     },
 
-    /** Adds to the event stream, while the build is this worker's: two writers would number their events alike. */
+    /** Adds to the event stream if the build is still this worker's: two writers would use the same event numbers. */
     async append(job: BuildJob, epoch: number, events: readonly BuildEvent[]): Promise<void> {
       if (events.length === 0) return;
       await db.change(by(job), "build.progress", async ({ tx, tell }) => {
@@ -72,7 +73,10 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
       });
     },
 
-    /** Records the image: one conditional change, so of two racing workers exactly one wins. False: this worker was replaced. Throws QUOTA_EXCEEDED. */
+    /**
+     * Records the image in one conditional change, so of two racing workers exactly one wins. False: this worker was replaced. Throws
+     * QUOTA_EXCEEDED.
+     */
     async publish(job: BuildJob, epoch: number, versionId: string, image: PublishedImage): Promise<boolean> {
       return db.change(by(job), "build.image", async ({ tx }) => {
         const holders = await tx.select({ id: build.id }).from(build).where(own(job, epoch)).for("update");
@@ -87,9 +91,9 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
     },
 
     /**
-     * The end of a build, exactly once, with its last event. Without a problem `live` moves if that was asked for, and nothing newer has
-     * been decided meanwhile. undefined: this worker was replaced, or the build is gone. What the problem says is partly the tenant's own
-     * text: one that cannot be stored would keep the build from ever ending.
+     * The end of a build, exactly once, with its last event. Without a problem, `live` moves to the version if the deploy asked for that
+     * and no later decision about `live` was made. undefined: this worker was replaced, or the build is gone. The problem holds some of the
+     * tenant's own text, which is made storable here; otherwise the build could never end.
      */
     async finish(job: BuildJob, epoch: number, end: BuildEnd): Promise<"succeeded" | "failed" | "superseded" | undefined> {
       return db.change(by(job), "build.end", async (unit) => {

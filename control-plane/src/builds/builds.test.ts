@@ -44,7 +44,7 @@ const version = async (functionName: string) => (await platform.functions.versio
 const events = (job: BuildJob) => platform.builds.events(job, -1, 1000);
 const ends = async (job: BuildJob) => (await events(job)).filter((event) => event.type === "end");
 const pumps: BuildPump[] = [];
-/** As the owner of a platform: from now on builds are taken; `tell` wakes it. */
+/** Takes builds from now on, as the owner of a platform does; `tell` wakes it. */
 async function takingBuilds(worker = platform.worker(), places?: number) {
   const pump = platform.pump(worker, places);
   const onError = (error: unknown) => void platform.errors.push(error);
@@ -61,7 +61,7 @@ async function admin(text: string, values: unknown[]): Promise<void> {
   await client.query(text, values);
   await client.end();
 }
-/** Something to wait for, and the way to end the waiting. */
+/** A promise that `opened` exposes and `open` resolves. */
 function gate() {
   let open = () => {};
   const opened = new Promise<void>((resolve) => (open = resolve));
@@ -177,7 +177,7 @@ describe("two workers on one build", () => {
     const old = platform.run(job);
     await expect.poll(() => platform.builders.count() % 2).toBe(firstIsOdd);
     await platform.system.requeueBuilds([]);
-    const next = platform.run(job); // as after a restart: the old one is only paused
+    const next = platform.run(job); // as after a restart: the old worker is paused and will go on
     await expect.poll(async () => (await row(job)).epoch).toBe(2);
     quick.open();
     await next;
@@ -265,7 +265,7 @@ describe("a worker that dies", () => {
     const builds = platform.builders.count();
     await platform.system.requeueBuilds([]);
     await platform.run(again.job);
-    expect(platform.builders.count()).toBe(builds); // taken up where it was left
+    expect(platform.builders.count()).toBe(builds); // the second run used the recorded image and needed no builder
     expect(await row(again.job)).toMatchObject({ state: "succeeded", epoch: 2 });
     expect(await version(functionName)).toMatchObject({ id: again.version.id, imageDigest });
     expect(again.version.id).not.toBe(made.id);

@@ -38,7 +38,7 @@ export function createEventLog({ store, job, epoch, firstSeq, onError }: EventLo
     timer ??= setTimeout(() => void flush(), FLUSH_MS);
   }
   return {
-    /** The number of an event that somebody else writes. */
+    /** Takes the next event number for an event that the caller writes itself. */
     reserve: () => seq++,
     flush,
     /** Log lines above the cap are not kept; one line says so. */

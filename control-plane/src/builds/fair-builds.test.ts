@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 const name = () => `f-${randomBytes(4).toString("hex")}`;
-/** Ends a build that no worker of the test ends. */
+/** Ends a build for which the test runs no worker. */
 const end = ({ tenantId, id, versionId, epoch }: { tenantId: string; id: string; versionId: string; epoch: number }) =>
   platform.builds.finish({ tenantId, buildId: id }, epoch, {
     version: { functionId: tenantId, id: versionId, number: 1 },
@@ -62,9 +62,9 @@ describe("the next build", () => {
     const [greedy, patient] = [await platform.tenant(), await platform.tenant()];
     const theirs = [await deploy(greedy), await deploy(greedy), await deploy(greedy)].map(({ job }) => job.buildId);
     const other = [(await deploy(patient)).job.buildId, (await deploy(patient)).job.buildId];
-    expect(await next(9)).toBe(theirs[0]); // nobody was ever served: who waits longest
-    expect(await next(9)).toBe(other[0]); // fewest running
-    expect(await next(9)).toBe(theirs[1]); // alike: served longer ago
+    expect(await next(9)).toBe(theirs[0]); // no tenant was ever served, so the longest waiting build is next
+    expect(await next(9)).toBe(other[0]); // this tenant has the fewest running builds
+    expect(await next(9)).toBe(theirs[1]); // both have one running, and this tenant was served longer ago
     expect(await next(9)).toBe(other[1]);
     expect(await next(9)).toBe(theirs[2]);
     expect(await next(9)).toBeUndefined();
@@ -107,7 +107,7 @@ describe("places for builders", () => {
     expect((await row(slow.job)).state).toBe("running");
     letGo();
     await pump.settled();
-    expect((await row(slow.job)).state).toBe("failed"); // 1 is no handler
+    expect((await row(slow.job)).state).toBe("failed"); // the value 1 is not a handler
   });
 });
 
@@ -139,7 +139,7 @@ describe("a version that would be live and is not begun", () => {
 });
 
 describe("live", () => {
-  /** Two versions, of which the first one's build ends last. */
+  /** Deploys two versions and lets the build of the first end last; `between` runs after the second has ended. */
   async function crossing(between: (tenantId: string, functionName: string) => Promise<void>) {
     const tenantId = await platform.tenant();
     const functionName = name();
@@ -164,7 +164,7 @@ describe("live", () => {
     expect(await live(tenantId, functionName)).toBe(3);
     expect(await row(old.job)).toMatchObject({ state: "superseded", problem: { code: "SUPERSEDED" } });
     expect((await platform.builds.events(old.job, -1, 100)).at(-1)).toMatchObject({ type: "end", state: "superseded" });
-    await platform.functions.setLive(by(tenantId), functionName, 2); // it is ready, and may be chosen
+    await platform.functions.setLive(by(tenantId), functionName, 2); // the version is ready and may be chosen by hand
     expect(await live(tenantId, functionName)).toBe(2);
   });
 
@@ -172,7 +172,7 @@ describe("live", () => {
     const { tenantId, functionName, old } = await crossing((tenant, fn) => platform.functions.setLive(by(tenant), fn, 1));
     expect(await live(tenantId, functionName)).toBe(1);
     expect((await row(old.job)).state).toBe("superseded");
-    await platform.run((await deploy(tenantId, functionName)).job); // what comes after the decision is live again
+    await platform.run((await deploy(tenantId, functionName)).job); // a version deployed after the decision becomes live again
     expect(await live(tenantId, functionName)).toBe(3);
   });
 
@@ -195,7 +195,7 @@ describe("caps of a tenant", () => {
     const refused = name();
     await expect(deploy(tenantId, refused)).rejects.toMatchObject({ code: "QUOTA_EXCEEDED", hint: expect.any(String) });
     await expect(platform.functions.get(tenantId, refused)).rejects.toMatchObject({ code: "NOT_FOUND" });
-    await deploy(await platform.tenant()); // nobody else's
+    await deploy(await platform.tenant()); // another tenant's queue is not affected
     await next();
     await deploy(tenantId);
   });
@@ -282,7 +282,7 @@ describe("caps of a tenant", () => {
     await deploy(tenantId, name(), { min: 3 }); // not built yet: it will be live
     await expect(deploy(tenantId, name(), { min: 2 })).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
     await deploy(tenantId, name(), { min: 1 });
-    await platform.run((await deploy(tenantId, first)).job); // its min is 0 from now on
+    await platform.run((await deploy(tenantId, first)).job); // this version lowers its min to 0
     await deploy(tenantId, name(), { min: 6 });
     await expect(platform.functions.setLive(by(tenantId), first, 1)).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
     const other = await platform.tenant();

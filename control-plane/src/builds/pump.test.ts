@@ -18,7 +18,7 @@ test("what was lost is put back between two takes: one whose answer is on its wa
   });
   pump.run();
   await vi.advanceTimersByTimeAsync(0);
-  expect(requeued).toEqual([[]]); // what an earlier worker held
+  expect(requeued).toEqual([[]]); // puts back the builds that an earlier worker held
   pump.wake();
   await vi.advanceTimersByTimeAsync(2 * LOOK_MS); // the first take is committed, and its answer has not come
   expect(requeued).toEqual([[]]);

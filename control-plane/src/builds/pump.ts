@@ -1,20 +1,20 @@
-// Takes build rows, one fair choice after the other, while there are places for builders. The queue only wakes it; what it did not hear
-// of, or what was lost on the way, it finds at its next look.
+// Takes build rows, one fair choice after the other, while there are places for builders. The queue only wakes it; a build whose message
+// was lost is found at the next look.
 import type { BuildJob, TenantBuilds } from "../db/system-database.ts";
 import type { Slots } from "./slots.ts";
 
-/** A build that nobody was told of is taken within this time. */
+/** Time between two looks: a build whose message was lost is taken within it. */
 export const LOOK_MS = 5_000;
 
 export interface PumpOptions {
   slots: Slots;
   /** While there is little disk space, builds wait. */
   mayBegin(): Promise<boolean>;
-  /** The next build, taken in the database; none of a tenant in `barred`. `known`: what the rows may no longer tell. */
+  /** Takes the next build in the database, none of a tenant in `barred`. `known`: running builds that the rows may no longer show. */
   take(barred: string[], known: TenantBuilds[]): Promise<BuildJob | undefined>;
-  /** Puts back what is taken and not in hand. */
+  /** Puts builds back into the queue that are marked as running and are not in `inHand`. */
   requeue(inHand: string[]): Promise<void>;
-  /** Works on it to its end; `release` gives the builder's place back before that. */
+  /** Works on a build until it ends; `release` gives the builder's place back before that. */
   work(job: BuildJob, release: () => void): Promise<void>;
   onError(error: unknown): void;
 }
@@ -50,7 +50,7 @@ export function createBuildPump({ slots, mayBegin, take, requeue, work, onError 
     });
   }
 
-  /** Between two takes: of one that is under way nobody could say yet that it is in hand. */
+  /** Runs between two takes only: a take under way may have marked a build that is not yet in `inHand`. */
   async function requeueLost(): Promise<void> {
     requeueDue = false;
     await requeue([...inHand.keys()]).catch(onError);
@@ -68,7 +68,7 @@ export function createBuildPump({ slots, mayBegin, take, requeue, work, onError 
     } while (again && !closed);
   }
 
-  /** Looks once more after a look that is under way: what it was called for may have come too late for that one. */
+  /** Looks again after a look that is under way, which may have missed the build that this call is about. */
   function wake(): void {
     again = true;
     if (closed) return;
@@ -84,19 +84,19 @@ export function createBuildPump({ slots, mayBegin, take, requeue, work, onError 
 
   return {
     wake,
-    /** From now on: for the only worker there is. What an earlier one held is put back first. */
+    /** Starts taking builds. No other worker may run, because builds that an earlier worker held are put back first. */
     run(): void {
       closed = false;
       turn();
       timer = setInterval(turn, LOOK_MS);
     },
-    /** Takes no more. What is in hand is the next worker's; its row's epoch keeps this one from ending it. */
+    /** Takes no more builds. Those in hand pass to the next worker; the epoch in their rows keeps this worker from ending them. */
     async close(): Promise<void> {
       closed = true;
       clearInterval(timer);
       await looking;
     },
-    /** Resolves when nothing is in hand; for tests. */
+    /** Resolves when no build is in hand; for tests. */
     settled: async (): Promise<void> => void (await Promise.all([...inHand.values()].map(({ done }) => done))),
   };
 }

@@ -1,5 +1,6 @@
-// pg-boss wakes whoever takes builds; which one is taken is decided by the rows (SECURITY F10). A message that is lost, late or told twice
-// changes nothing. With `notify` it polls every 30 s and fetches again only then, so whoever is woken takes rows until none is left.
+// pg-boss only wakes the build pump; the build rows decide which build is taken (SECURITY F10). A message that is lost, late or delivered
+// twice changes nothing. With `notify` it polls every 30 s and fetches again only then, so the pump, once woken, takes rows until none is
+// left.
 import { PgBoss } from "pg-boss";
 
 export const BUILD_QUEUE = "build";
@@ -10,7 +11,7 @@ export const BUILD_QUEUE_OPTIONS = {
   deleteAfterSeconds: 60,
   policy: "exclusive",
 } as const;
-/** Messages that are taken at once: each says no more than "look". */
+/** Messages that are taken at once; they carry no content. */
 const BATCH = 100;
 
 export interface BuildQueueOptions {
@@ -31,7 +32,7 @@ export async function createBuildQueue(options: BuildQueueOptions) {
   boss.on("error", options.onError);
   await boss.start();
   return {
-    /** Once for each build, however often it is told. */
+    /** Sends one message for each build, however often this is called for it. */
     tell: async ({ buildId }: { buildId: string }): Promise<void> => void (await boss.send(BUILD_QUEUE, {}, { singletonKey: buildId })),
     run: async (): Promise<void> =>
       void (await boss.work(BUILD_QUEUE, { batchSize: BATCH, pollingIntervalSeconds: 2 }, async () => options.onWake())),

@@ -1,4 +1,4 @@
-// Places for builders: few, shared, and not held by what hangs.
+// Places for builders are few and shared, and builders that hang do not hold them.
 import { expect, test } from "vitest";
 import { ACTIVE_MS, SLOW_BUILD_MS, createSlots } from "./slots.ts";
 
@@ -34,7 +34,7 @@ test("a tenant alone may have all; with others about, one that has a place does 
   clock.now += ACTIVE_MS;
   own.take("a");
   clock.now += 1;
-  expect(own.barred()).toEqual(["a"]); // its first one is slow by now
+  expect(own.barred()).toEqual(["a"]); // the builder of "a" counts as slow from now on
 });
 
 test("others that have built nothing for long keep no place free", () => {

@@ -1,9 +1,9 @@
-// Who may have a builder now. Builders need memory and processor time, so there are few places, and nobody's slow or hanging builds may
-// hold them all. Pure but for what it remembers.
+// Decides which tenants may get a builder now. Builders need memory and processor time, so there are few places, and one tenant's slow or
+// hanging builds must not hold them all. It does no input or output.
 
-/** A builder that runs longer no longer counts among the places: it waits for something more than it works. Its tenant gets no other one. */
+/** A builder that runs longer than this mostly waits, so it no longer takes a place. Its tenant gets no other builder meanwhile. */
 export const SLOW_BUILD_MS = 20_000;
-/** Others that built within this time keep one place free of tenants that have one already. */
+/** As long as another tenant built within this time, the last place is not given to a tenant that has a builder already. */
 export const ACTIVE_MS = 60 * 60_000;
 
 export interface SlotsOptions {
@@ -21,10 +21,10 @@ export function createSlots({ places, now = Date.now }: SlotsOptions) {
   const lastServed = new Map<string, number>();
   const isSlow = ({ since }: Holder) => now() - since >= SLOW_BUILD_MS;
   const quick = () => [...held].filter((holder) => !isSlow(holder)).length;
-  /** One runs whatever the memory is: a small machine builds slowly, but it builds. */
+  /** One builder may run however little memory is free: a small machine builds slowly, but it builds. */
   const free = () => (held.size === 0 ? Math.max(1, places()) : places() - quick());
 
-  /** Who is active, and for how long it has not got a place. */
+  /** Tenants that built within ACTIVE_MS, and how long ago each last got a place. */
   function served(): { tenantId: string; agoMs: number }[] {
     for (const [tenantId, at] of lastServed) if (now() - at > ACTIVE_MS) lastServed.delete(tenantId);
     return [...lastServed].map(([tenantId, at]) => ({ tenantId, agoMs: now() - at }));
@@ -34,17 +34,17 @@ export function createSlots({ places, now = Date.now }: SlotsOptions) {
   return {
     free,
     served,
-    /** Tenants that must not take the next one. */
+    /** Tenants that must not get the next place. */
     barred(): string[] {
       const last = free() <= 1;
       const barred = [...held].filter((holder) => isSlow(holder) || (last && othersThan(holder.tenantId)));
       return [...new Set(barred.map(({ tenantId }) => tenantId))];
     },
-    /** Returns the way to give it back; more than once does nothing. */
+    /** Takes a place. Returns the function that gives it back; calling that again does nothing. */
     take(tenantId: string): () => void {
       const holder = { tenantId, since: now() };
       held.add(holder);
-      lastServed.delete(tenantId); // the newest is last
+      lastServed.delete(tenantId); // re-inserted, so that the map is ordered by time
       lastServed.set(tenantId, holder.since);
       return () => void held.delete(holder);
     },

@@ -1,5 +1,5 @@
-// One build, from its row to its end: builder sandbox, layer, image, trial start, alias. It may run more than once; only the holder
-// of the row's epoch can end it.
+// One build, from its row to its end: builder sandbox, layer, image, trial start, alias. A build may be run more than once, but only the
+// worker with the epoch in its row can end it.
 import { PlatformError, toProblem } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
 import type { BlobStore } from "../sources/blob-store.ts";
@@ -19,7 +19,7 @@ import type { BuildJob } from "../db/system-database.ts";
 import type { BuildStore } from "./build-store.ts";
 import { createEventLog, type EventLog } from "./event-log.ts";
 
-/** Builders have one size; what they install lives in memory. */
+/** All builders have this much memory; the packages they install are kept in memory too. */
 export const BUILDER_MEMORY_MIB = 2048;
 
 export interface RegistrySettings {
@@ -39,24 +39,24 @@ export interface WorkerOptions {
   /** Digests of the base images that new versions get. */
   bases: { builder: string; runtimes: Record<string, string> };
   registries: RegistrySettings;
-  /** Names whose builder it is, for the egress proxy's log. */
+  /** Names the builder's tenant to the egress proxy, for its log. */
   labelEgress(sandbox: string, tenantId: string, label: string): Promise<void>;
-  /** Builders are their tenant's from the start. */
+  /** Builders are made for one tenant from the start and not shared in the pool. */
   perTenant: boolean;
   onError(error: unknown, requestId?: string): void;
 }
-/** A build that was found without its worker so often is what ended them. */
+/** A build that lost its worker more often than this is taken to be what kills the workers, and fails. */
 export const MOST_TAKEOVERS = 5;
 /** A build waits this long for a part of the platform to come back. */
 export const MOST_WAIT_MS = 60 * 60_000;
-/** Longer from time to time: what is away may stay away. */
+/** The pause grows with each try, because the missing part may stay away for long. */
 const retryPause = (epoch: number): number => Math.min(1_000 * 2 ** epoch, 60_000);
 type Claimed = NonNullable<Awaited<ReturnType<BuildStore["taken"]>>>;
 
 export function createBuildWorker(options: WorkerOptions) {
   const { builds, blobs, images, layers, pool, driver, leases, versions, bases } = options;
 
-  /** Runs the builder sandbox; what comes out is a stored, checked layer and the entry point. */
+  /** Runs the builder sandbox and returns a stored, checked layer and the entry point. */
   async function runBuilder(claimed: Claimed, log: EventLog) {
     const { version, tenant, fn } = claimed;
     const isolation = requiredIsolation(tenant.risk, undefined);
@@ -88,7 +88,7 @@ export function createBuildWorker(options: WorkerOptions) {
       return { entry, layer: await layers.add(tenant.id, await client.layer()) };
     } finally {
       client.close();
-      // Single-use: it held a tenant's source.
+      // A builder is used once, because it held a tenant's source.
       driver.stop(sandbox.id).catch(options.onError);
     }
   }
@@ -115,7 +115,7 @@ export function createBuildWorker(options: WorkerOptions) {
     if (!won) throw new PlatformError("CONFLICT", "Another worker took this build over.");
   }
 
-  /** Starts the version once before it goes live: what cannot be loaded never replaces what works. */
+  /** Starts the version once before it goes live, so that code that cannot be loaded never replaces a version that works. */
   async function trial(claimed: Claimed): Promise<Instance> {
     return (await leases.launch(await versions.get(claimed.fn.id, claimed.version.id), "trial")).instance;
   }
@@ -126,16 +126,16 @@ export function createBuildWorker(options: WorkerOptions) {
       throw new PlatformError("BUILD_FAILED", `The build was begun ${claimed.build.takeovers + 1} times and never came to an end.`, {
         hint: "Deploy again; if it happens again, tell the platform's operator the request id.",
       });
-    // An image that an earlier worker recorded stays: a version never changes what it is.
+    // An image that an earlier worker recorded is kept: a version's content never changes.
     if (claimed.version.state !== "ready") {
       const built = await log.phase("build", () => runBuilder(claimed, log));
       await log.phase("publish", () => publish(claimed, job, built));
     }
-    release(); // what an import does, or does not do, is the function's affair: no other build waits for it
+    release(); // the builder is done, and no other build waits while the function's own code is imported
     return log.phase("rollout", () => trial(claimed));
   }
 
-  /** Something that the build needs is away, and it may still wait for it. */
+  /** A part of the platform that the build needs is not reachable, and the build's time to wait for it is not over. */
   const mayWait = (claimed: Claimed, error: unknown) =>
     error instanceof PlatformError &&
     (error.code === "UNAVAILABLE" || error.code === "STORAGE_LOW") &&
@@ -150,7 +150,7 @@ export function createBuildWorker(options: WorkerOptions) {
   }
 
   return {
-    /** Brings a build that was taken to its end, or puts it back for later. `release`: the builder's place is free again. */
+    /** Runs a taken build until it ends, or puts it back for later. `release` is called when the builder's place is free again. */
     async run(job: BuildJob, release: () => void): Promise<void> {
       const claimed = await builds.taken(job);
       if (claimed === undefined) return;

@@ -18,7 +18,7 @@ const rowOf = (number: number): Row =>
     version: { id: randomUUID(), number, config: functionConfigSchema.parse({ runtime: "node24" }) },
   }) as Row;
 
-/** Version that is live now, and questions that were asked but not answered yet; each answers with what was true when it was asked. */
+/** The version that is live now, and the feed's queries that are held back; each answers with the state at the time it was sent. */
 let live: number | undefined;
 let open: (() => void)[];
 let routes: ReturnType<typeof held>["routes"];
@@ -64,7 +64,7 @@ const served = () => routes.get(functionId)?.targets[0]?.version;
 describe("notices", () => {
   test("of the same thing are read one after the other: the newest state wins", async () => {
     const first = notice();
-    await new Promise((resolve) => setImmediate(resolve)); // its question is out
+    await new Promise((resolve) => setImmediate(resolve)); // its query has been sent by now
     live = 2;
     const second = notice();
     await answerAll();
@@ -132,7 +132,7 @@ describe("notices", () => {
     const settling = feed.settled().then(() => (settled = true));
     await answerAll();
     await change;
-    feed.applied("gateway", `${randomUUID()}.99`); // of another stream: says nothing
+    feed.applied("gateway", `${randomUUID()}.99`); // a position of another stream is ignored
     feed.applied("gateway", "nonsense");
     await answerAll();
     expect(settled).toBe(false);

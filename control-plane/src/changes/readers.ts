@@ -1,12 +1,15 @@
 // How far each gateway has applied the change stream, so that an answer of the API can mean "this is what is served now".
 import { EventEmitter, once } from "node:events";
 
-/** How long an answer waits for a gateway that has not applied a change, in ms. A gateway that let it pass is not waited for until it reports again. */
+/**
+ * How long an answer waits for a gateway that has not applied a change, in ms. A gateway that was late is not waited for until it reports
+ * again.
+ */
 const CATCH_UP_MS = 3_000;
 
 interface Reader {
   applied: number;
-  /** It let a wait run out: stuck, or gone without a word. */
+  /** An answer waited for it in vain: it is stuck, or gone without closing its connection. */
   late: boolean;
 }
 
@@ -16,16 +19,16 @@ export function createReaders(catchUpMs = CATCH_UP_MS) {
   const behind = (position: number) => [...readers].filter(([, reader]) => !reader.late && reader.applied < position);
 
   return {
-    /** A gateway began to read; returns the way to say that it stopped. */
+    /** A gateway began to read; returns the function to call when it stops. */
     joined(name: string): () => void {
       const reader = { applied: -1, late: false };
       readers.set(name, reader);
       return () => {
-        if (readers.get(name) === reader) readers.delete(name); // it may be back already, on a newer stream
+        if (readers.get(name) === reader) readers.delete(name); // the gateway may have reconnected already, with a newer reader
         news.emit("applied");
       };
     },
-    /** `name` serves what the stream said up to `position`. Unknown names are ignored: their stream is over. */
+    /** The gateway `name` has applied the stream up to `position`. Unknown names are ignored, because their connection has ended. */
     applied(name: string, position: number): void {
       const reader = readers.get(name);
       if (reader === undefined) return;
@@ -33,9 +36,11 @@ export function createReaders(catchUpMs = CATCH_UP_MS) {
       reader.late = false;
       news.emit("applied");
     },
-    /** It said so, and still reads. */
+    /** The gateway is connected and has reported that it applied the stream up to `position`. */
     serves: (name: string, position: number): boolean => (readers.get(name)?.applied ?? -1) >= position,
-    /** Resolves when every gateway that reports serves all up to `position`, or has had its time; with those that were late just now. */
+    /**
+     * Resolves when every gateway that is not late serves all up to `position`, or after `catchUpMs`; returns those that became late now.
+     */
     async caughtUp(position: number): Promise<string[]> {
       const deadline = AbortSignal.timeout(catchUpMs);
       while (behind(position).length > 0 && !deadline.aborted) await once(news, "applied", { signal: deadline }).catch(() => undefined);

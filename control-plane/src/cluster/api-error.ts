@@ -1,4 +1,4 @@
-// What the API server's refusals mean here. Its text goes to the operator's log; callers get a code.
+// Turns refusals of the Kubernetes API server into coded errors. Its text goes to the operator's log; callers get a code only.
 import { ApiException } from "@kubernetes/client-node";
 import { PlatformError } from "../contract/errors.ts";
 
@@ -20,7 +20,7 @@ function statusOf(error: ApiException<unknown>): string {
   return (typeof message === "string" ? message : "no message").slice(0, TEXT_CAP);
 }
 
-/** `what`: the deed in words, e.g. "create the pod". */
+/** `what`: the attempted call in words, e.g. "create the pod". */
 function apiError(what: string, error: unknown): PlatformError {
   if (error instanceof PlatformError) return error;
   if (!(error instanceof ApiException))
@@ -36,6 +36,6 @@ function apiError(what: string, error: unknown): PlatformError {
   return new PlatformError("SANDBOX_FAILED", `The Kubernetes API refused to ${what}: ${message}`, { cause: error });
 }
 
-/** Runs a call and names its failure. */
+/** Waits for a call and turns its failure into a coded error that names the call. */
 export const calling = <T>(what: string, call: Promise<T>): Promise<T> =>
   call.catch((error: unknown) => Promise.reject(apiError(what, error)));

@@ -1,4 +1,5 @@
-// Points the control plane's service at its owner: one endpoint, written by whoever owns, because a selector would find those that wait too.
+// Points the control plane's Service at the owner. The owner writes this one endpoint itself, because a selector would also match the
+// replicas that wait to become owner.
 import { KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from "@kubernetes/client-node";
 import { calling } from "./api-error.ts";
 import { FIELD_MANAGER } from "./labels.ts";

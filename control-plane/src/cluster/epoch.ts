@@ -1,10 +1,10 @@
-// Says in the cluster who owns it now: the admission policy compares each new pod's epoch with this (SECURITY fact 8), and the kind's own
-// rule lets it go forward only. Written before anything is started.
+// Publishes the owner's epoch in the cluster: the admission policy compares each new pod's epoch with it (SECURITY fact 8), and a rule of
+// the custom resource lets the epoch only grow. It is written before any pod is started.
 import { KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from "@kubernetes/client-node";
 import { calling } from "./api-error.ts";
 import { FIELD_MANAGER } from "./labels.ts";
 
-/** Rejects when a newer owner has written its epoch already. */
+/** Rejects when a newer owner has already written a higher epoch. */
 export async function announceEpoch(config: KubeConfig, namespace: string, name: string, epoch: number): Promise<void> {
   const object = { apiVersion: "fnctl.dev/v1", kind: "Epoch", metadata: { name, namespace }, spec: { epoch } } as KubernetesObject;
   const api = KubernetesObjectApi.makeApiClient(config);

@@ -1,18 +1,21 @@
-// Where the log agents are: the endpoints of their headless service, as the API server knows them.
+// Finds the addresses of the log agents: the endpoints of their headless service, as the API server knows them.
 import { DiscoveryV1Api, type KubeConfig } from "@kubernetes/client-node";
 import { calling } from "./api-error.ts";
 
-/** Where an agent is. */
+/** The node of one agent, and the address at which it answers. */
 export interface LogAgentAddress {
   node: string;
   host: string;
   port: number;
 }
 
-/** Reads close together share an answer. */
+/** Calls within this time share one answer of the API server. */
 const FRESH_MS = 1_000;
 
-/** Those that are not ready are among them: a reader must be told of a node that does not answer. Those that end are not. */
+/**
+ * The result includes agents that are not ready, because a reader of logs must be told of a node that does not answer, but not agents that
+ * are terminating.
+ */
 export function createLogAgentFinder(config: KubeConfig, namespace: string, service: string): () => Promise<LogAgentAddress[]> {
   const discovery = config.makeApiClient(DiscoveryV1Api);
   let known: { at: number; places: Promise<LogAgentAddress[]> } | undefined;

@@ -1,4 +1,4 @@
-// Calls to the API server share connections, until what is trusted is read anew.
+// Calls to the API server share connections until the files with the trusted certificates are read anew.
 import { CoreV1Api } from "@kubernetes/client-node";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -34,7 +34,7 @@ afterEach(() => {
   server.close();
 });
 
-/** A call may begin before the connection of the one before is free again. */
+/** Connections that are allowed: a call may begin before the connection of the previous call is free again. */
 const FEW = 2;
 
 test("one after the other they take a connection that is there", async () => {

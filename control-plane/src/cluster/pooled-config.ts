@@ -2,7 +2,10 @@
 // small call costs on both sides. Here all calls share one.
 import { KubeConfig, type RequestContext } from "@kubernetes/client-node";
 
-/** What a dispatcher trusts is read from files that may change: so long one is used. Its running calls go on after that. */
+/**
+ * A dispatcher is replaced after this time, because the certificates that it trusts are read from files that may change. Its running calls
+ * go on.
+ */
 export const DISPATCHER_MS = 10 * 60_000;
 type Shared = NonNullable<ReturnType<RequestContext["getDispatcher"]>>;
 

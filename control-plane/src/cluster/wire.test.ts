@@ -1,4 +1,4 @@
-// What the client library would drop is renamed for it, and what came back is compared with what was asked for.
+// Fields that the client library would drop are renamed for it, and the object that the API server stored is compared with the wanted one.
 import type { V1NetworkPolicy } from "@kubernetes/client-node";
 import { describe, expect, test } from "vitest";
 import { networkPolicies } from "../sandbox/kubernetes/objects/network.ts";

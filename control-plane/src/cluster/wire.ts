@@ -1,8 +1,9 @@
-// Between the API's JSON and the client library, which gives fields that are words of JavaScript another name and drops what it does not
-// know: seen with `from` of a NetworkPolicy, without which a rule lets everybody in. What was applied is therefore read back and compared.
+// Translates between the API's JSON and the client library, which renames fields that are reserved words of JavaScript and drops fields
+// that it does not know. It was seen to drop `from` of a NetworkPolicy, without which a rule lets every peer in. Applied objects are
+// therefore read back and compared.
 import type { KubernetesObject } from "@kubernetes/client-node";
 
-/** As the API server writes it. */
+/** An object with the field names that the API server uses. */
 export interface WireObject {
   apiVersion: string;
   kind: string;
@@ -22,7 +23,7 @@ function rename(value: unknown, names: Record<string, string>): unknown {
 export const toClient = (object: WireObject): KubernetesObject => rename(object, RENAMED) as KubernetesObject;
 export const toWire = (object: KubernetesObject): Record<string, unknown> => rename(object, BACK) as Record<string, unknown>;
 
-/** Whether everything that was asked for is there; lists must be the same, objects may have more (defaults). */
+/** Whether `actual` has everything that is in `wanted`; lists must be equal, objects may have more fields (defaults). */
 export function holds(actual: unknown, wanted: unknown): boolean {
   if (Array.isArray(wanted))
     return Array.isArray(actual) && actual.length === wanted.length && wanted.every((item, index) => holds(actual[index], item));

@@ -3,22 +3,22 @@ import { z } from "zod";
 import { isolationSchema } from "./names.ts";
 
 const probeSchema = z.object({
-  /** What was tried to be reached, in words, and where it is. */
+  /** What the probe tried to reach, in words; `address` is where it is. */
   target: z.string(),
   address: z.string(),
   /** Whether a sandbox is meant to reach it. */
   allowed: z.boolean(),
   /** `open`, `silent` (no answer in time), or the error's code. */
   fromSandbox: z.string(),
-  /** The same from the platform's own pod, which shows that there is something to be reached; absent where it was not tried. */
+  /** The result from the platform's own pod, which shows that something listens there at all; absent where it was not tried. */
   fromPlatform: z.string().optional(),
 });
 export type ProbeResult = z.infer<typeof probeSchema>;
 
 const factSchema = z.object({
-  /** What was looked at, in words. */
+  /** What was checked, in words. */
   fact: z.string(),
-  /** As a sandbox found it, and as it is promised. */
+  /** The value that a sandbox saw, and the promised value. */
   found: z.string(),
   promised: z.string(),
   holds: z.boolean(),
@@ -28,16 +28,16 @@ export type Fact = z.infer<typeof factSchema>;
 /** As Kubernetes writes conditions (meta/v1 Condition). `Unknown`: not found out yet, which counts as False. */
 export const conditionSchema = z.object({
   type: z.enum(["NetworkIsolationVerified", "SandboxClassVerified"]),
-  /** The class of sandboxes that was looked at. */
+  /** The isolation class of the sandboxes that were checked. */
   isolation: isolationSchema.optional(),
   status: z.enum(["True", "False", "Unknown"]),
   at: z.iso.datetime(),
   message: z.string(),
-  /** Of the network. */
+  /** Results of NetworkIsolationVerified; empty for other types. */
   probes: z.array(probeSchema),
-  /** Of a class. */
+  /** Results of SandboxClassVerified. */
   facts: z.array(factSchema).optional(),
 });
 export type Condition = z.infer<typeof conditionSchema>;
-/** One machine has none: its sandboxes have no network device. */
+/** The list is empty on one machine, where sandboxes have no network device. */
 export const conditionsSchema = z.object({ conditions: z.array(conditionSchema) }).meta({ id: "Conditions" });

@@ -1,4 +1,4 @@
-// What one function asks for. The same schema checks `fnctl.yaml` (after units are read) and the API's body.
+// The configuration of one function. The same schema checks `fnctl.yaml` (after units are read) and the API's body.
 import { z } from "zod";
 import { LIMITS, MEMORY_SIZES_MIB } from "./limits.ts";
 import { isolationSchema, runtimeSchema } from "./names.ts";
@@ -18,15 +18,20 @@ export const envSchema = z
     "FNCTL_*, LD_*, NODE_OPTIONS, PATH, HOME, PYTHONPATH and PYTHONHOME are reserved",
   );
 
-/** Which pages may read the answers of a private function. Preflights are answered alike for all names, so that they show none. */
+/**
+ * Which pages may read the answers of a private function. Preflights are answered alike for all function names, so that they do not show
+ * which ones exist.
+ */
 export const corsSchema = z.strictObject({
   origins: z.array(storableText(255)).min(1).max(50),
-  /** Answers to other methods may not be read. */
+  /** Pages may read answers to these methods only. */
   methods: z
     .array(z.string().regex(/^[A-Z]{1,20}$/))
     .max(20)
     .optional(),
-  /** Of no effect, like `maxAgeSeconds`: both would show in preflights. Accepted, because older files have them. */
+  /**
+   * `headers` and `maxAgeSeconds` have no effect, because both would show in preflights; they are accepted because older files have them.
+   */
   headers: z
     .array(z.string().regex(/^[A-Za-z0-9-]{1,64}$/))
     .max(50)
@@ -35,7 +40,7 @@ export const corsSchema = z.strictObject({
   maxAgeSeconds: z.int().min(0).max(86_400).optional(),
 });
 
-/** `main` names the file in the source tree that holds the handler; absent, the usual names are tried. */
+/** `main` names the file in the source tree that holds the handler; if it is absent, the usual names are tried. */
 const mainSchema = z
   .string()
   .max(255)

@@ -1,5 +1,5 @@
-// What a sandbox in a cluster shows the egress proxy: a token for this one instance that says where it may go. The proxy needs to know
-// nothing beforehand, so any number of them can stand beside each other.
+// A sandbox in a cluster shows the egress proxy a token made for it alone, which says which hosts it may reach. Proxies need to know
+// nothing beforehand, so any number of them can run side by side.
 import { hkdfSync } from "node:crypto";
 import { z } from "zod";
 import { egressSourceSchema } from "./internal.ts";
@@ -16,6 +16,6 @@ export const EGRESS_CREDENTIAL = {
 
 export const egressClaimsSchema = z.object({ sub: z.string().max(100), source: egressSourceSchema });
 
-/** A key of its own purpose, from the secret that the parts share (RFC 5869). */
+/** Derives a key for this purpose alone from the secret that the platform's parts share (RFC 5869). */
 export const egressKey = (internalSecret: string): Uint8Array =>
   new Uint8Array(hkdfSync("sha256", internalSecret, "", "fnctl egress credential v1", 32));

@@ -1,4 +1,5 @@
-// How parts of the platform reach each other over TCP: by the name of their service, whatever Host a request of a client carries.
+// How parts of the platform reach each other over TCP: TLS uses the name of their service, whatever Host header the client's request
+// carries.
 import { createServer } from "node:https";
 import { createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { Pool } from "undici";

@@ -5,8 +5,9 @@ import { z } from "zod";
 export type ListenAddress = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
 
 /**
- * For a connection to stand, handshake included, milliseconds. A service's address leads to a pod that is gone until the cluster has
- * noticed, and what is sent there is lost without a word: a request that waits (LIMITS.queueMs) must live to see a second and a third try.
+ * Longest time for a connection to be made, handshake included, milliseconds. A service's address still leads to a pod that is gone until
+ * the cluster has noticed, and packets sent there are lost silently: a waiting request (LIMITS.queueMs) needs time for a second and a third
+ * try.
  */
 export const CONNECT_MS = 2_000;
 const TCP = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/;
@@ -38,7 +39,7 @@ export const listenAddressSchema = z.string().transform((text, context): ListenA
 
 export interface EndpointDial {
   origin: string;
-  /** For undici's `connect`. */
+  /** The value for undici's option `connect`. */
   connect: { socketPath: string } | buildConnector.connector;
 }
 

@@ -1,7 +1,7 @@
 // The closed list of error codes. Every failure that leaves a process carries one of these (RFC 9457 problem details).
 import { z } from "zod";
 
-/** Whose fault a code reports: `user` can be mended by the caller, `system` by the operator. */
+/** Whose fault a code reports: the client can fix a `user` error, the operator a `system` error. */
 export type Fault = "user" | "system";
 interface CodeFacts {
   status: number;
@@ -51,14 +51,14 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 const errorCodeSchema = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
 
 export interface ErrorOptions {
-  /** What to do about it; one sentence. */
+  /** What the reader can do about the error; one sentence. */
   hint?: string | undefined;
   /** Machine-readable facts, e.g. `{line, column}` of a mistake. Never secrets. */
   facts?: Record<string, unknown> | undefined;
   cause?: unknown;
 }
 
-/** The one error base. `message` says what happened, `hint` what to do. */
+/** The base of all errors. `message` says what happened, `hint` what to do. */
 export class PlatformError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
@@ -94,7 +94,7 @@ export const problemSchema = z
 export type Problem = z.infer<typeof problemSchema>;
 export const PROBLEM_TYPE = "application/problem+json";
 
-/** Turns an error into the body that leaves the process. Unknown errors say nothing of their inside. */
+/** Turns an error into the body that leaves the process. The text of unknown errors is not shown. */
 export function toProblem(error: unknown, requestId?: string): Problem {
   const known = error instanceof PlatformError ? error : new PlatformError("INTERNAL", "An unexpected error occurred.");
   return {
@@ -109,7 +109,7 @@ export function toProblem(error: unknown, requestId?: string): Problem {
   };
 }
 
-/** The way back: a problem document received from another part becomes an error again. */
+/** The inverse of `toProblem`: a problem document received from another part becomes an error again. */
 export function fromProblem(value: unknown): PlatformError {
   const parsed = problemSchema.safeParse(value);
   if (!parsed.success) return new PlatformError("INTERNAL", "The other side answered with an error of no known form.");

@@ -1,4 +1,4 @@
-// An address that has become another pod's: whoever took it over gets no byte of a request (SECURITY B8).
+// When an address has passed to another pod, that pod gets no byte of a request (SECURITY B8).
 import { createServer, type Server, type TlsOptions } from "node:tls";
 import net, { type AddressInfo } from "node:net";
 import { Pool } from "undici";
@@ -8,7 +8,7 @@ import { dialOf } from "./instance-address.ts";
 
 const ID = "0123456789abcdef0123";
 const HOUR_MS = 3_600_000;
-/** A pod's address changes hands this often; 10,000 by FNCTL_CHURN, as SECURITY asks in full. */
+/** How often the test lets an address pass to another pod; FNCTL_CHURN sets it to the 10,000 that SECURITY asks for. */
 const CHURN = Number(process.env["FNCTL_CHURN"] ?? 300);
 const open: { close(): void }[] = [];
 afterEach(() => {
@@ -17,7 +17,7 @@ afterEach(() => {
 
 interface Peer {
   server: Server | net.Server;
-  /** What it could read of what was said. */
+  /** Number of bytes that it received and could read. */
   read(): number;
   end(): Promise<void>;
 }
@@ -56,14 +56,14 @@ const SECRET = {
 };
 
 test(`${CHURN} times an address passes from an instance to a hostile pod and back: it reads nothing`, async () => {
-  const [own, hostile] = [await tls(ID), await tls(ID)]; // the very name, another key
+  const [own, hostile] = [await tls(ID), await tls(ID)]; // the same name in the certificate, another key
   let peer = await listen(createServer(own.options), 0, OK);
   const { port } = peer.server.address() as AddressInfo;
   const dial = dialOf({ kind: "tls", host: "127.0.0.1", port, pin: own.pin }, ID, 2_000);
   const pool = new Pool(dial.origin, { connect: dial.connect, connections: 1 });
   let read = 0;
   for (let round = 0; round < CHURN; round++) {
-    expect((await pool.request(SECRET)).statusCode).toBe(200); // a connection stands when the address changes hands
+    expect((await pool.request(SECRET)).statusCode).toBe(200); // a connection is open when the address passes to the other pod
     await peer.end();
     peer = await listen(createServer(hostile.options), port, OK);
     await expect(pool.request(SECRET)).rejects.toThrow();
@@ -86,7 +86,7 @@ test.each([
   const pool = new Pool(dial.origin, { connect: dial.connect, connections: 1 });
   await expect(pool.request(SECRET)).rejects.toThrow();
   const seen = peer.read();
-  // Over plain TCP it sees the handshake's first message, which names the instance and nothing of the request.
+  // A plain TCP peer sees the first message of the TLS handshake, which holds the instance's name and no part of the request.
   expect(seen).toBeLessThan(3_000);
   if (_what !== "plain HTTP") expect(seen).toBe(0);
   await pool.destroy();

@@ -1,4 +1,4 @@
-// Between gateway and control plane, on the internal listener only (a Unix socket on one machine, SECURITY D8).
+// Messages between gateway and control plane, sent over the internal listener only (a Unix socket on one machine, SECURITY D8).
 import { z } from "zod";
 import { corsSchema } from "./config.ts";
 import { addressSchema } from "./instance-address.ts";
@@ -16,7 +16,7 @@ export const INTERNAL_PATHS = {
   logChannels: "/internal/v1/log-channels",
 } as const;
 
-/** All ingress must know to serve one function without asking anybody. */
+/** Everything ingress needs to serve one function without asking the control plane. */
 const routeSchema = z.object({
   tenantId: uuidSchema,
   tenant: slugSchema,
@@ -42,14 +42,14 @@ const tokenRecordSchema = z.object({
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   tenantId: uuidSchema,
   scopes: z.array(scopeSchema),
-  /** Milliseconds since the epoch; null: never. */
+  /** Milliseconds since the epoch; null: the token never expires. */
   expiresAt: z.number().nullable(),
 });
 export type TokenRecord = z.infer<typeof tokenRecordSchema>;
 
 /**
- * One line of the change stream (`application/x-ndjson`). `since=` with the last `at` resumes if the server still holds what
- * followed; otherwise it answers a snapshot (begin .. end), which replaces all the reader has. `ping` comes every 5 s.
+ * One line of the change stream (`application/x-ndjson`). With `since=<last at>` the stream resumes there if the server still holds the
+ * changes after it; otherwise it begins with a snapshot (begin .. end), which replaces everything the reader holds. `ping` comes every 5 s.
  */
 export const changeSchema = z.discriminatedUnion("type", [
   z.object({ at: z.string(), type: z.literal("snapshot-begin") }),
@@ -65,11 +65,14 @@ export const changeSchema = z.discriminatedUnion("type", [
 ]);
 export type Change = z.infer<typeof changeSchema>;
 
-/** A gateway serves what the change stream said up to `at`; it named itself there as `?holder=`. Answers of the API wait for this. */
+/**
+ * A gateway reports that it has applied the change stream up to `at`; `holder` is the name it opened the stream with. API answers wait for
+ * this.
+ */
 export const appliedRequestSchema = z.strictObject({ holder: z.string().max(64), at: z.string().max(100) });
 
 export const leaseRequestSchema = z.strictObject({
-  /** The gateway that asks; one id per process life. */
+  /** The gateway that asks; each gateway process makes itself a new id. */
   holder: z.string().max(64),
   functionId: uuidSchema,
   versionId: uuidSchema,
@@ -87,12 +90,12 @@ export const leaseSchema = z.object({
   epoch: z.int(),
   /** Milliseconds since the epoch; the holder renews long before. */
   expiresAt: z.number(),
-  /** What the cold start cost, milliseconds, for `Server-Timing`; all absent when the instance was there already. */
+  /** How long the steps of the cold start took, milliseconds, for `Server-Timing`; all absent when the instance existed already. */
   timing: z.object({ startMs: z.number().optional(), loadMs: z.number().optional(), initMs: z.number().optional() }).optional(),
 });
 export type Lease = z.infer<typeof leaseSchema>;
 
-/** Sent every third of the lease time, and on (re)connection, with all that the holder has. */
+/** Sent every third of the lease time, and on (re)connection, with all leases that the holder has. */
 export const renewRequestSchema = z.strictObject({
   holder: z.string().max(64),
   leases: z
@@ -111,22 +114,25 @@ export const renewRequestSchema = z.strictObject({
 });
 export const renewResponseSchema = z.object({ expiresAt: z.number(), lost: z.array(z.string()) });
 
-/** Given back: `idle` may be re-used; the other reasons mean that the instance is to be stopped. */
+/** Why a lease is given back: after `idle` the instance may be used again; after the other reasons it must be stopped. */
 export const releaseReasonSchema = z.enum(["idle", "recalled", "drain", "timeout", "broken", "poisoned"]);
 export const releaseRequestSchema = z.strictObject({
   holder: z.string().max(64),
   leases: z.array(z.object({ leaseId: z.string(), reason: releaseReasonSchema, detail: z.string().max(500).optional() })).max(1000),
 });
-/** Why an instance ended, as the platform saw it; `detail` is for its owner. */
+/** Why each instance ended, as the platform saw it; `detail` is shown to the function's tenant. */
 export const releaseResponseSchema = z.object({
   ended: z.array(z.object({ leaseId: z.string(), reason: z.string(), detail: z.string() })),
 });
 
-/** A node's log agent asks whose its instances are; those that are nobody's, or not known, are left out of the answer. */
+/**
+ * A node's log agent asks which function its instances belong to; instances without a function, and unknown ones, are left out of the
+ * answer.
+ */
 export const logChannelsRequestSchema = z.strictObject({ instances: z.array(z.string().regex(/^[0-9a-f]{20}$/)).max(500) });
 export const logChannelsResponseSchema = z.object({ channels: z.array(logChannelSchema).max(500) });
 
-/** First tenant and token, made by the supervisor at the first start. */
+/** The supervisor asks for the first tenant and token at the platform's first start. */
 export const bootstrapRequestSchema = z.strictObject({ tenant: slugSchema, tokenName: z.string() });
 export const bootstrapResponseSchema = z.object({
   tenantId: uuidSchema,
@@ -135,9 +141,9 @@ export const bootstrapResponseSchema = z.object({
   operatorSecret: z.string(),
 });
 
-/** Egress proxy: one Unix socket per instance that may go out. PUT or DELETE `/internal/v1/sources/:instance`. */
+/** A sandbox that may reach the network; the egress proxy has a Unix socket for each. PUT or DELETE `/internal/v1/sources/:instance`. */
 export const egressSourceSchema = z.strictObject({
-  /** null: a pooled sandbox that nobody has yet. Once it names a tenant it never names another. */
+  /** null: an idle sandbox of the pool, which has no tenant yet. Once a tenant is set, it never changes to another. */
   tenantId: uuidSchema.nullable(),
   label: z.string().max(100),
   /** Exact host names or `*.example.com`, with ports. Everything else is refused. */

@@ -1,4 +1,4 @@
-// Every limit that crosses a border, with its number and name. Bytes unless the name says otherwise.
+// Every limit that more than one part of the platform must know. Values are bytes unless the name says otherwise.
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -38,18 +38,21 @@ export const LIMITS = {
   /** Environment settings of one function. */
   envEntries: 100,
   envBytes: 32 * KIB,
-  /** A request in the queue for a busy function. */
+  /** Requests that wait for a busy function, and how long one of them waits. */
   queueDepth: 200,
   queueMs: 10_000,
   /** One line of a function's log; longer ones are cut. */
   logLineBytes: 16 * KIB,
   /** Kept log of one function. */
   logBytesPerFunction: 16 * MIB,
-  /** Kept logs of all functions of a tenant: beyond it the function that has most loses its oldest. */
+  /** Kept logs of all functions of a tenant: above it the function with the largest log loses its oldest lines. */
   logBytesPerTenant: 256 * MIB,
   /** Log lines an instance may write in a second before they are counted instead of kept. */
   logLinesPerSecond: 1000,
-  /** Reads of function logs at a time, followed or not: of one tenant (RATE_LIMITED), and in all (CAPACITY_UNAVAILABLE). */
+  /**
+   * Reads of function logs at a time, followed or not: of one tenant (RATE_LIMITED above it) and of all tenants (CAPACITY_UNAVAILABLE above
+   * it).
+   */
   logReadsPerTenant: 8,
   logReads: 128,
   /** Instances of one function. */

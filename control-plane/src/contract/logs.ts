@@ -1,11 +1,11 @@
-// Log records: as kept by the log collector and as read by the API (`application/x-ndjson`).
+// Log records, in the form that the log collector keeps and the API returns (`application/x-ndjson`).
 import { z } from "zod";
 import { requestIdSchema, uuidSchema } from "./names.ts";
 import { MOST_INTEGER } from "./text.ts";
 
 export const levelSchema = z.enum(["debug", "info", "warn", "error"]);
 /**
- * `source` says who wrote it: the function (`stdout`, `stderr`) or the platform about it (`platform`: crash, out of memory,
+ * `source` says who wrote the record: the function (`stdout`, `stderr`) or the platform about it (`platform`: crash, out of memory,
  * time-out, dropped lines). Tenant, function and version come from the channel, never from the text (SECURITY I3, D11).
  */
 export const logRecordSchema = z
@@ -33,7 +33,10 @@ export const logQuerySchema = z.object({
 });
 export type LogQuery = z.infer<typeof logQuerySchema>;
 
-/** What stands in `meta.json` beside an instance's log pipes: whose they are. Written by the driver, read by the collector. */
+/**
+ * The content of `meta.json` beside an instance's log pipes, which says which function they belong to. The driver writes it, the collector
+ * reads it.
+ */
 export const logChannelSchema = z.object({ instance: z.string(), tenantId: uuidSchema, functionId: uuidSchema, version: z.int() });
 export type LogChannel = z.infer<typeof logChannelSchema>;
 

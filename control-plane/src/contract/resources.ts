@@ -12,7 +12,7 @@ export const scopeSchema = z.enum(["operator", "admin", "deploy", "read", "invok
 export type Scope = z.infer<typeof scopeSchema>;
 
 export const tenantSchema = z.object({ id: uuidSchema, slug: slugSchema, risk: riskSchema, createdAt: time }).meta({ id: "Tenant" });
-/** Risk is only raised: what ran next to others once is not trusted to be better later. */
+/** A tenant's risk can only be raised, because code that was once considered risky is not trusted again later. */
 export const changeTenantSchema = z.strictObject({ risk: riskSchema }).meta({ id: "ChangeTenant" });
 export const createTenantSchema = z.strictObject({ slug: slugSchema, risk: riskSchema.default("standard") }).meta({ id: "CreateTenant" });
 
@@ -62,7 +62,7 @@ export const buildEventSchema = z
       seq: z.int(),
       at: time,
       type: z.literal("end"),
-      /** `superseded`: something newer took its place; the problem says what. The version may be ready all the same. */
+      /** `superseded`: a newer version or decision took its place; the problem says which. The version may still be ready. */
       state: z.enum(["succeeded", "failed", "superseded"]),
       problem: problemSchema.optional(),
     }),
@@ -133,7 +133,7 @@ export const functionDetailSchema = functionSchema
   .extend({
     live: versionSchema.nullable(),
     instances: z.array(instanceSchema),
-    /** The last instance that ended against its will, and why. */
+    /** The last instance that ended unexpectedly, and why. */
     lastFailure: z.object({ at: time, reason: z.string(), detail: z.string(), version: z.int() }).nullable(),
   })
   .meta({ id: "FunctionDetail" });

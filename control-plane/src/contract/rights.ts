@@ -1,4 +1,4 @@
-// What a token's scopes allow: one table for the API, the gateway and whoever explains it.
+// What a token's scopes allow: one table that the API and the gateway share.
 import type { Scope } from "./resources.ts";
 
 /** What each scope includes. `operator` stands apart: it holds no tenant's rights. */

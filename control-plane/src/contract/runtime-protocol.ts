@@ -20,16 +20,16 @@ export const SANDBOX_PATHS = {
   socketFolder: "/run/fn/sock",
   socket: "/run/fn/sock/s",
   /**
-   * The version's code, read-only, absent until `load`. One level below the mounted folder: gVisor holds the mounted folder itself open
-   * from its start, so what the host binds over it later is never seen, while a bind on an entry below it is.
+   * The version's code, read-only, absent until `load`. It lies one level below the mounted folder, because gVisor holds the mounted folder
+   * itself open from its start: a mount that the host binds over that folder later is never seen, but one on an entry below it is.
    */
   code: "/function/code",
   codeMount: "/function",
   /** Present only where the sandbox has a way out: the egress proxy's socket for this instance. */
   egressSocket: "/run/fn/egress/s",
   /**
-   * In pods: where the kubelet mounts a file of the node's disk, for a container's last words, that anybody may write and nobody counts
-   * (SECURITY A16). Debian has this folder for private keys, so only root may enter it in every base image that there ever was.
+   * In pods, the kubelet mounts a file of the node's disk here for a container's last words; any user may write to it, and its bytes are
+   * not counted (SECURITY A16). Debian uses this folder for private keys, so in every base image so far only root may enter it.
    */
   lastWords: "/etc/ssl/private/termination-log",
 } as const;
@@ -43,12 +43,12 @@ export const healthSchema = z.object({
 });
 
 /**
- * In a pod the bootstrap listens with TLS instead of a Unix socket, told by these variables; it takes them out of the environment, and they
- * are this instance's own in any case. The certificate is
- * self-signed for this one instance (SECURITY B8): its peer trusts exactly it, under the instance's id as server name.
+ * In a pod the bootstrap listens with TLS instead of a Unix socket, as these variables tell it; it removes them from the environment, and
+ * each instance has its own values. The certificate is self-signed for this one instance (SECURITY B8): its peer trusts only this
+ * certificate, with the instance's id as server name.
  */
 export const POD_ENV = {
-  /** TCP port on all addresses; set: the pod's way of listening. */
+  /** TCP port, on all addresses; if it is set, the bootstrap listens with TLS. */
   port: "FNCTL_TLS_PORT",
   /** PEM, PKCS #8. */
   key: "FNCTL_TLS_KEY",
@@ -62,18 +62,18 @@ export const POD_PORT = 8443;
 
 /** First program of a base image in a pod (runtime-images/base/enter.pl). */
 export const ENTER_PROGRAM = "/opt/fnctl/enter-2.pl";
-/** That of bases made before it, which mounts a function's folders and no more; still older ones have none. */
+/** The first program of older base images, which only mounts a function's folders; still older images have none. */
 export const FORMER_ENTER_PROGRAM = "/opt/fnctl/enter.pl";
-/** How it is told what to do; it takes these out of the environment. */
+/** Variables that tell the first program what to do; it removes them from the environment. */
 export const ENTER_ENV = {
   /** Folders in memory and their bytes, `/tmp=67108864 ...`. */
   mounts: "FNCTL_MOUNTS",
   /** Most processes and threads at a time. */
   pids: "FNCTL_PIDS",
-  /** `on`: what runs later may make only the system calls that an unprivileged program needs. */
+  /** `on`: programs that it starts may make only the system calls that an unprivileged program needs. */
   seccomp: "FNCTL_SECCOMP",
 } as const;
-/** How it ends, before anything else has run, where its sandbox does not let it do its work: what sandboxes of that class may not. */
+/** Exit codes of the first program when its sandbox does not allow one of its steps, and which step; nothing else has run by then. */
 export const ENTER_EXITS: Readonly<Record<number, string>> = {
   101: "make a user namespace (unshare)",
   102: "mount a folder in it",
@@ -82,13 +82,13 @@ export const ENTER_EXITS: Readonly<Record<number, string>> = {
 };
 
 /**
- * `PUT code`, once, before init, in pods only (elsewhere 404): the layer as an uncompressed tar, entries below `function/code`. 201 when it is
- * in place and its SHA-256 is the digest of this header; 200 for the same digest again; 409 for another one, during another call or after
- * init; 413 above the limit and 422 for other bytes, after which the instance is `failed`.
+ * `PUT code`, once, before init, in pods only (elsewhere 404): the layer as an uncompressed tar, entries below `function/code`. 201 when
+ * the layer is in place and its SHA-256 is the digest in this header; 200 for the same digest again; 409 for another one, during another
+ * call or after init; 413 above the limit and 422 when the bytes do not have that digest, after which the instance is `failed`.
  */
 export const CODE_DIGEST_HEADER = "x-fnctl-diff-id";
 
-/** What the build found out about the code; stands at `.fnctl/entry.json` in the code folder and in the image's labels. */
+/** What the build found out about the code; it is stored as `.fnctl/entry.json` in the code folder and in the image's labels. */
 export const entrySchema = z.strictObject({
   /** File below the code folder that is imported. */
   file: z.string().max(512),
@@ -110,7 +110,7 @@ export const initSchema = z.strictObject({
 export type InitRequest = z.infer<typeof initSchema>;
 /** 200: ready. `importMs`: the time the user's own import took. */
 export const initOkSchema = z.object({ importMs: z.number(), kind: z.string().max(64) });
-/** 422: the user's code did not load; `stack` is their own stack trace. */
+/** 422: the user's code did not load; `stack` is that code's own stack trace. */
 export const initFailedSchema = z.object({ message: z.string(), stack: z.string().optional() });
 
 /** Headers that ingress sets on an invocation after dropping the client's own copies. */

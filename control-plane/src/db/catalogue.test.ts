@@ -1,5 +1,5 @@
-// SECURITY F on a real Postgres: roles, row-level security on every tenant table, migrations that many run at once, and what is said of a
-// statement that fails.
+// SECURITY F on a real Postgres: roles, row-level security on every tenant table, migrations that several processes run at once, and what
+// errors of failed statements show.
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { inspect } from "node:util";
@@ -116,7 +116,8 @@ describe("what is said of a statement that fails", () => {
           tx.insert(schema.fn).values({ ...value, id: crypto.randomUUID(), name: `UPPER ${CANARY}` }),
         ),
       () => db.read(A, (tx) => tx.execute(sql`SELECT ${CANARY}::int`)),
-      () => db.change(by(A), "function.live", ({ tx }) => tx.insert(schema.fn).values({ ...value, name: CANARY })), // its id exists
+      // The id in `value` exists already.
+      () => db.change(by(A), "function.live", ({ tx }) => tx.insert(schema.fn).values({ ...value, name: CANARY })),
     ];
     const errors = await Promise.all(
       failing.map((run) =>
@@ -128,7 +129,7 @@ describe("what is said of a statement that fails", () => {
     );
     expect(errors.map((error) => error instanceof PlatformError && error.code)).toEqual(["BAD_REQUEST", false, false, "CONFLICT"]);
     for (const error of errors) expect(said(error)).not.toContain(CANARY);
-    expect(said(errors[1])).toContain("23514"); // where to look is said
+    expect(said(errors[1])).toContain("23514"); // the error says where to look
     expect(said(errors[1])).toContain("catalogue.test.ts");
     await own.end();
   });

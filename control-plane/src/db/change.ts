@@ -1,11 +1,11 @@
-// The one way to write: a change's rows, the notices for whoever must hear of it, and who did it, in one transaction or not at all.
+// Every write goes through here: a change's rows, the notices about it and the record of who made it are one transaction.
 import { notify, type Notice } from "./notify.ts";
 import type { TenantTransaction } from "./tenant-database.ts";
 
-/** Who changes something: somebody with a token, or the platform by itself. */
+/** Who makes a change: the holder of a token, or the platform itself. */
 export type Actor = { kind: "token"; tokenId: string } | { kind: "platform" };
 export const PLATFORM: Actor = { kind: "platform" };
-/** On whose behalf, and who. */
+/** The tenant a change is made for, and who makes it. */
 export interface Caller {
   tenantId: string;
   actor: Actor;
@@ -31,15 +31,15 @@ export interface Change extends Caller {
 }
 export interface Unit {
   tx: TenantTransaction;
-  /** Heard only after the commit, and never for a rollback (PostgreSQL manual, NOTIFY). */
+  /** Sends a notice, which is delivered only after the commit and never after a rollback (PostgreSQL manual, NOTIFY). */
   tell(notice: Notice): void;
-  /** Nothing came of it: for whoever writes down what was changed. Gives `value` back. */
+  /** Says that `work` changed nothing, so that `onChange` is not called. Returns `value`. */
   unchanged<T>(value: T): T;
 }
-/** Runs in the transaction of each change, after its rows: where an audit log is written. */
+/** Runs in the transaction of each change, after its rows are written; an audit log can be written here. */
 export type OnChange = (tx: TenantTransaction, change: Change) => Promise<void>;
 
-/** Inside a transaction that is the change's own. */
+/** Runs `work` as a change inside `tx`, which must be a transaction for this change alone. */
 export async function runChange<T>(
   tx: TenantTransaction,
   change: Change,

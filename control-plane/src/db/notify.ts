@@ -1,5 +1,5 @@
-// Tells the change feed that something of a tenant changed. NOTIFY is part of the transaction: heard only after the commit, and
-// never for a rollback (PostgreSQL manual, NOTIFY).
+// Tells the change feed that something of a tenant changed. NOTIFY is part of the transaction: listeners hear it only after the commit, and
+// never after a rollback (PostgreSQL manual, NOTIFY).
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import type { TenantTransaction } from "./tenant-database.ts";

@@ -4,7 +4,7 @@ import pg from "pg";
 export const DB_LIMITS = {
   poolMax: 10,
   statementMs: 10_000,
-  /** Of a server that does not even say that the statement took too long: it stands still, or the network to it is gone. */
+  /** Longest wait for a server that does not even report the statement timeout, because it hangs or the network to it is gone. */
   answerMs: 12_000,
   lockMs: 5_000,
   idleInTransactionMs: 15_000,
@@ -23,8 +23,9 @@ export function createPool(connection: string, onError: (error: Error) => void, 
     idle_in_transaction_session_timeout: DB_LIMITS.idleInTransactionMs,
     options: "-c search_path=fnctl",
   });
-  pool.on("error", onError); // an idle connection that broke; the next query makes a new one
-  // One that breaks while somebody holds it: without a listener the error would end the process. The query that is on it, or the next, says it.
+  pool.on("error", onError); // an idle connection broke; the next query makes a new one
+  // When a borrowed connection breaks, the error would end the process without this listener. The query that runs on it, or the next one,
+  // fails and reports it.
   pool.on("connect", (client) => void client.on("error", () => undefined));
   return pool;
 }

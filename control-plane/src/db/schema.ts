@@ -1,4 +1,4 @@
-// The tables as drizzle sees them. The truth is migrations/sql; a test compares the two.
+// The tables as drizzle sees them. They are defined in migrations/sql; a test compares the two.
 import { bigint, boolean, customType, integer, jsonb, pgSchema, primaryKey, text, timestamp, uuid } from "drizzle-orm/pg-core";
 import type { FunctionConfig } from "../contract/config.ts";
 import type { Problem } from "../contract/errors.ts";

@@ -1,21 +1,21 @@
-// SQLSTATE is known in this file only (PostgreSQL manual, appendix A), and so are the words of the driver's errors that have none.
+// Only this file knows SQLSTATE codes (PostgreSQL manual, appendix A), and the messages of `pg` errors that have no code.
 import { DrizzleQueryError } from "drizzle-orm/errors";
 import pg from "pg";
 import { PlatformError } from "../contract/errors.ts";
 
 /** The database undid the transaction and asks for another try. */
 const UNDONE = /^(40001|40P01)$/;
-/** The connection is gone, or the server says that it will be: shutdown (57P), connection exceptions (08), a transaction left idle (25P03). */
+/** The connection is gone or will be: shutdown (57P), connection exceptions (08), a transaction left idle (25P03). */
 const CUT = /^(57P0[123]|08...|25P03)$/;
-/** Out of resources (53), cancelled (57014), a lock that was not had in time (55P03). */
+/** Out of resources (53), cancelled (57014), a lock that was not granted in time (55P03). */
 const BUSY = /^(53...|57014|55P03)$/;
 const NETWORK = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOENT", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND", "EAI_AGAIN"]);
-/** What `pg` and `pg-pool` say without a code when a connection breaks or cannot be had. */
+/** Messages of `pg` and `pg-pool` without a code, when a connection breaks or cannot be made. */
 const BROKEN =
   /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Client has encountered a connection error|Client was closed)/;
-/** No answer at all: the statement may still be run, so it is not sent again, and the connection is given up. */
+/** The server did not answer at all: the statement may still be running, so it is not sent again and the connection is closed. */
 const MUTE = /^Query read timeout/;
-/** What a caller sent cannot be stored, although every check let it pass: a character (22021, 22P05), a number (22003), a time (22008). */
+/** A value from the client cannot be stored although it passed all checks: a character (22021, 22P05), a number (22003), a time (22008). */
 const UNSTORABLE: Record<string, string> = {
   "22021": "A text holds a character that cannot be stored.",
   "22P05": "A text holds a character that cannot be stored.",
@@ -46,8 +46,8 @@ function kindOf(code: string): Kind {
 }
 
 /**
- * Whether trying again is safe: what the database undid always, a lost connection only when nothing can have been committed by it
- * (`committing`: COMMIT was sent, and nobody knows whether it arrived).
+ * Whether trying again is safe: always when the database undid the transaction; after a lost connection only when nothing can have been
+ * committed on it (`committing`: COMMIT was sent, and it is not known whether it arrived).
  */
 export function isRetryable(error: unknown, committing: boolean): boolean {
   const { kind } = factsOf(error);
@@ -56,7 +56,7 @@ export function isRetryable(error: unknown, committing: boolean): boolean {
 /** The connection cannot be used again. */
 export const isCut = (error: unknown): boolean => ["cut", "mute"].includes(factsOf(error).kind ?? "");
 
-/** What leaves this folder: nothing of the database's inside for callers, and no value of a query for anybody's log. */
+/** The error that leaves this folder: it shows clients nothing of the database's inside and no log a value of a query. */
 export function mapDatabaseError(error: unknown): unknown {
   if (error instanceof PlatformError) return error;
   const { code, kind } = factsOf(error);
@@ -69,8 +69,8 @@ export function mapDatabaseError(error: unknown): unknown {
 }
 
 /**
- * drizzle puts a query's parameters into its message, and Postgres values into its own: a tenant's settings would stand in a log. What is
- * left says where to look: the statement with its placeholders, and the names that Postgres gives.
+ * drizzle puts a query's parameters into its message, and Postgres puts values into its own, so a tenant's settings would reach a log. The
+ * error made here still says where to look: the statement with its placeholders, and the names that Postgres gives.
  */
 function withoutValues(error: unknown): unknown {
   if (!(error instanceof DrizzleQueryError) && !(error instanceof pg.DatabaseError)) return error;

@@ -1,5 +1,5 @@
-// The system role: the few reads and writes that stand above tenants, each with a policy of its own (SECURITY F10). The composition
-// root hands this to the token look-up, the change feed, the reconciler and the operator's API, and to nobody else.
+// The system role: the few reads and writes that stand above tenants, each with a policy of its own (SECURITY F10). Only the token look-up,
+// the change feed, the reconciler and the operator's API get it from the composition root.
 import { and, eq, gt, isNotNull, isNull, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
@@ -21,12 +21,15 @@ export interface BuildJob {
   tenantId: string;
   buildId: string;
 }
-/** Of a tenant whose builds may have gone with their function: who removes what is being built is not served first for it. */
+/**
+ * Running builds of a tenant as the worker knows them: a tenant that removes a function with its running builds must not be served first
+ * for it.
+ */
 export interface TenantBuilds {
   tenantId: string;
-  /** In hand, removed or not. */
+  /** Builds that the worker has in hand, whether their rows still exist or not. */
   running: number;
-  /** Since it last got a builder, milliseconds. */
+  /** Time since the tenant last got a builder, milliseconds. */
   agoMs: number;
 }
 export type NewTenant = typeof tenant.$inferInsert & {
@@ -53,8 +56,8 @@ type Statements = Record<string, (...values: never[]) => PromiseLike<unknown>>;
 type Guarded<T extends Statements> = { [K in keyof T]: (...values: Parameters<T[K]>) => Promise<Awaited<ReturnType<T[K]>>> };
 
 /**
- * Each statement stands alone: what the database undid, or what was lost with its connection before it could have any effect, is tried
- * again; callers get coded errors only. A read may be tried again in any case.
+ * Each statement is a transaction of its own. It is tried again when the database undid it or when its connection was lost before it could
+ * have any effect; a read is tried again in any case. Callers get PlatformErrors only.
  */
 function guarded<T extends Statements>(all: T): Guarded<T> {
   const wrap =
@@ -70,7 +73,7 @@ function guarded<T extends Statements>(all: T): Guarded<T> {
     };
   return Object.fromEntries(Object.entries(all).map(([name, statement]) => [name, wrap(name, statement)])) as unknown as Guarded<T>;
 }
-/** What may have been done although its answer was lost, or must be known to have failed at once. */
+/** Statements that are not tried again after a lost connection: they may have taken effect, or their failure must be known at once. */
 const WRITES = new Set([
   "createTenant",
   "raiseTenant",
@@ -82,8 +85,8 @@ const WRITES = new Set([
 ]);
 
 /**
- * A tenant's queue is in the order of acceptance. What another transaction is ending is passed over. Rows go with their function, so what
- * its worker knows of a tenant ($3 to $5) counts beside them.
+ * Each tenant's builds are taken in the order of acceptance. A build that another transaction is ending is skipped. A function's removal
+ * deletes its build rows, so the builds that the worker knows of ($3 to $5) are counted beside the rows.
  */
 const TAKE_NEXT_BUILD = `
   WITH waiting AS (
@@ -182,7 +185,7 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
           .from(token)
           .where(and(eq(token.id, id), isNull(token.revokedAt), unexpired(token.expiresAt)))
       )[0],
-    /** A version that may be started, with its owner. */
+    /** A version that may be started, with its tenant and function. */
     readyVersion: async (versionId: string) =>
       (
         await db
@@ -193,15 +196,16 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
           .where(and(eq(version.id, versionId), isNotNull(version.imageDigest)))
       )[0],
     /**
-     * Takes the build that is served next, for its only worker: of the tenant with the fewest running ones, then of the one that was
-     * served longest ago, its oldest. Tenants in `barred` and those with `most` running ones wait. undefined: there is none to take.
+     * Takes the next build for the only worker: the oldest one of the tenant with the fewest running builds and, among equals, of the
+     * tenant that was served longest ago. Tenants in `barred` and those with `most` running builds wait. undefined: there is no build to
+     * take.
      */
     async takeNextBuild(most: number, barred: readonly string[], known: readonly TenantBuilds[] = []): Promise<BuildJob | undefined> {
       const columns = [known.map((one) => one.tenantId), known.map((one) => one.running), known.map((one) => one.agoMs)];
       const { rows } = await pool.query<BuildJob>(TAKE_NEXT_BUILD, [most, barred, ...columns]);
       return rows[0];
     },
-    /** Builds that were taken and that nobody has in hand any more are queued again. */
+    /** Queues builds again that are marked as running and that no worker has in hand any more. */
     async requeueBuilds(inHand: readonly string[]): Promise<void> {
       await pool.query(
         "UPDATE build SET state = 'queued', takeovers = takeovers + 1, retry_at = NULL WHERE state = 'running' AND NOT id = ANY ($1)",
@@ -223,7 +227,7 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
       );
       return rowCount === 1;
     },
-    /** What an owner found out about `place`; undefined: nothing yet. */
+    /** The condition that an owner stored for `place`; undefined: there is none yet. */
     async condition(type: string, place: string): Promise<unknown> {
       const { rows } = await pool.query<{ condition: unknown }>("SELECT condition FROM platform_condition WHERE type = $1 AND place = $2", [
         type,
@@ -231,7 +235,7 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
       ]);
       return rows[0]?.condition;
     },
-    /** A newer owner's word stays. */
+    /** Stores a condition, unless a newer owner has stored one. */
     async keepCondition({
       type,
       place,

@@ -74,7 +74,7 @@ test("a tenant whose transactions wait for one another leaves connections to oth
 
 describe("a change", () => {
   const nameOf = async () => (await admin.query<{ name: string }>("SELECT name FROM function WHERE tenant_id = $1", [A])).rows[0]?.name;
-  /** What is heard of changes while `work` goes on. */
+  /** Payloads of all notices that arrive while `work` runs. */
   async function heard(work: () => Promise<unknown>): Promise<string[]> {
     const client = new pg.Client({ connectionString: postgres.url("system") });
     const payloads: string[] = [];
@@ -127,7 +127,7 @@ describe("a change", () => {
     await expect.poll(() => ask(make).catch((error: unknown) => error), { interval: 20 }).toMatchObject({ code: "CONFLICT" });
     go();
     expect([await first, await ask(make)]).toEqual([{ run: 1 }, { run: 1 }]);
-    expect(seen).toHaveLength(1); // an answer that is given again changes nothing
+    expect(seen).toHaveLength(1); // an answer from the store makes no change
     await expect(ask(make, "another")).rejects.toMatchObject({ code: "IDEMPOTENCY_MISMATCH" });
     await own.end();
   });
@@ -175,7 +175,7 @@ describe("a connection that is lost", () => {
     });
     await expect(mute).rejects.toMatchObject({ code: "UNAVAILABLE", hint: expect.any(String) });
     expect(pids).toHaveLength(1);
-    expect(await db.read(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1); // on another connection
+    expect(await db.read(A, (tx) => tx.select().from(schema.fn))).toHaveLength(1); // a later read works, on another connection
     await own.end();
   });
 

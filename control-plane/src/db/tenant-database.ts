@@ -1,6 +1,6 @@
-// All that serves a tenant's request runs here: the app role, row-level security, the tenant set for this transaction only
-// (SECURITY F2). A connection that comes back from an error is thrown away, so the next borrower never sees a tenant (F7). Tenants take turns
-// for connections, and none has all of them: its transactions may wait for one another, and others' do not wait behind them.
+// Every query for a tenant's request runs here, with the app role, row-level security and the tenant set for one transaction only (SECURITY
+// F2). A connection that had an error is closed, so the next borrower never sees a tenant (F7). Tenants take turns for connections, and no
+// tenant gets all of them: its transactions may wait for one another, but other tenants' transactions do not wait behind them.
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import { createFairQueue } from "../service/fair-queue.ts";
@@ -12,12 +12,12 @@ import { transaction, type TransactionOptions } from "./transaction.ts";
 
 export type TenantTransaction = NodePgDatabase<typeof schema>;
 export interface TenantDatabase {
-  /** Runs `work` in one transaction as `tenantId` that cannot write (BEGIN READ ONLY); tried again as a change is. */
+  /** Runs `work` as `tenantId` in one transaction that cannot write (BEGIN READ ONLY); it is tried again like a change. */
   read<T>(tenantId: string, work: (tx: TenantTransaction) => Promise<T>): Promise<T>;
   /**
-   * Runs `work` in one transaction as `caller.tenantId`, with all that belongs to a change; tried again when the database undid it or the
-   * connection was lost before its COMMIT, so `work` has no other effects, nor asks for a transaction of its own. A connection lost at
-   * COMMIT is UNAVAILABLE: nobody knows whether the change was made.
+   * Runs `work` in one transaction as `caller.tenantId`, as a change with its notices. It is tried again when the database undid it or the
+   * connection was lost before its COMMIT, so `work` must have no other effects and must not begin another transaction. A connection lost
+   * at COMMIT is UNAVAILABLE: nobody knows whether the change was made.
    */
   change<T>(caller: Caller, event: ChangeEvent, work: (unit: Unit) => Promise<T>): Promise<T>;
 }

@@ -1,13 +1,13 @@
-// One transaction on a connection of its own. A connection that broke in it is thrown away, and so is one whose answer did not come: what
-// was begun on it might still be open for its next borrower.
+// One transaction on a connection of its own. A connection that broke during it, or that did not answer, is closed instead of returned to
+// the pool: its transaction might still be open for the next borrower.
 import type pg from "pg";
 import { isCut } from "./sqlstate.ts";
 
 export interface TransactionOptions {
   begin: "BEGIN" | "BEGIN READ ONLY";
-  /** For this transaction alone: whose rows are seen. */
+  /** The tenant whose rows this transaction sees. */
   tenantId?: string;
-  /** Once it commits, a connection that is lost may have made the change. */
+  /** `committing` is set before COMMIT is sent: from then on a lost connection may have made the change. */
   progress?: { committing: boolean };
 }
 

@@ -1,4 +1,4 @@
-// Whoever ends a sandbox that has a way out, the way is closed; and no other one's is.
+// When a sandbox with access to the egress proxy ends, for whatever reason, its source at the proxy is closed, and no other sandbox's is.
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { newInstanceId } from "../service/uuid7.ts";
 import { closingEgress } from "./closing-egress.ts";

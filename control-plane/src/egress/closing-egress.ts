@@ -1,10 +1,10 @@
-// A driver that closes a sandbox's way out when the sandbox is gone, whoever stopped it: a worker, the pool, or the reconciler after a
-// restart. Without it each builder that nobody finished would leave a source open at the egress proxy.
+// A driver that removes a sandbox's source from the egress proxy when the sandbox is gone, whether a worker stopped it, the pool, or the
+// reconciler after a restart. Without it each builder whose build broke off would leave a source open at the egress proxy.
 import type { SandboxDriver } from "../sandbox/driver.ts";
 
-/** `close` is called once for each sandbox that had a way out; unknown ones are no error to it. */
+/** `close` is called once for each sandbox that had a source at the egress proxy; it must accept unknown ids. */
 export function closingEgress(driver: SandboxDriver, close: (id: string) => Promise<void>): SandboxDriver {
-  /** Sandboxes with a way out, those of an earlier process too once they were listed. */
+  /** Ids of sandboxes that have a source; those that an earlier process started are added when they are first listed. */
   const open = new Set<string>();
   async function stop(id: string): Promise<void> {
     await driver.stop(id);
@@ -19,7 +19,7 @@ export function closingEgress(driver: SandboxDriver, close: (id: string) => Prom
       try {
         return await driver.start(spec);
       } catch (error) {
-        await stop(spec.id).catch(() => undefined); // the start's own error says more
+        await stop(spec.id).catch(() => undefined); // only the start's error is reported: it says more
         throw error;
       }
     },

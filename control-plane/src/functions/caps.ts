@@ -1,4 +1,4 @@
-// What a tenant may have, checked in the transaction that adds to it: two requests for the last one are answered one after the other.
+// Checks a tenant's caps in the transaction that adds to them, so that of two requests for the last place only one succeeds.
 import { and, asc, count, eq, inArray, isNotNull, ne, notInArray, or, sql, sum } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import type { FunctionConfig } from "../contract/config.ts";
@@ -20,7 +20,7 @@ export async function refuseMoreQueued(tx: TenantTransaction, tenantId: string, 
   refuseAbove("queued builds", (queued?.n ?? 0) + 1, caps.queuedBuilds, "Wait until some of them are done.");
 }
 
-/** `min` counts from when it is asked for: of each other function, the most that a version wants which is live or is to be. */
+/** `min` counts as soon as it is asked for: each other function counts with the largest `min` of its versions that are live or will be. */
 export async function refuseMoreMinimum(
   tx: TenantTransaction,
   tenantId: string,
@@ -47,14 +47,14 @@ export async function refuseMoreMinimum(
 }
 const willBeLive = and(eq(build.promote, true), inArray(build.state, ["queued", "running"]));
 
-/** Versions whose build is not at its end. */
+/** Versions whose build has not ended. */
 export const openBuilds = (tx: TenantTransaction, tenantId: string) =>
   tx
     .select({ id: build.versionId })
     .from(build)
     .where(and(eq(build.tenantId, tenantId), inArray(build.state, ["queued", "running"])));
 
-/** Room for a version's layer of so many bytes: older versions of its function go that are ready and not live, the oldest first. */
+/** Makes room for a version's layer of `bytes` by deleting older versions of its function that are ready and not live, the oldest first. */
 export async function makeLayerRoom(
   tx: TenantTransaction,
   tenantId: string,

@@ -21,7 +21,7 @@ const newestState = sql<VersionRow["state"] | null>`(SELECT v.state FROM ${versi
 /** What a version's image is called in its tenant's repository. */
 export const imageReference = (functionName: string, number: number): string => `${functionName}-v${number}`;
 
-/** Of a failure's detail so many characters are kept. */
+/** Number of characters of a failure's detail that are kept. */
 const FAILURE_DETAIL = 4000;
 
 export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAULT_CAPS) {
@@ -72,7 +72,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
       return row;
     },
 
-    /** Instead of the one before; nothing is kept of a function that is removed while its instances end. */
+    /** Replaces the function's former failure; nothing is kept for a function that was removed meanwhile. */
     async keepFailure(tenantId: string, functionId: string, failure: { reason: string; detail: string; version: number }): Promise<void> {
       const caller = { tenantId, actor: PLATFORM };
       const row = { ...failure, tenantId, functionId, at: new Date(), detail: toStorable(failure.detail.slice(0, FAILURE_DETAIL)) };
@@ -84,7 +84,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
       });
     },
 
-    /** The function if it is new, a version, a queued build, and what is answered, in one transaction; for one key once. */
+    /** Creates the function if it is new, a version, a queued build and the stored answer in one transaction; once for each key. */
     createVersion: <T>(
       caller: Caller,
       name: string,
@@ -151,7 +151,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
       return new Set(rows.map(({ id }) => id));
     },
 
-    /** What of a tenant's images and layers is used: by versions that are ready or may become so. */
+    /** The tenant's images and layers that are in use, by versions that are ready or may become ready. */
     async used(tenantId: string): Promise<{ references: Set<string>; manifests: Set<string>; layers: Set<string> }> {
       const rows = await db.read(tenantId, (tx) =>
         tx

@@ -6,7 +6,7 @@ test.each([
   ["standard", "gvisor", "gvisor"],
   ["standard", "kata", "kata"],
   ["elevated", undefined, "kata"],
-  ["elevated", "gvisor", "kata"], // accepted before the tenant was raised
+  ["elevated", "gvisor", "kata"], // the version was accepted before the tenant's risk was raised
   ["elevated", "kata", "kata"],
 ] as const)("a tenant of %s risk whose function asks for %s runs in %s", (risk, asked, isolation) => {
   expect(requiredIsolation(risk, asked)).toBe(isolation);

@@ -1,5 +1,5 @@
-// What `live` points at. It moves forward in the order in which versions were accepted, or by somebody's explicit act; whatever was
-// accepted before the last decision, and is finished later, does not undo it.
+// Decides which version `live` points at. It moves forward in the order in which versions were accepted, or when a client sets it; a
+// version that was accepted before the last decision and is finished after it does not undo it.
 import { and, eq, sql } from "drizzle-orm";
 import { PlatformError } from "../contract/errors.ts";
 import type { Unit } from "../db/change.ts";
@@ -15,7 +15,7 @@ interface Decision {
   decided: number;
 }
 
-/** Inside a transaction of the tenant that holds the function's row: moves `live` and tells the feed. */
+/** Moves `live` and tells the change feed. The transaction must hold the function's row (`holdFunction`). */
 export async function pointLive({ tx, tell }: Unit, { tenantId, functionId, versionId, decided }: Decision): Promise<void> {
   await tx
     .insert(alias)
@@ -28,7 +28,7 @@ export async function pointLive({ tx, tell }: Unit, { tenantId, functionId, vers
   tell({ kind: "function", id: functionId });
 }
 
-/** The function's row, held until the transaction ends: decisions about one function are made one after the other. */
+/** Locks and returns the function's row until the transaction ends, so that decisions about one function are made one after the other. */
 export async function holdFunction(tx: TenantTransaction, tenantId: string, functionId: string): Promise<FunctionRow | undefined> {
   const [row] = await tx
     .select()
@@ -38,7 +38,7 @@ export async function holdFunction(tx: TenantTransaction, tenantId: string, func
   return row;
 }
 
-/** For a version whose build is done: makes it live, or says why it is not; undefined: it is. */
+/** Makes a version live whose build is done. Returns undefined when it is live now, otherwise the reason why not. */
 export async function promote(
   unit: Unit,
   tenantId: string,
@@ -46,7 +46,7 @@ export async function promote(
 ): Promise<PlatformError | undefined> {
   const { tx } = unit;
   const { functionId, id: versionId, number } = version;
-  if ((await holdFunction(tx, tenantId, functionId)) === undefined) return undefined; // it is gone, and the version with it
+  if ((await holdFunction(tx, tenantId, functionId)) === undefined) return undefined; // the function was removed, and its version too
   const [known] = await tx
     .select({ decided: alias.decided })
     .from(alias)

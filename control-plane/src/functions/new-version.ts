@@ -1,4 +1,4 @@
-// A version is accepted: the function if it is new, the version, its queued build, and the end of what it makes pointless.
+// Accepts a version: creates the function if it is new, the version and its queued build, and ends queued builds that it supersedes.
 import { and, asc, count, eq, inArray, max, notInArray, sql } from "drizzle-orm";
 import { PlatformError, toProblem } from "../contract/errors.ts";
 import type { FunctionConfig } from "../contract/config.ts";
@@ -16,7 +16,7 @@ export interface NewVersion {
   sourceDigest: string;
   config: FunctionConfig;
   promote: boolean;
-  /** Of the deploy; the build's problem will carry it. */
+  /** Id of the deploy request; if the build fails, its problem shows this id. */
   requestId?: string;
 }
 interface Target {
@@ -24,7 +24,7 @@ interface Target {
   name: string;
 }
 
-/** Inside a transaction of the tenant. Throws NOT_FOUND for a source that is not there and QUOTA_EXCEEDED. */
+/** Runs inside a transaction of the tenant. Throws NOT_FOUND for a source that does not exist, and QUOTA_EXCEEDED. */
 export async function acceptVersion(unit: Unit, { tenantId, name }: Target, input: NewVersion, caps: TenantCaps) {
   const { tx } = unit;
   await useSource(tx, tenantId, input.sourceDigest);
@@ -46,7 +46,7 @@ export async function acceptVersion(unit: Unit, { tenantId, name }: Target, inpu
   return { owner, version: made, build: queued };
 }
 
-/** Written, not only read: a sweep that runs at the same time then sees that it is used. */
+/** Writes the source's row instead of only reading it, so that a sweep at the same time sees that the source is in use. */
 async function useSource(tx: TenantTransaction, tenantId: string, digest: string): Promise<void> {
   const [source] = await tx
     .update(blob)
@@ -57,7 +57,7 @@ async function useSource(tx: TenantTransaction, tenantId: string, digest: string
     throw new PlatformError("NOT_FOUND", "The source archive was not uploaded.", { hint: "PUT it to /v1/blobs/{digest} first." });
 }
 
-/** The function's row, held until the transaction ends. */
+/** Makes the function if it is new, and locks its row until the transaction ends. */
 async function ensureFunction(
   tx: TenantTransaction,
   { tenantId, name }: Target,
@@ -76,7 +76,10 @@ async function ensureFunction(
   return row;
 }
 
-/** Builds of this function that nobody has begun and that were to be live: the newer one will be. Each ends, and says why. */
+/**
+ * Ends this function's builds that were to be live and have not begun, because the newer version will be live instead. Each gets the
+ * reason.
+ */
 async function supersedeQueued({ tx, tell }: Unit, { tenantId, id: functionId, nextVersion }: FunctionRow): Promise<void> {
   const ofFunction = tx
     .select({ id: version.id })
@@ -107,8 +110,8 @@ async function supersedeQueued({ tx, tell }: Unit, { tenantId, id: functionId, n
 }
 
 /**
- * Room for one more version: those go that neither serve nor are being built, first what never was ready, then the oldest. What they left
- * elsewhere is swept.
+ * Makes room for one more version by deleting versions that are neither live nor being built: first those that were never ready, then the
+ * oldest. The sweep removes their images and layers.
  */
 async function dropOldest(tx: TenantTransaction, { tenantId, id: functionId }: FunctionRow, caps: TenantCaps): Promise<void> {
   const own = and(eq(version.tenantId, tenantId), eq(version.functionId, functionId));

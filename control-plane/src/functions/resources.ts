@@ -14,7 +14,7 @@ export interface Endpoint {
   publicUrl: string;
 }
 
-/** A function as it is listed: its row, the version that serves, and how its newest version fares. */
+/** A function as it is listed: its row, its live version, and the state of its newest version. */
 export interface FunctionFacts {
   row: FunctionRow;
   live: VersionRow | undefined;

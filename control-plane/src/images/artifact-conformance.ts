@@ -1,4 +1,4 @@
-// What every ImageStore must do with artifacts; part of the suite of all image stores.
+// Tests of what every ImageStore must do with artifacts; part of the suite of all image stores.
 import { randomBytes, randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import { expect, it } from "vitest";
@@ -14,7 +14,7 @@ const repository = () => `t-${randomUUID()}`;
 const digestsOf = async (store: ImageStore, name: string, subject: string, type?: string) =>
   (await store.referrers(name, subject, type)).map(({ digest }) => digest).toSorted();
 
-/** An image of its own; its digest. */
+/** Stores a new image and returns its manifest's digest. */
 async function putSubject(store: ImageStore, name: string, reference: string): Promise<string> {
   const layer = await store.putBlob(name, MEDIA.layer, Readable.from([randomBytes(100)]));
   const image = baseImage({ layer, process: { args: ["/bin/true"], env: [`A=${randomUUID()}`], cwd: "/" } });

@@ -1,4 +1,5 @@
-// What is said about an image beside it: signatures, lists of contents (image-spec 1.1, manifest.md, "Guidelines for Artifact Usage").
+// Artifacts that are stored beside an image and describe it: signatures, lists of contents (image-spec 1.1, manifest.md, "Guidelines for
+// Artifact Usage").
 import { z } from "zod";
 import { descriptorSchema, encode, manifestSchema, MEDIA, type Descriptor, type Encoded } from "./oci.ts";
 
@@ -7,23 +8,26 @@ export const EMPTY: Encoded = encode(MEDIA.empty, {});
 export const artifactSchema = manifestSchema.extend({
   /** A media type (RFC 6838 section 4.2). */
   artifactType: z.string().regex(/^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}$/),
-  /** What it is about, by digest. */
+  /** The manifest that the artifact describes, by digest. */
   subject: descriptorSchema,
 });
 export type Artifact = z.infer<typeof artifactSchema>;
 
 export interface ArtifactInput {
   artifactType: string;
-  /** In the repository already; none: its annotations say it all. */
+  /** Blobs that are in the repository already; empty when the annotations are the whole content. */
   layers: readonly Descriptor[];
   annotations?: Record<string, string>;
 }
 
 /** The part of an ImageStore that keeps artifacts. They live as long as their subject, and have no name but their digest. */
 export interface ArtifactStore {
-  /** Says something about a manifest of the repository, which may be an artifact itself. NOT_FOUND without it. The same again changes nothing. */
+  /**
+   * Attaches an artifact to a manifest of the repository, which may be an artifact itself. NOT_FOUND without that manifest. Attaching the
+   * same artifact again changes nothing.
+   */
   attach(repository: string, subject: string, artifact: ArtifactInput): Promise<Descriptor>;
-  /** What is attached to a digest, with type and annotations; nothing known of it is an empty list. */
+  /** The artifacts attached to a digest, with type and annotations; an unknown digest gives an empty list. */
   referrers(repository: string, subject: string, artifactType?: string): Promise<Descriptor[]>;
   getArtifact(repository: string, digest: string): Promise<Artifact>;
 }
@@ -41,7 +45,10 @@ export function artifactManifest(subject: Descriptor, { artifactType, layers, an
   return encode(MEDIA.manifest, artifactSchema.parse(artifact));
 }
 
-/** As a list of referrers shows it: type and annotations are copied from the manifest (distribution-spec, "Referrers Tag Schema"). */
+/**
+ * An artifact's entry in a list of referrers: type and annotations are copied from the manifest (distribution-spec, "Referrers Tag
+ * Schema").
+ */
 export function referrerOf(
   descriptor: Descriptor,
   { artifactType, annotations }: Pick<Artifact, "artifactType" | "annotations">,
@@ -53,13 +60,13 @@ export function referrerOf(
 export const ofType = (all: readonly Descriptor[], artifactType: string | undefined): Descriptor[] =>
   all.filter((one) => artifactType === undefined || one.artifactType === artifactType);
 
-/** What each artifact is about. */
+/** One artifact, and the manifest that it is attached to. */
 export interface Attached {
   digest: string;
   subject: string | undefined;
 }
 
-/** Digests that live: those that are given, what is attached to them, and what is attached to that. */
+/** Digests that must be kept: the given roots, the artifacts attached to them, the artifacts attached to those, and so on. */
 export function livingWith(roots: Iterable<string>, attached: readonly Attached[]): Set<string> {
   const living = new Set(roots);
   for (let before = -1; before !== living.size;) {

@@ -1,4 +1,4 @@
-// Unpacked layers: whole or not there, and each tenant's its own.
+// An unpacked layer is either complete or absent, and each tenant has its own copy.
 import { randomUUID } from "node:crypto";
 import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// Unpacked layers on this machine, `<tenant>/<hex of diff_id>`: a cache of what the image store holds, per tenant.
+// Unpacked layers on this machine, `<tenant>/<hex of diff_id>`: a cache of the image store's layers, separate for each tenant.
 import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
@@ -21,7 +21,7 @@ export function createLayerCache(root: string, store: ImageStore) {
       const descriptor = await store.putBlob(tenantId, MEDIA.layer, canonicalLayer(source, draft));
       await rename(draft, place(tenantId, descriptor.digest)).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
-        return touch(place(tenantId, descriptor.digest)); // another build of the same bytes was first
+        return touch(place(tenantId, descriptor.digest)); // another build has placed the same bytes first
       });
       return descriptor;
     } finally {
@@ -43,12 +43,12 @@ export function createLayerCache(root: string, store: ImageStore) {
       const folder = place(tenantId, diffId);
       const known = await stat(folder).catch(() => undefined);
       if (known !== undefined) return;
-      // Many instances of one version may start at once: one unpacks, all wait for it.
+      // Many instances of one version may start at once: the first start unpacks the layer, and the others wait for that.
       const work = coming.get(folder) ?? restore(tenantId, diffId).finally(() => coming.delete(folder));
       coming.set(folder, work);
       await work;
     },
-    /** Removes unpacked layers that are not in `used` and were not touched since `before`, and what a crash left half made. */
+    /** Removes unpacked layers that are not in `used` and were not touched since `before`, and half-made folders that a crash left. */
     sweep: (tenantId: string, before: number, used: ReadonlySet<string>): Promise<number> =>
       removeOlder(path.join(root, tenantId), before, (name) => !used.has(`sha256:${name}`)),
   };

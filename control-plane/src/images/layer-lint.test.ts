@@ -1,4 +1,4 @@
-// The counted limits of a layer, each on both sides; without any bytes.
+// The limits on counts and sizes in a layer, each tested at the limit and just above it; only headers are made, no contents.
 import { describe, expect, test } from "vitest";
 import type tar from "tar-stream";
 import { LIMITS } from "../contract/limits.ts";

@@ -1,13 +1,16 @@
-// What a built layer may hold (SECURITY G6). Pure: headers in, a refusal or the canonical entry out.
+// Rules for the contents of a built layer (SECURITY G6). Pure: a header goes in, a refusal or the canonical entry comes out.
 import type tar from "tar-stream";
 import { PlatformError } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
 
-/** All of a layer is below this folder. */
+/** Every entry of a layer is below this folder. */
 export const LAYER_ROOT = "function";
-/** Source paths get this much deeper when packages are placed around them. */
+/** Most folders in a path: source paths get up to 8 levels deeper when packages are placed around them. */
 export const LAYER_PATH_DEPTH = LIMITS.sourcePathDepth + 8;
-/** Extended headers (pax(1)) that a layer needs: long names, nothing that gives an entry another meaning, such as sparse maps. */
+/**
+ * Extended headers (pax(1)) that a layer needs for long names and large files; headers that give an entry another meaning, such as sparse
+ * maps, are refused.
+ */
 const PAX_KEYS: ReadonlySet<string> = new Set(["path", "size"]);
 const SPECIAL_MODE = 0o7000; // setuid, setgid, sticky
 const EXECUTABLE = 0o111;
@@ -26,7 +29,7 @@ const tooMany = (what: string) =>
     hint: "Ship fewer dependencies.",
   });
 
-/** Checks names and kinds of entries in their order; carries the running totals of one layer. */
+/** Checks the entries of one layer in their order, and keeps the totals of that layer so far. */
 export function createLayerLint() {
   let last = "";
   let files = 0;
@@ -34,7 +37,10 @@ export function createLayerLint() {
   const folders = new Set<string>();
   const spellings = new Set<string>();
 
-  /** Each name once, whatever its case and Unicode form, and in a folder that was counted: a path alone makes none. */
+  /**
+   * Refuses a name that differs from an earlier one only in case or Unicode form, and a name whose folder had no entry of its own (such a
+   * folder would not be counted).
+   */
   function claim(name: string): void {
     const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
     if (parent !== "" && parent !== LAYER_ROOT && !folders.has(parent))
@@ -57,7 +63,7 @@ export function createLayerLint() {
   }
 
   return {
-    /** Throws for anything but a regular file or folder at a clean path below listed folders, in strictly rising order (so none comes twice). */
+    /** Throws for anything but regular files and folders at clean paths below listed folders, in strictly rising order (so none twice). */
     check(header: tar.Header): LayerEntry {
       const folder = header.type === "directory";
       const name = folder ? header.name.replace(/\/$/, "") : header.name;
@@ -88,7 +94,7 @@ function pathProblem(name: string): string | undefined {
   if (parts[0] !== LAYER_ROOT) return "a path outside the function's folder";
   if (parts.some((part) => part === "" || part === "." || part === "..")) return "an unclean path";
   if (parts.some((part) => part.startsWith(".wh."))) return "a whiteout"; // image-spec, layer.md, "Whiteouts"
-  // eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+  // eslint-disable-next-line no-control-regex -- this check is for control characters
   if (/[\u0000-\u001f\u007f\\]/.test(name)) return "a control character or backslash in a path";
   if (!name.isWellFormed() || name.includes("\ufffd")) return "a path that is not UTF-8";
   if (Buffer.byteLength(name) > LIMITS.sourcePathBytes) return "a path that is too long";

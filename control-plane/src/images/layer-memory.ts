@@ -4,18 +4,18 @@ import { Readable as Stream } from "node:stream";
 import type { ImageStore } from "./layout-store.ts";
 
 const MIB = 1024 * 1024;
-/** Most of all layers together, and of one. */
+/** The most bytes kept of all layers together, and of a single layer. */
 const KEPT_BYTES = 64 * MIB;
 const ONE_BYTES = 8 * MIB;
 
 export interface LayerSource {
-  /** Of the uncompressed tar. */
+  /** Size of the uncompressed tar. */
   bytes: number;
   open(): Readable;
 }
 
 export function createLayerMemory(store: ImageStore) {
-  /** Keyed by tenant and digest: another tenant's layer is fetched as that tenant's. Oldest use first. */
+  /** Keyed by tenant and digest, so that one tenant never gets a layer because another tenant has it. The least recently used is first. */
   const kept = new Map<string, Buffer>();
   let total = 0;
 

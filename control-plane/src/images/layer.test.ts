@@ -19,13 +19,13 @@ afterEach(() => rm(target, { recursive: true, force: true }));
 const through = (source: Readable) => buffer(canonicalLayer(source, target));
 const code = (error: unknown) => (error as { code?: string }).code;
 const refusal = (source: Readable) => through(source).then(() => "accepted", code);
-/** Files below `target` that this process holds open. */
+/** Files below `target` that this process still has open. */
 async function openBelow(): Promise<string[]> {
   const links = (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ""));
   return (await Promise.all(links)).filter((link) => link.startsWith(target));
 }
 const F = "function/f";
-/** Base 256, as GNU writes what octal cannot say; first byte 0xff: negative. */
+/** A number in base 256, which GNU tar uses where octal is too small; the first byte 0xff makes it negative. */
 const base256 = (first: number, last: number) =>
   Buffer.from([first, ...Array.from({ length: 10 }, () => (first === 0xff ? 0xff : 0)), last]);
 
@@ -94,7 +94,7 @@ describe("refused is", () => {
   ])("%s", async (_what, parts) => {
     expect(await refusal(archive(...parts))).toBe("INVALID_ARCHIVE");
     expect(existsSync(path.join(target, "../etc/passwd"))).toBe(false);
-    for (const name of await readdir(target)) expect(name).toBe("function"); // nothing was ever written beside it
+    for (const name of await readdir(target)) expect(name).toBe("function"); // nothing was written outside the folder `function`
   });
 
   test.each([0, 700, 1400])("an archive that breaks off %i bytes before its end", async (missing) => {
@@ -148,7 +148,7 @@ describe("limits, each on both sides", () => {
     expect(await refusal(Readable.from(two(half + 1)))).toBe("PAYLOAD_TOO_LARGE");
     expect(existsSync(unread)).toBe(false);
     await rm(path.join(target, "function"), { recursive: true, force: true });
-    expect(await refusal(Readable.from(two(half)))).toBe("INVALID_ARCHIVE"); // within the limit; it is only that the content is missing
+    expect(await refusal(Readable.from(two(half)))).toBe("INVALID_ARCHIVE"); // the size is within the limit, but the content is missing
     expect(existsSync(unread)).toBe(true);
   });
 });

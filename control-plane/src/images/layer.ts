@@ -1,5 +1,5 @@
-// A layer that comes out of a build is hostile. It is read once: checked (SECURITY G6), written again in canonical form, and
-// unpacked beside it for the driver, so that what runs is what was checked.
+// A layer that comes out of a build is hostile. It is read once, and in that one pass checked (SECURITY G6), written again in canonical
+// form, and unpacked for the driver, so that exactly the checked bytes run.
 import { mkdir, open } from "node:fs/promises";
 import path from "node:path";
 import { Readable, type Writable } from "node:stream";
@@ -17,11 +17,11 @@ const EPOCH = new Date(0);
  */
 export function canonicalLayer(source: Readable, target: string): Readable {
   const layer = Readable.from(canonical(source, target), { objectMode: false });
-  source.on("error", () => undefined); // seen when it is read; until then nobody listens, and an error would end the process
+  source.on("error", () => undefined); // reading reports the error; without a listener until then it would end the process
   return layer.once("close", () => source.destroy());
 }
 
-/** Nothing begins before the first byte is asked for: then there is somebody to tell of a failure. */
+/** Does nothing before the first byte is read, so that a failure always has a reader who learns of it. */
 async function* canonical(source: Readable, target: string): AsyncGenerator<Buffer> {
   const pack = tar.pack();
   const extract = tar.extract();
@@ -37,29 +37,29 @@ async function* canonical(source: Readable, target: string): AsyncGenerator<Buff
 async function rewrite(source: Readable, extract: tar.Extract, pack: tar.Pack, target: string): Promise<void> {
   await mkdir(path.join(target, LAYER_ROOT), { recursive: true });
   const feeding = pipeline(source, extract);
-  feeding.catch(() => undefined); // awaited below, unless an entry was refused first
+  feeding.catch(() => undefined); // its error is thrown by the `await` below, unless an entry was refused first
   const lint = createLayerLint();
   for await (const entry of extract) {
     const { name, folder, mode, size } = lint.check(entry.header);
     const header = { name, mode, mtime: EPOCH, uid: 0, gid: 0, type: folder ? ("directory" as const) : ("file" as const), size };
     const packed = pack.entry(header) as unknown as Writable;
-    packed.on("error", () => undefined); // an entry fails only with its pack, whose reader is told
+    packed.on("error", () => undefined); // an entry fails only together with its pack, whose reader gets the error
     if (folder) {
       entry.resume();
       await mkdir(path.join(target, name), { recursive: name === LAYER_ROOT });
     } else await copyFile(entry as unknown as AsyncIterable<Buffer>, path.join(target, name), mode, packed);
   }
-  await feeding; // a source that broke off is no archive, wherever it did
+  await feeding; // a source that broke off anywhere is not a valid archive
   pack.finalize();
 }
 
-/** Byte by byte to both; the reader of the canonical tar sets the pace. */
+/** Copies the same bytes to the file and to the canonical tar, whose reader sets the pace. */
 async function copyFile(entry: AsyncIterable<Buffer>, file: string, mode: number, packed: Writable): Promise<void> {
   const handle = await open(file, "wx", mode);
   try {
     for await (const chunk of entry) {
       if (!packed.write(chunk)) await drained(packed);
-      await handle.writeFile(chunk); // from the current position, all of it
+      await handle.writeFile(chunk); // writes the whole chunk at the current position
     }
   } finally {
     await handle.close();
@@ -79,7 +79,7 @@ function drained(stream: Writable): Promise<void> {
   });
 }
 
-/** The disk's failures are the platform's; all others mean that this is no archive. */
+/** Disk errors are the platform's fault and stay as they are; any other error means that the source is not a valid archive. */
 function blame(error: unknown): Error {
   if (error instanceof PlatformError) return error;
   if (error instanceof Error && "syscall" in error) return error;

@@ -1,4 +1,5 @@
-// Artifacts in an image layout: entries of index.json without a name, found by the subject in their manifests (image-spec, image-layout.md).
+// Artifacts in an image layout are entries of index.json without a name, found by the subject in their manifests (image-spec,
+// image-layout.md).
 import { z } from "zod";
 import { EMPTY, artifactManifest, artifactSchema, livingWith, ofType, referrerOf, type ArtifactStore, type Attached } from "./artifact.ts";
 import { MEDIA, descriptorSchema, type Descriptor, type Encoded } from "./oci.ts";
@@ -7,7 +8,7 @@ export interface LayoutPlace {
   entries(repository: string): Promise<Descriptor[]>;
   changeEntries(repository: string, change: (entries: Descriptor[]) => Descriptor[]): Promise<void>;
   putBytes(repository: string, document: Encoded): Promise<void>;
-  /** NOT_FOUND when it is not there. */
+  /** Throws NOT_FOUND when the repository has no such document. */
   readDocument(repository: string, digest: string): Promise<unknown>;
   size(repository: string, digest: string): Promise<number>;
   nameOf(entry: Descriptor): string | undefined;
@@ -33,7 +34,7 @@ export function createLayoutArtifacts(place: LayoutPlace) {
       const artifact = artifactManifest({ mediaType, digest: subject, size: await place.size(repository, subject) }, input);
       await place.putBytes(repository, EMPTY);
       await place.putBytes(repository, artifact);
-      // Its own annotations stay in its manifest: in index.json one of them could be taken for a name.
+      // The artifact's own annotations stay in its manifest: in index.json one of them could be mistaken for a name.
       const entry: Descriptor = { ...artifact.descriptor, artifactType: input.artifactType };
       await place.changeEntries(repository, (all) =>
         all.some((old) => old.digest === entry.digest && place.nameOf(old) === undefined) ? all : [...all, entry],
@@ -51,7 +52,7 @@ export function createLayoutArtifacts(place: LayoutPlace) {
   };
   return {
     store,
-    /** The given manifests with the artifacts that live as long as they do. */
+    /** Digests of the given manifests and of all artifacts that are kept because of them. */
     living: async (repository: string, manifests: Iterable<string>) => livingWith(manifests, await attached(repository)),
   };
 }

@@ -32,27 +32,27 @@ export interface StoredImage {
   config: ImageConfig;
 }
 export interface ImageStore extends ArtifactStore {
-  /** Stores a stream as a blob; its digest is what it turns out to be. */
+  /** Stores a stream as a blob, and computes its digest while doing so. */
   putBlob(repository: string, mediaType: string, source: Readable): Promise<Descriptor>;
   /** Stores config and manifest and points `reference` at them. Every layer must be in the repository already. */
   putImage(repository: string, reference: string, image: { config: Encoded; manifest: Encoded }): Promise<void>;
-  /** Makes a blob of one repository part of another, without a copy. */
+  /** Makes a blob of one repository available in another one, without a copy. */
   mountBlob(from: string, to: string, digest: string): Promise<void>;
   /** `reference`: a name, or the digest of a manifest. */
   getImage(repository: string, reference: string): Promise<StoredImage>;
   readBlob(repository: string, digest: string): Readable;
-  /** Bytes. NOT_FOUND when the repository has no such blob. */
+  /** Size in bytes. Throws NOT_FOUND when the repository has no such blob. */
   blobSize(repository: string, digest: string): Promise<number>;
   removeReference(repository: string, reference: string): Promise<void>;
   /**
-   * Removes references and blobs that nothing uses and that are untouched since `before`. `used` is asked after the store was looked
-   * at, so that what was put meanwhile has a user already. Artifacts go with their subject and not before.
+   * Removes references and blobs that nothing uses and that are untouched since `before`. `used` is called after the store was listed, so
+   * that every listed image of a running deploy is already in its answer. Artifacts are removed together with their subject and not before.
    */
   sweep(repository: string, before: number, used: () => Promise<UsedImages>): Promise<number>;
 }
 export interface UsedImages {
   references: ReadonlySet<string>;
-  /** Digests of manifests, kept with all that they need whatever the references say. */
+  /** Digests of manifests that are kept with everything they need, even if no reference points to them. */
   manifests: ReadonlySet<string>;
 }
 
@@ -103,7 +103,7 @@ export function createLayoutStore(root: string): ImageStore {
       const draft = path.join(folder(repository), "blobs", `draft-${randomUUID()}`);
       const meter = new DigestMeter();
       try {
-        await pipeline(source, meter.through(), createWriteStream(draft, { flush: true })); // on disk before anything says that it is there
+        await pipeline(source, meter.through(), createWriteStream(draft, { flush: true })); // flushed to disk before any name refers to it
         const digest = meter.digest();
         await rename(draft, blob(repository, digest));
         return { mediaType, digest, size: meter.bytes };
@@ -121,7 +121,8 @@ export function createLayoutStore(root: string): ImageStore {
     },
     async mountBlob(from, to, digest) {
       await prepare(to);
-      // By way of a second name: linking touches the inode even where the blob is there already, so a sweep sees that it is used.
+      // Linked under a second name first: linking changes the inode's ctime even if the blob exists in `to` already, so a sweep sees that
+      // it is used.
       const draft = path.join(folder(to), "blobs", `draft-${randomUUID()}`);
       await link(blob(from, digest), draft);
       await rename(draft, blob(to, digest));
@@ -145,7 +146,8 @@ export function createLayoutStore(root: string): ImageStore {
       const isUnused = (name: string) => names.has(name) && !references.has(name);
       const named = (await readIndex(repository)).manifests.filter((entry) => nameOf(entry) !== undefined && !isUnused(nameOf(entry)!));
       const living = await artifacts.living(repository, [...manifests, ...named.map(({ digest }) => digest)]);
-      // What has no name came to the index after its subject: one that was not seen is younger than this look.
+      // Entries without a name are artifacts, which enter the index after their subject: an entry that `seen` lacks is newer than this
+      // sweep and stays.
       const dead = new Set(seen.filter((entry) => nameOf(entry) === undefined && !living.has(entry.digest)).map(({ digest }) => digest));
       const goes = (entry: Descriptor) => (nameOf(entry) === undefined ? dead.has(entry.digest) : isUnused(nameOf(entry)!));
       if (seen.some(goes)) await changeIndex(repository, (all) => all.filter((entry) => !goes(entry)));
@@ -158,7 +160,7 @@ export function createLayoutStore(root: string): ImageStore {
   };
 }
 
-/** A blob that is JSON, if its bytes are still those that its name promises. */
+/** Reads a JSON blob, and throws when its bytes no longer match the digest in its name. */
 async function readDocument(file: string, digest: string): Promise<unknown> {
   const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
     throw cause.code === "ENOENT" ? new PlatformError("NOT_FOUND", `No blob ${digest}.`, { cause }) : cause;
@@ -167,7 +169,7 @@ async function readDocument(file: string, digest: string): Promise<unknown> {
   return JSON.parse(bytes.toString("utf8"));
 }
 
-/** Everything that the manifests need. One that cannot be read fails the sweep: better to keep too much than to remove what is used. */
+/** All blobs that the manifests need. An unreadable manifest fails the sweep: it is better to keep too much than to remove a used blob. */
 async function reachable(place: (digest: string) => string, manifests: readonly string[]): Promise<Set<string>> {
   const kept = new Set<string>();
   for (const digest of manifests) {
@@ -177,15 +179,15 @@ async function reachable(place: (digest: string) => string, manifests: readonly 
   return kept;
 }
 
-/** Opened when it is read: a stream that fails while nobody listens yet ends the process. */
+/** Opens the file only when it is read: a stream that fails before it has an error listener ends the process. */
 async function* readLater(file: string): AsyncGenerator<Buffer> {
   yield* createReadStream(file) as AsyncIterable<Buffer>;
 }
 
-/** Whole or not at all. */
+/** Replaces the file atomically. */
 async function replaceFile(file: string, content: string | Uint8Array): Promise<void> {
   const known = await stat(file).catch(() => undefined);
-  if (known !== undefined && file.includes("/blobs/")) return touch(file); // content-addressed: the same bytes
+  if (known !== undefined && file.includes("/blobs/")) return touch(file); // content-addressed, so it has the same bytes already
   const draft = `${file}.${randomUUID()}`;
   await writeFile(draft, content, { flush: true });
   await rename(draft, file);

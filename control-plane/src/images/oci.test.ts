@@ -1,4 +1,4 @@
-// Our images, judged by us for reproducibility and by foreign tools for validity (OCI image-spec 1.1).
+// Our images are tested here for reproducibility, and by third-party tools for validity (OCI image-spec 1.1).
 import { execFile } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";

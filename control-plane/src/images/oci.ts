@@ -18,14 +18,14 @@ export const descriptorSchema = z.object({
   digest: digestSchema,
   size: z.int().nonnegative(),
   annotations: z.record(z.string(), z.string()).optional(),
-  /** Of what it points to, where that is an artifact. */
+  /** The artifact type of the manifest that this descriptor points to, if that is an artifact. */
   artifactType: z.string().optional(),
 });
 export type Descriptor = z.infer<typeof descriptorSchema>;
 
 export const manifestSchema = z.object({
   schemaVersion: z.literal(2),
-  /** Not every tool writes it (image-spec, manifest.md: SHOULD). */
+  /** Optional, because not every tool writes this field (image-spec, manifest.md: SHOULD). */
   mediaType: z.literal(MEDIA.manifest).default(MEDIA.manifest),
   config: descriptorSchema,
   layers: z.array(descriptorSchema).min(1),
@@ -57,7 +57,7 @@ export type ImageConfig = z.infer<typeof imageConfigSchema>;
 
 /** Go's GOARCH names, as the spec asks. */
 const ARCHITECTURES: Partial<Record<NodeJS.Architecture, string>> = { x64: "amd64", arm64: "arm64" };
-/** No clock in an image: the same input is the same image. */
+/** A fixed time instead of the clock, so that the same input gives the same image. */
 const EPOCH = "1970-01-01T00:00:00Z";
 
 export interface Encoded {

@@ -9,15 +9,15 @@ import { sha256 } from "../service/digest.ts";
 
 export interface StoreHarness {
   store: ImageStore;
-  /** The same place, as another process opens it. */
+  /** A second store over the same place, as another process would open it. */
   reopen(): ImageStore;
   close(): Promise<void>;
 }
 export interface StoreTraits {
-  /** A registry that removes manifests and no tags: a name stays as long as another name of the same image does. */
+  /** The registry can delete manifests but no tags: a name stays as long as another name of the same image does. */
   removesDigestsOnly?: boolean;
 }
-/** Above one chunk of an upload. */
+/** Larger than one chunk of an upload. */
 const LARGE_BYTES = 40 * 1024 * 1024;
 const PROCESS = { args: ["/bin/true"], env: ["A=b"], cwd: "/" };
 

@@ -1,4 +1,5 @@
-// Leases over the memory driver: who may use which instance, and what happens when holders, instances or owners go away (DESIGN 4).
+// Leases over the memory driver: which gateway may use which instance, and what happens when holders, instances or owners go away (DESIGN
+// 4).
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { leaseSchema, type Lease } from "../contract/internal.ts";
 import { ask } from "../sandbox/testing/ask.ts";
@@ -16,7 +17,7 @@ afterEach(async () => {
   await plane.pool.close(true);
   await host.close();
 });
-/** The clock of leases goes on by so much; timers stay real. */
+/** Moves the clock of the leases forward by `ms`; timers stay real. */
 const pass = (ms: number) => vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
 const give = (holder: string, lease: Lease, reason: "idle" | "recalled" | "broken" | "poisoned" = "recalled") =>
   plane.leases.release({ holder, leases: [{ leaseId: lease.leaseId, reason }] }, () => false);
@@ -53,7 +54,7 @@ describe("a lease", () => {
     await give("gw-1", first);
     const second = await plane.leases.acquire(two.ask("gw-1"));
     expect(second.instance).not.toBe(first.instance);
-    expect((await plane.leases.acquire(one.ask("gw-1"))).instance).toBe(first.instance); // its own version gets it again
+    expect((await plane.leases.acquire(one.ask("gw-1"))).instance).toBe(first.instance); // the holding version gets it again
     const held = (await host.driver.list()).map(({ id, image }) => [id, image?.versionId]);
     expect(held).toContainEqual([first.instance, one.info.image.versionId]);
     expect(held).toContainEqual([second.instance, two.info.image.versionId]);
@@ -151,7 +152,7 @@ describe("a new owner", () => {
     await next.reconciler.adopt();
     await expect(next.leases.acquire(wish("gw-2", 250))).rejects.toMatchObject({ code: "CAPACITY_UNAVAILABLE" });
     expect(next.leases.renew(renewal("gw-1", lease)).lost).toEqual([]);
-    expect(next.leases.renew(renewal("gw-2", lease)).lost).toEqual([lease.leaseId]); // another's id is no lease of one's own
+    expect(next.leases.renew(renewal("gw-2", lease)).lost).toEqual([lease.leaseId]); // gw-2 cannot renew the lease of gw-1
     expect(next.leases.table.ofLease(lease.leaseId)?.lease?.holder).toBe("gw-1");
     expect(await running()).toEqual([lease.instance]);
     await next.pool.close(true);
@@ -200,7 +201,7 @@ describe("an instance", () => {
     const { ask: wish } = await host.version({}, `throw new Error("no such thing");`);
     await expect(plane.leases.acquire(wish("gw-1"))).rejects.toMatchObject({ code: "INIT_FAILED" });
     await expect(plane.leases.acquire(wish("gw-1"))).rejects.toMatchObject({ code: "INIT_FAILED" });
-    expect(plane.failures).toHaveLength(1); // the second answer came without a second sandbox
+    expect(plane.failures).toHaveLength(1); // the second answer came without starting a second sandbox
     expect(plane.failures[0]?.reason).toBe("init-failed");
     expect(plane.failures[0]?.detail).toContain("index.mjs");
     await expect.poll(running, soon).toEqual([]);

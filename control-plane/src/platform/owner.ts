@@ -1,26 +1,30 @@
-// One control plane at a time acts: it holds a lease in Postgres, whose epoch fences off whoever held it before (SECURITY fact 8, 4.1).
+// Only one control plane at a time acts, the owner: it holds a lease in Postgres, whose epoch fences off earlier owners (SECURITY fact 8,
+// 4.1).
 import { setTimeout as sleep } from "node:timers/promises";
 
 export const OWNERSHIP = {
-  /** Without a renewal the lease is free after this. */
+  /** Without a renewal the lease becomes free after this time. */
   ttlMs: 10_000,
   renewMs: 2_500,
-  /** How often one that waits asks. */
+  /** How often a waiting control plane tries to take the lease. */
   waitMs: 1_000,
 } as const;
 
 export interface OwnershipStore {
   /** The new epoch, or undefined while another holder's lease runs. The same holder takes its own lease again at once. */
   takeOwnership(holder: string, ttlMs: number): Promise<number | undefined>;
-  /** False: the epoch is not the owner's any more. */
+  /** False: a newer epoch exists, so this process is no longer the owner. */
   renewOwnership(epoch: number, ttlMs: number): Promise<boolean>;
   releaseOwnership(epoch: number): Promise<void>;
 }
 export interface OwnershipOptions {
   store: OwnershipStore;
-  /** Its name as long as its place is its own: of the pod, or of the machine's one control plane. */
+  /** Unique name of this holder: that of the pod, or of the machine's only control plane. */
   holder: string;
-  /** Others may take over: then silence of the database is loss too, once the lease has run out. */
+  /**
+   * Whether other control planes may take over. If so, ownership also counts as lost when the database is silent until the lease has run
+   * out.
+   */
   hasRivals: boolean;
   onWaiting(): void;
   /** Called at most once; the process must end. */
@@ -37,7 +41,7 @@ export async function becomeOwner(options: OwnershipOptions): Promise<{ epoch: n
   while (epoch === undefined) {
     await sleep(OWNERSHIP.waitMs);
     begun = performance.now();
-    // A database that is away keeps everybody waiting.
+    // While the database is unreachable, keep waiting.
     epoch = await store.takeOwnership(holder, OWNERSHIP.ttlMs).catch((error: unknown) => {
       options.onError(error);
       return undefined;
@@ -46,7 +50,7 @@ export async function becomeOwner(options: OwnershipOptions): Promise<{ epoch: n
   return keep(options, epoch, begun);
 }
 
-/** `since`: when the last successful call began; the lease runs from then at the latest. */
+/** Renews the lease. `since`: when the last successful call began; the lease runs at least from then. */
 function keep({ store, hasRivals, onLost, onError }: OwnershipOptions, epoch: number, since: number) {
   let last = since;
   let ended = false;
@@ -60,7 +64,8 @@ function keep({ store, hasRivals, onLost, onError }: OwnershipOptions, epoch: nu
   }
   async function turn(): Promise<void> {
     const begun = performance.now();
-    // A process that was paused may find its lease long gone: then it asks before it does anything else, and ends.
+    // After a long pause of the process the lease may be gone: this renewal is then the first thing to run, and its answer ends the
+    // process.
     const answer = await store.renewOwnership(epoch, OWNERSHIP.ttlMs).catch((error: unknown) => {
       onError(error);
       return undefined;
@@ -73,7 +78,7 @@ function keep({ store, hasRivals, onLost, onError }: OwnershipOptions, epoch: nu
   timer = setTimeout(() => void turn(), OWNERSHIP.renewMs);
   return {
     epoch,
-    /** The next one need not wait for the lease to run out. */
+    /** Frees the lease, so that the next owner need not wait until it runs out. */
     async release(): Promise<void> {
       ended = true;
       clearTimeout(timer);

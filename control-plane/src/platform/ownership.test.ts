@@ -1,4 +1,4 @@
-// Who owns the platform, on real Postgres: one at a time, with epochs that only grow.
+// Ownership of the platform, on real Postgres: there is one owner at a time, with epochs that only grow.
 import { setTimeout as sleep } from "node:timers/promises";
 import { createPool } from "../db/pools.ts";
 import { createSystemDatabase, type SystemDatabase } from "../db/system-database.ts";
@@ -32,7 +32,7 @@ describe("the lease", () => {
     await sleep(350);
     const second = (await store.takeOwnership("b", 300))!;
     expect(second).toBeGreaterThan(first);
-    expect(await store.renewOwnership(first, 60_000)).toBe(false); // the old one's write touches no row
+    expect(await store.renewOwnership(first, 60_000)).toBe(false); // the renewal of the old epoch touches no row
     expect(await store.renewOwnership(second, 60_000)).toBe(true);
   });
 
@@ -40,7 +40,7 @@ describe("the lease", () => {
     const first = (await store.takeOwnership("a", 60_000))!;
     const second = (await store.takeOwnership("a", 60_000))!;
     expect(second).toBe(first + 1);
-    await store.releaseOwnership(first); // no longer its to give
+    await store.releaseOwnership(first); // the first owner can no longer release it
     expect(await store.takeOwnership("b", 60_000)).toBeUndefined();
     await store.releaseOwnership(second);
     expect(await store.takeOwnership("b", 60_000)).toBe(second + 1);
@@ -92,7 +92,7 @@ describe("an owner", () => {
 
   test("is told that another has taken over", async () => {
     const first = await ask("a");
-    await pool.query("UPDATE fnctl.partition_owner SET expires_at = now() - interval '1 second'"); // as if it had been paused
+    await pool.query("UPDATE fnctl.partition_owner SET expires_at = now() - interval '1 second'"); // as after a long pause of the owner
     const second = await ask("b");
     await expect.poll(() => events, { timeout: OWNERSHIP.renewMs + 3_000 }).toEqual(["a: another control plane has taken over"]);
     expect(second.epoch).toBe(first.epoch + 1);

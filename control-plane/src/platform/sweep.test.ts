@@ -1,4 +1,5 @@
-// What deleted functions and failed builds leave goes after a grace period; what is used, or may be used by a deploy in flight, stays.
+// Files of deleted functions and failed builds are removed after a grace period; files that are used, or that a running deploy may use,
+// stay.
 import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
@@ -29,7 +30,7 @@ afterAll(async () => {
   await postgres.stop();
 });
 
-/** Sweeps as if the grace period of everything there is now were over. */
+/** A `before` for the sweep at which the grace period of all existing files is over. */
 const graceOver = () => Date.now() + 1_000;
 async function sweep(before = graceOver()): Promise<void> {
   const sweeper = createSweep({
@@ -48,11 +49,11 @@ async function deployed(functionName = name()) {
   return made;
 }
 async function failed(functionName = name()) {
-  platform.builders.behave = async () => ({ module: `throw new Error("${randomUUID()}");` }); // built and published, and then not loadable
+  platform.builders.behave = async () => ({ module: `throw new Error("${randomUUID()}");` }); // is built and published, but does not load
   return deployed(functionName);
 }
 const list = (...parts: string[]) => readdir(path.join(platform.folder, ...parts)).catch(() => []);
-/** How much of the tenant there is: sources, image blobs, unpacked layers. */
+/** Counts the tenant's image blobs, unpacked layers and references. */
 const stored = async () => ({
   blobs: (await list("images", tenant, "blobs/sha256")).length,
   layers: (await list("layers", tenant)).length,
@@ -67,7 +68,7 @@ describe("the sweep", () => {
     const { owner, sourceDigest } = await deployed();
     await deployed(owner.name);
     const before = await stored();
-    expect(before).toEqual({ blobs: 7, layers: 2, references: 2 }); // the base layer is one
+    expect(before).toEqual({ blobs: 7, layers: 2, references: 2 }); // both images share the base layer
     await sweep();
     expect(await stored()).toEqual(before);
     expect(await platform.blobs.has(by(tenant), sourceDigest)).toBe(true);
@@ -109,7 +110,7 @@ describe("the sweep", () => {
   test("touches nothing within the grace period", async () => {
     const { owner } = await deployed();
     await platform.functions.remove(by(tenant), owner.name);
-    const before = { ...(await stored()), references: 0 }; // a name is no storage
+    const before = { ...(await stored()), references: 0 }; // references are removed at once
     await sweep(Date.now() - 60_000);
     expect(await stored()).toEqual(before);
   });
@@ -165,7 +166,7 @@ describe("the sweep", () => {
     await expect(sweep(before)).rejects.toThrow();
     expect(await stored()).toEqual({ blobs: 0, layers: 0, references: 0 });
     tenant = broken;
-    expect((await list("images", tenant, "blobs/sha256")).length).toBe(4); // too much is kept rather than too little
+    expect((await list("images", tenant, "blobs/sha256")).length).toBe(4); // in doubt nothing is removed
     await writeFile(path.join(platform.folder, "images", broken, "index.json"), '{"schemaVersion":2,"manifests":[]}');
   });
 });
@@ -176,10 +177,10 @@ describe("a deploy in flight", () => {
     await platform.functions.remove(by(tenant), owner.name);
     const before = Date.now();
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(await platform.blobs.has(by(tenant), sourceDigest)).toBe(true); // what fnctl asks before it uploads
+    expect(await platform.blobs.has(by(tenant), sourceDigest)).toBe(true); // the CLI asks this before it uploads
     await sweep(before);
     const again = await platform.deploy(tenant, owner.name);
-    await sweep(); // being built: used, whatever its age
+    await sweep(); // a source that is being built counts as used, whatever its age
     expect(await platform.blobs.has(by(tenant), sourceDigest)).toBe(true);
     await platform.run(again.job);
     expect(await platform.builds.get(again.job)).toMatchObject({ state: "succeeded" });
@@ -225,7 +226,7 @@ test("a function whose first deploy failed is listed with that state, and is gon
   await deployed(functionName);
   expect(await states()).toEqual(["live"]);
   await failed(functionName);
-  expect(await states()).toEqual(["live"]); // what served still does
+  expect(await states()).toEqual(["live"]); // the version that served before still does
   await platform.functions.remove(by(tenant), functionName);
   expect(await states()).toEqual([]);
 });

@@ -1,5 +1,5 @@
-// Removes what deleted functions and failed builds left: sources, images, unpacked layers, logs. Level-triggered: each turn compares
-// all that is stored with what the database says is used, so nothing that a crash or an error left stays for ever.
+// Removes the sources, images, unpacked layers and logs that deleted functions and failed builds left. Level-triggered: each turn compares
+// everything that is stored with the database's list of what is used, so remains of a crash or an error do not stay for ever.
 import type { BlobStore } from "../sources/blob-store.ts";
 import { LIMITS } from "../contract/limits.ts";
 import type { FunctionStore } from "../functions/function-store.ts";
@@ -8,7 +8,7 @@ import type { ImageStore } from "../images/layout-store.ts";
 import type { CollectorClient } from "../logs/read/collector-client.ts";
 
 const TURN_MS = 10 * 60_000;
-/** What is unused stays this long after it was last written or asked for: far longer than a deploy is under way. */
+/** Unused files stay this long after they were last written or asked for, which is far longer than a deploy takes. */
 const SWEEP_GRACE_MS = LIMITS.buildMs * 6;
 
 export interface SweepDeps {
@@ -30,9 +30,9 @@ export function createSweep(deps: SweepDeps) {
     await layers.sweep(tenantId, before, (await functions.used(tenantId)).layers);
   }
 
-  /** A function's instances may write for a moment after its log was removed. */
+  /** Removes logs without a function: its instances may have written for a moment after its log was removed. */
   async function sweepLogs(): Promise<void> {
-    const owners = Map.groupBy(await logs.owners(), ({ tenantId }) => tenantId); // before the database is asked: a new function has no log yet
+    const owners = Map.groupBy(await logs.owners(), ({ tenantId }) => tenantId); // before `functions.ids`: a newer log is not in this list
     for (const tenantId of await deps.tenantIds()) {
       const kept = owners.get(tenantId) ?? [];
       if (kept.length === 0) continue;
@@ -41,7 +41,7 @@ export function createSweep(deps: SweepDeps) {
     }
   }
 
-  /** One look at everything. What fails for one tenant fails for no other. */
+  /** Sweeps everything once. An error for one tenant does not stop the sweep of the others. */
   async function turn(before: number): Promise<void> {
     await blobs.sweepSpool(before).catch(onError);
     for (const tenantId of await deps.tenantIds()) await sweepTenant(tenantId, before).catch(onError);

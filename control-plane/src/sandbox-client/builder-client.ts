@@ -1,4 +1,4 @@
-// The platform's side of the builder protocol. A builder runs a tenant's build: every byte it says is capped, timed and parsed.
+// The platform's side of the builder protocol. A builder runs a tenant's build, so every answer of it is capped, timed and parsed.
 import type { Readable } from "node:stream";
 import type { Client } from "undici";
 import { PlatformError } from "../contract/errors.ts";
@@ -21,7 +21,7 @@ export function createBuilderClient(instance: Reachable) {
   const client: Client = connect(instance, LIMITS.buildMs, tarCap);
   const deadline = AbortSignal.timeout(LIMITS.buildMs);
   return {
-    /** Hands over the source archive. Throws INVALID_ARCHIVE with what is wrong with it. */
+    /** Sends the source archive. Throws INVALID_ARCHIVE, with the reason, when the builder rejects it. */
     async putSource(source: Readable): Promise<void> {
       const answer = await client
         .request({
@@ -38,7 +38,7 @@ export function createBuilderClient(instance: Reachable) {
       throw new PlatformError("INVALID_ARCHIVE", failed.success ? failed.data.message.slice(0, 2000) : "The source archive was refused.");
     },
 
-    /** Runs the build; log lines go to `onEvent` as they come. Resolves with the entry that was found. */
+    /** Runs the build; log lines go to `onEvent` as they come. Resolves with the function's entry file that the build found. */
     async build(request: BuildRequest, onEvent: (event: BuilderEvent) => void): Promise<{ file: string; name?: string | undefined }> {
       const answer = await client
         .request({
@@ -63,7 +63,7 @@ export function createBuilderClient(instance: Reachable) {
       throw ended(undefined);
     },
 
-    /** The built layer as a tar stream; hostile until it went through `canonicalLayer`. */
+    /** The built layer as a tar stream, which is hostile until it has gone through `canonicalLayer`. */
     async layer(): Promise<Readable> {
       const answer = await client
         .request({ method: "GET", path: BUILDER_PATHS.layer, signal: deadline })

@@ -1,4 +1,5 @@
-// Readiness by the runtime protocol, over the instance's own TLS: what a kubelet's probe cannot do, because it knows no pin.
+// Asks for readiness by the runtime protocol over the instance's own TLS. A kubelet's probe cannot do this, because it does not know the
+// certificate's pin.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "undici";
 import { PROTOCOL_PATHS, healthSchema } from "../contract/runtime-protocol.ts";
@@ -8,10 +9,10 @@ const POLL_MS = 15;
 
 type Health = ReturnType<typeof healthSchema.parse>;
 
-/** Nothing of anybody's is in it. */
+/** Whether the sandbox holds no tenant's code or data yet. */
 export const isGeneric = (health: Health | undefined): boolean => health?.state === "idle" && health.code === undefined;
 
-/** What the instance says of itself; undefined when it does not answer in time, or nonsense, or is somebody else. */
+/** The instance's own health report; undefined when it does not answer in time, answers nonsense, or has a wrong certificate. */
 export async function askHealth(link: Client): Promise<Health | undefined> {
   try {
     const answer = await link.request({ method: "GET", path: PROTOCOL_PATHS.health, signal: AbortSignal.timeout(TRY_MS) });
@@ -22,7 +23,7 @@ export async function askHealth(link: Client): Promise<Health | undefined> {
   }
 }
 
-/** Asks until it is idle, for as long as `goOn` says so. */
+/** Asks again and again until the instance is idle (true) or `goOn` returns false (false). */
 export async function untilIdle(link: Client, goOn: () => boolean): Promise<boolean> {
   while (goOn()) {
     if (isGeneric(await askHealth(link))) return true;

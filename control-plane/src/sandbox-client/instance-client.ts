@@ -8,12 +8,12 @@ import { PROTOCOL_PATHS, initFailedSchema, initOkSchema, type InitRequest } from
 export const INIT_TIMEOUT_MS = 60_000;
 const ANSWER_CAP = 64 * 1024;
 
-/** Of an instance: as much as it takes to reach it. */
+/** The part of a Sandbox that is needed to reach it. */
 export interface Reachable {
   id: string;
   address?: Address | undefined;
 }
-/** `init` was not answered, or not in the platform's words. */
+/** `init` was not answered, or not in the form of the protocol. */
 export class NoInitAnswer extends Error {
   readonly timedOut: boolean;
   constructor(timedOut: boolean, cause: unknown) {
@@ -22,7 +22,7 @@ export class NoInitAnswer extends Error {
   }
 }
 
-/** `connectMs`: for the connection to stand, where that is less than an answer may take. */
+/** `connectMs`: the longest time to connect, when that should be less than the time for an answer. */
 export function connect({ id, address }: Reachable, timeoutMs: number, cap: number, connectMs = timeoutMs): Client {
   if (address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
   const dial = dialOf(address, id, connectMs);
@@ -34,13 +34,13 @@ export function connect({ id, address }: Reachable, timeoutMs: number, cap: numb
   });
 }
 
-/** A connection for `init` alone. */
+/** Opens a connection that is used for `init` only. */
 export const initConnection = (instance: Reachable, connectMs?: number): Client =>
   connect(instance, INIT_TIMEOUT_MS, ANSWER_CAP, connectMs);
 
 /**
  * Sends `init` and ends the connection. Throws INIT_FAILED with the user's own stack trace in `facts` when their code does not load, and
- * NoInitAnswer when nobody says so.
+ * NoInitAnswer when no proper answer comes.
  */
 export async function initInstance(client: Client, request: InitRequest, timeoutMs = INIT_TIMEOUT_MS): Promise<{ importMs: number }> {
   try {

@@ -1,14 +1,14 @@
-// `PUT code`: a version's layer into one instance that its certificate has proved.
+// `PUT code`: sends a version's layer into one sandbox, over a connection on which the sandbox has proved its certificate.
 import type { Readable } from "node:stream";
 import type { Client } from "undici";
 import { PlatformError } from "../contract/errors.ts";
 import { CODE_DIGEST_HEADER, PROTOCOL_PATHS } from "../contract/runtime-protocol.ts";
 
-/** Half a gigabyte over a slow pod network. */
+/** Enough time for half a gigabyte over a slow pod network. */
 const SEND_MS = 120_000;
 
 export interface Layer {
-  /** Of the uncompressed tar. */
+  /** Size of the uncompressed tar. */
   bytes: number;
   open(): Readable;
 }

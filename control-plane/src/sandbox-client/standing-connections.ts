@@ -1,10 +1,10 @@
-// One connection to each pod, from its first answer until it has been given its code and `init`: a TLS handshake with a sandbox costs
-// milliseconds, and a cold start would pay for two. The connection is the proof of who answers, so it is never one to another address.
+// Keeps one connection to each pod, from its first answer until it has got its code and `init`: a TLS handshake with a sandbox costs
+// milliseconds, and a cold start would pay for two. The connection proves which pod answers, so it is never reused for another address.
 import { Client } from "undici";
 import { dialOf, type Address } from "../contract/instance-address.ts";
 
 const CONNECT_MS = 5_000;
-/** Most that any of these calls may answer. */
+/** The most bytes in an answer to any of these calls. */
 const ANSWER_CAP = 64 * 1024;
 
 export function createStandingConnections() {
@@ -16,7 +16,7 @@ export function createStandingConnections() {
     void client?.destroy().catch(() => undefined);
   }
   return {
-    /** The caller's requests carry their own deadlines. */
+    /** The connection to this pod, opened if needed. It has no time limit of its own: the caller's requests carry theirs. */
     to(id: string, address: Address): Client {
       const known = open.get(id);
       if (known !== undefined && !known.destroyed) return known;
@@ -25,7 +25,7 @@ export function createStandingConnections() {
       open.set(id, client);
       return client;
     },
-    /** From now on the caller's to destroy. */
+    /** Hands the connection over to the caller, who must destroy it. */
     take(id: string): Client | undefined {
       const client = open.get(id);
       open.delete(id);

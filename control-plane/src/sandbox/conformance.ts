@@ -1,4 +1,4 @@
-// What every SandboxDriver must do, whatever it isolates with. Each driver's test runs this suite with a harness of its own.
+// What every SandboxDriver must do, whatever its isolation technology. Each driver's test runs this suite with a harness of its own.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PROTOCOL_PATHS } from "../contract/runtime-protocol.ts";
@@ -9,29 +9,35 @@ import { ask, init } from "./testing/ask.ts";
 import { STUBBORN, type Stubborn } from "./testing/conformance-function.ts";
 
 export interface DriverHarness {
-  /** The one in use: `reopen` may have made it. */
+  /** The driver object in use, which `reopen` may have replaced. */
   driver: SandboxDriver;
-  /** A generic sandbox of a base that exists; `tenantId`: which tenant's, for drivers that ask; otherwise one and the same. */
+  /**
+   * Spec of a generic sandbox with an existing base. `tenantId` is for drivers that need a tenant; without it they always get the same
+   * tenant.
+   */
   spec(tenantId?: string): SandboxSpec;
   /** Places a layer where the driver looks for it; its `index.mjs` answers `/` with `text`. */
   place(text: string, tenantId?: string): Promise<ImageRef>;
   /** Makes the process of a loaded, initialised instance end by itself. */
   crash(instance: Sandbox): Promise<void>;
-  /** Lets it use more memory than it has; or the reason why this driver has no such limit. */
+  /** Makes the instance use more memory than its limit; or the reason why this driver has no such limit. */
   exhaustMemory: ((instance: Sandbox) => Promise<void>) | string;
-  /** From now on it does not end when asked to; or the reason why this driver has no such instance. */
+  /** Makes the instance ignore requests to end from now on; or the reason why this driver has no such instances. */
   makeStubborn: ((instance: Sandbox, how: Stubborn) => Promise<void>) | string;
-  /** Leaves what a driver leaves that was killed in the middle of a start, and returns the id; or why that cannot be. */
+  /**
+   * Leaves the remains of a driver that was killed in the middle of a start, and returns the sandbox's id; or the reason why this driver
+   * leaves none.
+   */
   abandonStart: (() => Promise<string>) | string;
-  /** A second driver object over the same paths, as after a restart. */
+  /** Makes a second driver object over the same paths, as after a restart. */
   reopen(): Promise<SandboxDriver>;
-  /** All that is left of an instance on the host, described. */
+  /** Descriptions of everything that is left of a sandbox on the host. */
   leftovers(id: string): Promise<string[]>;
   close(): Promise<void>;
 }
 /** How many sandboxes are started and stopped at once. */
 const CROWD = 20;
-/** How often it is looked whether a sandbox that was stopped is gone, and how long apart. */
+/** How many times, and how far apart, the test checks whether a stopped sandbox is gone. */
 const LOOKS = { count: 100, pauseMs: 100 };
 
 /** `missing`: why the driver cannot run on this machine; the suite is then skipped under that reason. */
@@ -126,7 +132,7 @@ function describeLoad(current: Current): void {
     const { sandbox: instance, settled } = await driver.beginLoad(started.id, image);
     expect(instance).toMatchObject({ id: started.id, state: "loaded", image });
     const link = driver.takeConnection(started.id);
-    expect(driver.takeConnection(started.id)).toBeUndefined(); // once
+    expect(driver.takeConnection(started.id)).toBeUndefined(); // it can be taken only once
     if (link !== undefined) expect(await askHealth(link)).toMatchObject({ code: image.layer });
     await link?.destroy();
     await settled;
@@ -220,7 +226,7 @@ function describeRestart(current: Current): void {
     const id = await abandonStart();
     expect(await leftovers(id)).not.toEqual([]);
     const again = (current().driver = await reopen()); // the first one's picture is stale from here on
-    // By and by: whoever takes over is not held up by what a node takes seconds to confirm.
+    // The remains go after a while: a driver that takes over does not wait for ends that a node takes seconds to confirm.
     const soon = { timeout: 30_000, interval: 50 };
     await expect.poll(() => listed(again, id), soon).toBeUndefined();
     await expect.poll(() => leftovers(id), soon).toEqual([]);
@@ -234,7 +240,7 @@ function describeCrowd(current: Current): void {
     await Promise.all(
       specs.map(async (asked, index) => {
         const started = driver.start(asked);
-        if (index % 4 === 0) await Promise.all([started.catch(() => undefined), driver.stop(asked.id)]); // told to stop while it starts
+        if (index % 4 === 0) await Promise.all([started.catch(() => undefined), driver.stop(asked.id)]); // stop it while it starts
         else expect(await ask(await started, PROTOCOL_PATHS.health)).toMatchObject({ status: 200 });
         await driver.stop(asked.id);
       }),

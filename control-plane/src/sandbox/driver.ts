@@ -1,12 +1,12 @@
-// The one interface between the platform and whatever isolates code. Verbs are idempotent. A driver reads no environment and no
-// database, never downgrades an isolation, and refuses with a coded error what it cannot do.
+// The one interface between the platform and the technology that isolates code. Its methods are idempotent. A driver reads no environment
+// and no database, never downgrades an isolation, and refuses with a coded error when it cannot do what is asked.
 import type { Client } from "undici";
 import { z } from "zod";
 import { addressSchema } from "../contract/instance-address.ts";
 import { digestSchema, isolationSchema, uuidSchema, type Isolation } from "../contract/names.ts";
 import { CODE_SIZES_MIB, MEMORY_SIZES_MIB } from "../contract/limits.ts";
 
-/** Fixed length: runsc takes an id that is a prefix of another as ambiguous. */
+/** The length is fixed because runsc finds an id ambiguous that is a prefix of another one. */
 export const instanceIdSchema = z.string().regex(/^[0-9a-f]{20}$/);
 
 export const sandboxSpecSchema = z.strictObject({
@@ -16,27 +16,27 @@ export const sandboxSpecSchema = z.strictObject({
   base: digestSchema,
   isolation: isolationSchema,
   memoryMib: z.literal([...MEMORY_SIZES_MIB]),
-  /** Mounts the egress proxy's socket of this instance; without it nothing but loopback exists inside. */
+  /** Gives the sandbox access to the egress proxy; without it only loopback exists inside. */
   egress: z.boolean(),
   epoch: z.int(),
-  /** Where a sandbox belongs to a tenant from its start, because the tenant's network is made for it (Kubernetes); elsewhere ignored. */
+  /** The tenant, where a sandbox runs in its tenant's own network from its start (Kubernetes); ignored elsewhere. */
   tenantId: uuidSchema.optional(),
-  /** The least isolation that its tenant may have; where the tenant has a place of its own, that place enforces it. */
+  /** The weakest isolation that its tenant may have; on Kubernetes the tenant's namespace enforces it. */
   floor: isolationSchema.optional(),
-  /** Room for code that is sent in, MiB (Kubernetes); elsewhere code lies on the host. */
+  /** Room for code that is sent into the sandbox, MiB (Kubernetes); elsewhere code is mounted from the host. */
   codeMib: z.literal([...CODE_SIZES_MIB]).optional(),
 });
 export type SandboxSpec = z.infer<typeof sandboxSpecSchema>;
 
-/** What a generic sandbox becomes, once and for life (SECURITY H1). */
+/** The version whose code is loaded into a generic sandbox, which then belongs to it for life (SECURITY H1). */
 export const imageRefSchema = z.strictObject({
   tenantId: uuidSchema,
   functionId: uuidSchema,
   versionId: uuidSchema,
   version: z.int().positive(),
-  /** SHA-256 of the version's configuration: another configuration is another instance. */
+  /** SHA-256 of the version's configuration: an instance is never reused with another configuration. */
   configHash: z.string().regex(/^[0-9a-f]{64}$/),
-  /** diff_id of the code layer; the driver finds it unpacked under the tenant. */
+  /** diff_id of the code layer; the driver finds the unpacked layer in the tenant's folder. */
   layer: digestSchema,
 });
 export type ImageRef = z.infer<typeof imageRefSchema>;
@@ -47,17 +47,17 @@ export const sandboxSchema = z.object({
   startedAt: z.number(),
   address: addressSchema.optional(),
   image: imageRefSchema.optional(),
-  /** Why it ended, while it is still listed: until `stop` is called. */
+  /** Why it ended; an ended sandbox stays listed until `stop` is called. */
   ended: z.object({ reason: z.enum(["exited", "oom", "start-failed"]), detail: z.string() }).optional(),
 });
 export type Sandbox = z.infer<typeof sandboxSchema>;
 
-/** The code is in; `settled` when it is written down whose it is, which must be before anybody is given the sandbox. */
+/** A sandbox that has got the code. `settled` resolves when its version is recorded, which must be before the sandbox is used. */
 export interface Loading {
   sandbox: Sandbox;
   settled: Promise<void>;
 }
-/** Of a driver whose loads are settled when they are done, and that sends no code. */
+/** For a driver that sends no code and whose loads are settled at once: implements `beginLoad` and `takeConnection` by `load`. */
 export const settledLoads = (load: SandboxDriver["load"]): Pick<SandboxDriver, "beginLoad" | "takeConnection"> => ({
   beginLoad: async (id, image) => ({ sandbox: await load(id, image), settled: Promise.resolve() }),
   takeConnection: () => undefined,
@@ -66,18 +66,21 @@ export const settledLoads = (load: SandboxDriver["load"]): Pick<SandboxDriver, "
 export interface SandboxDriver {
   readonly name: string;
   readonly isolations: readonly Isolation[];
-  /** Starts a generic sandbox, with whatever its tenant needs for it (a namespace, a policy); resolves when it is idle, that is, answers on its address. */
+  /**
+   * Starts a generic sandbox, and before it creates what the tenant still lacks for it (a namespace, a policy); resolves when the sandbox
+   * is idle, that is, answers on its address.
+   */
   start(spec: SandboxSpec): Promise<Sandbox>;
-  /** Puts the code of `image` into an idle sandbox. A second call with the same image does nothing, with another it fails. */
+  /** Puts the code of `image` into an idle sandbox. A second call with the same image does nothing, one with another image fails. */
   load(id: string, image: ImageRef): Promise<Sandbox>;
-  /** `load`, for a caller that has something else to do while it settles. */
+  /** Like `load`, for a caller that has something else to do until the load is settled. */
   beginLoad(id: string, image: ImageRef): Promise<Loading>;
-  /** The connection by which the sandbox got its code, if there was one and it still stands; the caller ends it. */
+  /** The connection by which the sandbox got its code, if there was one and it is still open; the caller must end it. */
   takeConnection(id: string): Client | undefined;
-  /** Ends it and leaves nothing: processes, cgroups, mounts, folders. Unknown ids are no error. */
+  /** Ends the sandbox and removes all of it: processes, cgroups, mounts, folders. Unknown ids are no error. */
   stop(id: string): Promise<void>;
-  /** All that exists, ended ones included: the truth after any restart of the caller. */
+  /** All existing sandboxes, including ended ones; a restarted caller relies on this list alone. */
   list(): Promise<Sandbox[]>;
-  /** Ends all that the tenant has, and removes what was made for it. Unknown ids are no error. */
+  /** Ends all sandboxes of the tenant, and removes everything that was made for the tenant. Unknown ids are no error. */
   removeTenant(tenantId: string): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// The driver's verbs over a Unix socket: the root process on one side, the control plane on the other (SECURITY I2).
+// Calls to the driver's methods over a Unix socket: the root process serves them, and the control plane calls them (SECURITY I2).
 import http from "node:http";
 import { z } from "zod";
 import { PlatformError } from "../contract/errors.ts";
@@ -17,9 +17,9 @@ import {
 } from "./driver.ts";
 
 const REQUEST_CAP = 64 * 1024;
-/** `list` of 10,000 instances, about 700 bytes each. */
+/** Enough for a `list` of 10,000 sandboxes, about 700 bytes each. */
 const ANSWER_CAP = 16 * 1024 * 1024;
-/** The slowest verb is a start on a busy machine. */
+/** Enough for the slowest call, a start on a busy machine. */
 const CALL_TIMEOUT_MS = 60_000;
 const CONNECTIONS = 64;
 
@@ -44,7 +44,7 @@ function verbs(driver: SandboxDriver): Record<string, Verb> {
   };
 }
 
-/** Who may call is decided by the socket's owner and mode, which the composition root sets before listening. */
+/** Checks no caller: the socket's owner and mode, which are set before it listens, decide which processes may call. */
 export function createDriverServer(driver: SandboxDriver, onError: (error: unknown) => void): http.Server {
   const table = new Map(Object.entries(verbs(driver)));
   return http.createServer(
@@ -56,7 +56,7 @@ export function createDriverServer(driver: SandboxDriver, onError: (error: unkno
   );
 }
 
-/** The same interface, spoken over the socket. */
+/** A SandboxDriver whose calls go over the socket. */
 export async function createDriverClient(socketPath: string): Promise<SandboxDriver> {
   const { ask } = createCaller({
     dial: { origin: "http://driver", connect: { socketPath } },

@@ -5,7 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { expect, test } from "vitest";
 import { DigestMeter, sha256 } from "./digest.ts";
 
-/** What sha256sum says. */
+/** The digest according to sha256sum. */
 const judge = (bytes: Buffer): string => `sha256:${execFileSync("sha256sum", { input: bytes }).toString().slice(0, 64)}`;
 
 test.each([0, 1, 65_537])("%d bytes, at once and in pieces, have the digest that sha256sum gives them", async (size) => {

@@ -1,4 +1,4 @@
-// Content addresses: `sha256:` and 64 hex digits (OCI image-spec, descriptor.md), of bytes at hand and of bytes that pass.
+// Content digests, `sha256:` and 64 hex digits (OCI image-spec, descriptor.md), of a buffer and of a stream.
 import { createHash } from "node:crypto";
 import { Transform } from "node:stream";
 
@@ -13,11 +13,11 @@ export class DigestMeter {
     this.bytes += chunk.length;
     this.hash.update(chunk);
   }
-  /** Of all that came; once. */
+  /** The digest of all bytes so far; may be called only once. */
   digest(): string {
     return `sha256:${this.hash.digest("hex")}`;
   }
-  /** A stream that measures what passes. It fails with `limit.error()` at the first byte beyond `limit.bytes`. */
+  /** A stream that passes bytes on and measures them. It fails with `limit.error()` at the first byte beyond `limit.bytes`. */
   through(limit?: { bytes: number; error: () => Error }): Transform {
     return new Transform({
       transform: (chunk: Buffer, _encoding, done) => {

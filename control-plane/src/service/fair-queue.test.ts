@@ -1,4 +1,4 @@
-// Whose sandbox is started next: few at once, tenants in turn, those first who wait.
+// Which work starts next: only a few at once, tenants in turn, urgent work first.
 import { expect, test } from "vitest";
 import { createFairQueue, type FairQueueOptions } from "./fair-queue.ts";
 
@@ -30,7 +30,7 @@ test("so many run at once, and fewer of one tenant", async () => {
   for (const name of ["a1", "a2", "a3", "a4"]) await ask("a", name);
   expect(running).toEqual(["a1", "a2"]);
   await ask("b", "b1");
-  expect(running).toEqual(["a1", "a2", "b1"]); // at once, whatever waits
+  expect(running).toEqual(["a1", "a2", "b1"]); // b1 starts at once, however much of `a` waits
   await ask("c", "c1");
   expect(own.waiting()).toBe(3);
 });

@@ -1,19 +1,19 @@
-// Whose turn it is where only so many may work at a time: owners take turns, so that what one of them asks for in bulk delays another's one
-// request by one piece of work at most. Starts of sandboxes and uploads go by it.
+// Decides which work runs next where only a few pieces may run at a time. Tenants take turns, so that bulk requests of one tenant delay a
+// single request of another by one piece of work at most. It is used for starts of sandboxes and for uploads.
 import { PlatformError } from "../contract/errors.ts";
 
 export interface FairQueueOptions {
-  /** Pieces of work at a time. */
+  /** How many pieces of work run at a time. */
   parallel: number;
-  /** Of them for one owner: fewer, so that there is a place for others at once. */
+  /** How many of them may belong to one tenant (`owner`): fewer than all, so that another tenant's work can start at once. */
   perOwner: number;
-  /** Of one owner that may wait; one more is refused (RATE_LIMITED). Absent: what waits is bounded elsewhere. */
+  /** How many pieces of one tenant may wait; more are refused (RATE_LIMITED). Absent if the number is limited elsewhere. */
   mostWaiting?: number;
 }
 export interface Turn {
-  /** Who it is for: a tenant, or "" for what is kept ready for everybody. */
+  /** The tenant that the work is for, or "" for sandboxes that are kept ready for all tenants. */
   owner: string;
-  /** Somebody waits for it; what is only kept ready comes after. */
+  /** Whether a request waits for the work; other work comes after it. */
   urgent: boolean;
 }
 interface Waiting extends Turn {
@@ -29,7 +29,7 @@ export function createFairQueue({ parallel, perOwner, mostWaiting = Number.POSIT
   let numbers = 0;
   const runningOf = (owner: string) => running.get(owner) ?? 0;
   const waitingOf = (owner: string) => [...waiting].filter((one) => one.owner === owner).length;
-  /** Urgent ones first, then of whoever has fewest running, then of whoever was served longest ago, then in order. */
+  /** Urgent work first, then the tenant with the fewest running pieces, then the tenant served longest ago, then the oldest piece. */
   const order = (a: Waiting, b: Waiting) =>
     Number(b.urgent) - Number(a.urgent) ||
     runningOf(a.owner) - runningOf(b.owner) ||
@@ -61,7 +61,7 @@ export function createFairQueue({ parallel, perOwner, mostWaiting = Number.POSIT
   }
 
   return {
-    /** Runs `work` when it is this one's turn. */
+    /** Runs `work` when its turn has come. */
     async run<T>(turn: Turn, work: () => Promise<T>): Promise<T> {
       if (mostWaiting !== Number.POSITIVE_INFINITY && waitingOf(turn.owner) >= mostWaiting)
         throw new PlatformError("RATE_LIMITED", `So many of these are under way that no more than ${mostWaiting} may wait.`, {

@@ -1,4 +1,4 @@
-// The low-disk state on a real file system that is nearly full.
+// Tests the low-disk state on a real file system that is nearly full.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,14 +1,14 @@
-// The low-disk state: while there is little space left nothing new is taken in, and what runs goes on.
+// The low-disk state: while little disk space is left, no new sources, images or layers are accepted, but deployed functions go on.
 import { statfs } from "node:fs/promises";
 import { PlatformError } from "../contract/errors.ts";
 
 export interface FreeSpaceOptions {
-  /** Folders whose file systems new sources, images and layers go to. */
+  /** Folders for new sources, images and layers; their file systems are watched. */
   folders: readonly string[];
-  /** Less than this on any of them is little. */
+  /** Less free space than this on any of them is the low-disk state. */
   minBytes: number;
 }
-/** What was seen is believed for so long: a deploy asks several times. */
+/** How long a result is reused, because a deploy asks several times. */
 const LOOK_MS = 1_000;
 
 export const storageLow = (cause?: unknown): PlatformError =>
@@ -30,7 +30,7 @@ export function createFreeSpace({ folders, minBytes }: FreeSpaceOptions) {
   }
   return {
     isLow,
-    /** Throws STORAGE_LOW. */
+    /** Throws STORAGE_LOW in the low-disk state. */
     async require(): Promise<void> {
       if (await isLow()) throw storageLow();
     },
@@ -38,6 +38,6 @@ export function createFreeSpace({ folders, minBytes }: FreeSpaceOptions) {
 }
 export type FreeSpace = ReturnType<typeof createFreeSpace>;
 
-/** The disk was full in the middle of something (errno(3)). */
+/** Whether an error, or one of its causes, says that the disk or quota is full (errno(3)). */
 export const isOutOfSpace = (error: unknown): boolean =>
   error instanceof Error && (["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "") || isOutOfSpace(error.cause));

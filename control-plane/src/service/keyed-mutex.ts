@@ -1,4 +1,4 @@
-// One at a time for each key; other keys do not wait.
+// Runs one task at a time for each key; tasks of other keys do not wait.
 
 export function createKeyedMutex() {
   const last = new Map<string, Promise<unknown>>();

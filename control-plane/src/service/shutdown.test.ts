@@ -1,5 +1,5 @@
-// SIGTERM while a process still loads, and after it said how it ends: as the first process of a pid namespace, where signals that are not
-// handled do nothing.
+// SIGTERM while a process still loads, and after it called `onShutdown`. It runs as the first process of a pid namespace, where unhandled
+// signals do nothing.
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -8,7 +8,7 @@ import { describe, expect, test } from "vitest";
 const module = JSON.stringify(pathToFileURL(path.join(import.meta.dirname, "shutdown.ts")).href);
 const isRoot = process.getuid?.() === 0;
 
-/** Runs as process 1, gets SIGTERM once it has printed something, and answers its exit code and what it printed. */
+/** Runs `script` as process 1, sends SIGTERM once it has printed something, and resolves with its exit code and output. */
 function asFirst(script: string): Promise<{ code: number | null; said: string }> {
   const program = process.execPath;
   const args = ["--pid", "--fork", "--kill-child", program, "--input-type=module", "-e", script];
@@ -16,7 +16,7 @@ function asFirst(script: string): Promise<{ code: number | null; said: string }>
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     said += text;
-    // The process below unshare is the one that counts.
+    // The signal must go to unshare's child, which is process 1.
     const killing = spawn("pkill", ["-TERM", "-P", String(child.pid)]);
     killing.on("error", (error) => child.emit("error", error));
   });

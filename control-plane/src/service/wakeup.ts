@@ -1,4 +1,4 @@
-// Who waits until something may have changed, and is woken by whoever changed it.
+// Lets requests wait until something may have changed; the code that makes the change wakes them.
 
 export function createWakeup() {
   const waiters = new Set<() => void>();
@@ -7,7 +7,7 @@ export function createWakeup() {
       for (const waiter of waiters) waiter();
       waiters.clear();
     },
-    /** Resolves when somebody wakes, or after this many milliseconds. */
+    /** Resolves at the next `wake`, or after this many milliseconds. */
     changed: (timeoutMs: number): Promise<void> =>
       new Promise((resolve) => {
         const timer = setTimeout(done, timeoutMs);

@@ -1,4 +1,5 @@
-// Sources on a real Postgres: whole under their digest or not at all, a tenant's own, and within its cap.
+// Sources on a real Postgres: each is stored completely or not at all, is seen by its own tenant only, and counts towards that tenant's
+// cap.
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -63,11 +64,11 @@ describe("an archive", () => {
     const [first, second, third] = ["1", "2", "3"].map((seed) => bytesOf(2 * MIB, seed)) as [Buffer, Buffer, Buffer];
     await put(A, first);
     await put(A, second);
-    expect(await blobs.has(by(A), sha256(first))).toBe(true); // used again
+    expect(await blobs.has(by(A), sha256(first))).toBe(true); // counts as a use of the first source
     await put(A, third);
     expect(await Promise.all([first, second, third].map((bytes) => blobs.has(by(A), sha256(bytes))))).toEqual([true, false, true]);
     await expect(put(A, bytesOf(4 * MIB + 1, "4"))).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
-    await put(B, bytesOf(4 * MIB, "5")); // as much as the cap; another tenant's is not in the way
+    await put(B, bytesOf(4 * MIB, "5")); // exactly the cap, which another tenant's sources do not reduce
     expect(await blobs.has(by(A), sha256(third))).toBe(true);
   });
 });

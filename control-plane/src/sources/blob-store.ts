@@ -1,4 +1,4 @@
-// Source archives, content-addressed and per tenant: whether another tenant has the same bytes shows nowhere.
+// Source archives, content-addressed and separate for each tenant, so that a tenant cannot find out whether another has the same bytes.
 import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { open, rm } from "node:fs/promises";
@@ -17,16 +17,16 @@ import { createFairQueue } from "../service/fair-queue.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
 import { PLATFORM, type Caller } from "../db/change.ts";
 
-/** One row's worth; the table refuses more. */
+/** Bytes in one row; the table refuses more. */
 const CHUNK_BYTES = 1024 * 1024;
 
-/** Uploads under way, which lie in the spool folder with as many bytes as an archive may have; others wait, unread, for their turn. */
+/** Uploads under way, each of which may put a whole archive into the spool folder; further uploads wait, unread, for their turn. */
 const UPLOADS = { parallel: 32, perOwner: 4, mostWaiting: 32 } as const;
 
 export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: Pick<TenantCaps, "sourceBytes"> = DEFAULT_CAPS) {
   const queue = createFairQueue(UPLOADS);
 
-  /** To disk first: a slow client must not hold a transaction open. */
+  /** Writes the upload to disk first, because a slow client must not hold a transaction open. */
   async function spool(source: Readable, file: string): Promise<string> {
     const meter = new DigestMeter();
     const through = meter.through({ bytes: LIMITS.sourceArchiveBytes, error: tooLarge });
@@ -49,7 +49,7 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: P
     try {
       const { size } = await handle.stat();
       const fresh = await tx.insert(blob).values({ tenantId, digest, size }).onConflictDoNothing().returning();
-      if (fresh.length === 0) return await touch(tx, tenantId, digest); // stored already
+      if (fresh.length === 0) return await touch(tx, tenantId, digest); // the tenant has stored it already
       for (let index = 0; index * CHUNK_BYTES < size; index++) {
         const data = Buffer.alloc(Math.min(CHUNK_BYTES, size - index * CHUNK_BYTES));
         await handle.read(data, 0, data.length, index * CHUNK_BYTES);
@@ -58,24 +58,25 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: P
     } finally {
       await handle.close();
     }
-    await makeRoom(tx, tenantId, digest, caps.sourceBytes); // last: until the end nobody else of the tenant may count
+    // Last, because its lock makes the tenant's other transactions wait until this one ends.
+    await makeRoom(tx, tenantId, digest, caps.sourceBytes);
   }
 
   return {
-    /** Whether the tenant has it; whoever is told so may count on it for the sweep's grace period. */
+    /** Whether the tenant has the source. If so, the source stays at least for the sweep's grace period. */
     async has(caller: Caller, digest: string): Promise<boolean> {
       const rows = await db.change(caller, "source.use", ({ tx }) => seen(tx, caller.tenantId, digest));
       return rows.length === 1;
     },
 
     /**
-     * Stores the stream under `digest`, all of it or nothing. Throws DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, QUOTA_EXCEEDED, or RATE_LIMITED
-     * before a byte is read.
+     * Stores the stream under `digest`, completely or not at all. Throws DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, QUOTA_EXCEEDED, or, before a
+     * byte is read, RATE_LIMITED.
      */
     put: (caller: Caller, digest: string, source: Readable): Promise<void> =>
       queue.run({ owner: caller.tenantId, urgent: true }, () => put(caller, digest, source)),
 
-    /** Removes what no version that is ready or being built comes from, and nobody has seen since `before`. */
+    /** Removes sources that no ready version and no version being built comes from and that were not used since `before`. */
     async sweep(tenantId: string, before: Date): Promise<number> {
       const wanted = and(
         eq(version.tenantId, blob.tenantId),
@@ -120,8 +121,8 @@ export function createBlobStore(db: TenantDatabase, spoolFolder: string, caps: P
 export type BlobStore = ReturnType<typeof createBlobStore>;
 
 /**
- * What is kept above the tenant's cap goes, what was used longest ago first, but for what a version is being built from, and the new one:
- * a source is needed for its build alone.
+ * Deletes sources above the tenant's cap, those that were used longest ago first, because a source is needed for its build only. The new
+ * source and sources of versions being built stay.
  */
 async function makeRoom(tx: TenantTransaction, tenantId: string, fresh: string, cap: number): Promise<void> {
   await holdCaps(tx, tenantId);

@@ -9,7 +9,7 @@ import type { ControlPlaneSettings } from "./settings.ts";
 import type { Data } from "./data.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 
-/** Builder pods at a time, when nobody says otherwise. */
+/** Builder pods at a time, unless FNCTL_BUILD_SLOTS says otherwise. */
 const CLUSTER_BUILD_SLOTS = 8;
 
 export async function wireBuilding(settings: ControlPlaneSettings, data: Data, sandboxes: Sandboxes, onError: (error: unknown) => void) {
@@ -40,7 +40,7 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
   });
   const queue = await createBuildQueue({ connection: settings.FNCTL_DB_JOBS, onWake: pump.wake, onError });
   return {
-    /** Told after its row is committed; a message that fails is made up for by the pump's next look. */
+    /** Called after the build's row is committed; if the message is lost, the pump's next look finds the build. */
     enqueue: (job: { buildId: string }) => void queue.tell(job).catch(onError),
     async run(): Promise<void> {
       await queue.run();
@@ -53,7 +53,10 @@ export async function wireBuilding(settings: ControlPlaneSettings, data: Data, s
   };
 }
 
-/** Builders at a time: as many as there are cores and as fit into the memory that is free. In a cluster the operator says. */
+/**
+ * Builders at a time: as many as there are cores and as fit into free memory; in a cluster a fixed number. FNCTL_BUILD_SLOTS overrides
+ * both.
+ */
 function buildPlaces(settings: ControlPlaneSettings): number {
   if (settings.FNCTL_BUILD_SLOTS !== undefined) return settings.FNCTL_BUILD_SLOTS;
   if (settings.FNCTL_DRIVER === "kubernetes") return CLUSTER_BUILD_SLOTS;

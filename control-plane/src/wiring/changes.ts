@@ -1,7 +1,7 @@
-// What gateways hold in memory, and who of this process hears of a change before they do.
+// Connects the change feed for gateways, and the parts of this process that must know of a change before gateways do.
 import { createBuildNews } from "../builds/build-news.ts";
 import { createChangeFeed } from "../changes/feed.ts";
-import { createListener } from "../changes/listener.ts";
+import { createNoticeStream } from "../changes/notice-stream.ts";
 import { createHeld } from "../changes/topic.ts";
 import { routesTopic } from "../changes/topics/routes.ts";
 import { tokensTopic } from "../changes/topics/tokens.ts";
@@ -9,7 +9,7 @@ import type { Notice } from "../db/notify.ts";
 import type { Data } from "./data.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 
-/** Everything that gateways hold is read anew this often, whatever notices said (SECURITY 4.1). */
+/** How often everything that gateways hold is read anew, in case a notice was lost (SECURITY 4.1). */
 const RESYNC_MS = 5 * 60_000;
 
 export function wireChanges(system: Data["system"]) {
@@ -23,11 +23,11 @@ export interface HearingInput {
   sandboxes: Pick<Sandboxes, "versions" | "leases" | "pool">;
   connection: string;
   onError(error: unknown): void;
-  /** Gateways that did not say in time that they serve a change. */
+  /** Called with the gateways that did not report in time that they serve a change. */
   onLate(gateways: string[]): void;
 }
 
-/** Hears what is committed. Resolves when it does, and all that there is has been read. */
+/** Listens for committed changes. Resolves when it listens and the present state has been read. */
 export async function hearChanges({ changes, sandboxes, connection, onError, onLate }: HearingInput) {
   const { feed, buildNews } = changes;
   const { versions, leases, pool } = sandboxes;
@@ -47,27 +47,30 @@ export async function hearChanges({ changes, sandboxes, connection, onError, onL
     versions.forgetAll(); // notices may have been lost
     feed.resync(true).catch(onError);
   }
-  const listener = createListener({ connection, onNotice, onConnected, onError });
+  const notices = createNoticeStream({ connection, onNotice, onConnected, onError });
   await feed.resync(true);
-  await listener.start();
+  await notices.start();
   const timer = setInterval(resync, RESYNC_MS);
   return {
-    /** Resolves when gateways serve all that was committed before, or have had their time. */
+    /** Resolves when gateways serve all changes that were committed before, or after the longest wait for them. */
     async published(): Promise<void> {
-      await listener.barrier();
+      await notices.barrier();
       await leases.isolation.settled();
       const { late, serves } = await feed.settled();
       if (late.length > 0) onLate(late);
       leases.isolation.endUnconfirmed(serves);
     },
-    /** Resolves when every instance of this tenant, which was raised before, has been looked at; throws UNAVAILABLE when one could not be. */
+    /**
+     * Resolves when every instance of this tenant, whose risk was raised before, has been checked; throws UNAVAILABLE when one could not be
+     * checked.
+     */
     async raised(tenantId: string): Promise<void> {
-      tenantChanged(tenantId); // its notice may be lost with the listener's connection
+      tenantChanged(tenantId); // the notice of the change may be lost with the database connection
       await leases.isolation.requireJudged(tenantId);
     },
     async close(): Promise<void> {
       clearInterval(timer);
-      await listener.close();
+      await notices.close();
     },
   };
 }

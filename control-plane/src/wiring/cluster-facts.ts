@@ -1,4 +1,4 @@
-// What is where in this cluster, for the check of its network.
+// Collects the addresses in this cluster that the network check tries to reach.
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { CoreV1Api, type KubeConfig } from "@kubernetes/client-node";
@@ -34,7 +34,7 @@ export async function readClusterFacts(
     logAgents,
     controlPlane: control,
     own: ownPorts.map((port) => ({ host: settings.FNCTL_POD_ADDRESS, port })),
-    // An address: sandboxes have no DNS, and a name that they do not find proves nothing.
+    // The name is resolved here: sandboxes have no DNS, and a name that they cannot resolve proves nothing.
     database: {
       host: (await lookup(database.hostname.replace(/^\[|\]$/g, ""))).address,
       port: Number(database.port === "" ? POSTGRES_PORT : database.port),

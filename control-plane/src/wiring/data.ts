@@ -19,7 +19,7 @@ import type { ControlPlaneSettings } from "./settings.ts";
 
 /** The system role does little, but must never wait for tenants' queries. */
 const SYSTEM_CONNECTIONS = 4;
-/** Nor may the lease of this process wait for others' tokens to be looked up. */
+/** The ownership lease must not wait for token look-ups either. */
 const LEASE_CONNECTIONS = 1;
 const MIN_FREE_MIB = { runsc: 1024, kubernetes: 256 };
 
@@ -59,7 +59,7 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
 }
 export type Data = Awaited<ReturnType<typeof wireData>>;
 
-/** On one machine a tenant may have no more memory than three quarters of it, unless the operator says so. */
+/** On one machine a tenant's instances may use at most three quarters of its memory, unless the operator sets another cap. */
 function tenantCaps({ FNCTL_TENANT_CAPS: given = {}, FNCTL_DRIVER: driver }: ControlPlaneSettings): TenantCaps {
   const machineMib = Math.floor((totalmem() / 1024 ** 2) * 0.75);
   const memoryMib = driver === "runsc" ? Math.min(DEFAULT_CAPS.memoryMib, machineMib) : DEFAULT_CAPS.memoryMib;

@@ -1,4 +1,5 @@
-// A cluster: pods by the API server, sandboxes come to the egress proxy with a credential, layers are sent from the registry.
+// The host in a cluster: pods are made through the API server, sandboxes reach the egress proxy with a credential, layers come from the
+// registry.
 import { readFileSync } from "node:fs";
 import { CoreV1Api, type KubeConfig } from "@kubernetes/client-node";
 import { conditionSchema, type Condition } from "../contract/conditions.ts";
@@ -39,7 +40,7 @@ export async function wireKubernetesHost(
 ): Promise<SandboxHost> {
   const { config, core, uid } = await connectCluster(settings, epoch);
   const probes = await probeLayer();
-  // What an older check proved is less than this one would.
+  // The key holds the digest of the probes, so that results of an older check, which proved less, are not used.
   const memory = await readMemory(data.system, `${uid}/${probes.digest.slice(7, 23)}`, epoch, onError);
   let checks: Checks | undefined;
   const layers = createLayerMemory(data.images);
@@ -91,12 +92,12 @@ export async function wireKubernetesHost(
   };
 }
 
-/** Sandboxes come to the egress proxy with a credential, not by a socket each. */
+/** In a cluster sandboxes use the egress proxy with a credential and have no socket each. */
 const NO_EGRESS_SOCKETS = { prepareEgress: async () => undefined, labelEgress: async () => undefined };
 
-/** As the owner of this epoch: older ones are refused from now on. */
+/** Connects as the owner of this epoch; the cluster refuses older owners from now on. */
 async function connectCluster(settings: ClusterSettings, epoch: number) {
-  // The client would honour it; with it, whoever answers in the API server's place would be believed (SECURITY C6).
+  // The Kubernetes client would obey it and then trust any process that answers in the API server's place (SECURITY C6).
   if (settings.NODE_TLS_REJECT_UNAUTHORIZED !== undefined) throw new Error("NODE_TLS_REJECT_UNAUTHORIZED must not be set.");
   const config = new PooledKubeConfig();
   config.loadFromCluster();
@@ -116,7 +117,7 @@ function publishOwner(config: KubeConfig, settings: ClusterSettings): Promise<vo
   return publishEndpoint(config, { namespace, service, address, ports });
 }
 
-/** Whose namespaces, accounts and roles are whose. */
+/** The names of namespaces, accounts and roles. */
 const namesOf = (settings: ClusterSettings, uid: string) => ({
   platform: { uid, namespace: settings.FNCTL_NAMESPACE, prefix: settings.FNCTL_TENANT_PREFIX },
   tenants: {
@@ -155,13 +156,14 @@ const agentsOf = ({ config, settings, book, agentSecret, onError }: AgentsInput)
     onError,
   });
 
-/** What owners before found out of each class, and where this one keeps what it does. */
+/** Reads the conditions of each isolation class that earlier owners stored; returns a store for the conditions of this one. */
 async function readMemory(system: Data["system"], place: string, epoch: number, onError: (error: unknown) => void) {
   const placeOf = (isolation: Isolation) => `${place}/${isolation}`;
   const before = new Map<string, Condition>();
   for (const type of conditionSchema.shape.type.options)
     for (const isolation of ISOLATIONS) {
-      const { data } = conditionSchema.safeParse(await system.condition(type, placeOf(isolation))); // one that is not understood proves nothing
+      // A condition that is not understood is ignored.
+      const { data } = conditionSchema.safeParse(await system.condition(type, placeOf(isolation)));
       if (data !== undefined) before.set(`${type}/${isolation}`, data);
     }
   return (type: Condition["type"], isolation: Isolation): Memory => ({
@@ -170,7 +172,7 @@ async function readMemory(system: Data["system"], place: string, epoch: number, 
   });
 }
 
-/** What is known of base images; where one cannot be read, what every base can do is done. */
+/** Reads once for each base image which first program it has; a base that cannot be read is treated as one without. */
 function createBaseBook(images: Data["images"], onError: (error: unknown) => void): (base: string) => Promise<Enters> {
   const known = new Map<string, Promise<Enters>>();
   const read = async (base: string): Promise<Enters> => {
@@ -189,7 +191,7 @@ function createBaseBook(images: Data["images"], onError: (error: unknown) => voi
   };
 }
 
-/** An address, not a name: sandboxes have no DNS. A service keeps it for its life. */
+/** Returns the service's address instead of its name, because sandboxes have no DNS; a service's address never changes. */
 async function egressAddress(
   core: CoreV1Api,
   { FNCTL_EGRESS_SERVICE: name, FNCTL_NAMESPACE: namespace }: ClusterSettings,

@@ -1,4 +1,4 @@
-// What differs between one machine and a cluster, as the rest of the wiring sees it.
+// The interface to everything that differs between one machine and a cluster.
 import type { LogReader } from "../logs/read/log-reader.ts";
 import type { EgressSource } from "../contract/internal.ts";
 import type { Condition } from "../contract/conditions.ts";
@@ -8,26 +8,26 @@ import type { SandboxDriver } from "../sandbox/driver.ts";
 
 export interface SandboxHost {
   driver: SandboxDriver;
-  /** Sandboxes belong to a tenant from their start, so pools hold some for each tenant that has asked lately. */
+  /** Sandboxes belong to a tenant from their start, so the pool holds some for each tenant that asked for one lately. */
   perTenant: boolean;
-  /** Called before a start of a sandbox that has a way out. */
+  /** Called before the start of a sandbox that may reach the network. */
   prepareEgress(instance: string): Promise<void>;
-  /** Names whose sandbox it has become. */
+  /** Names the sandbox's tenant, once it has one, to the egress proxy. */
   labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
   /** Resolves when the driver can load the layer. */
   ensureLayer(tenantId: string, digest: string): Promise<void>;
   collector: CollectorClient & LogReader;
-  /** Nodes' agents, where there are nodes. */
+  /** Answers log agents; absent on one machine. */
   agents?: LogAgents;
   conditions: { current(): Condition[]; check(): Promise<Condition[]> };
-  /** Once what ran before has been adopted. `base`: a Node runtime's image. */
+  /** Called once sandboxes that ran before have been adopted. `base`: a Node runtime's image. */
   begin(base: string): void;
-  /** Once this process answers: from now on gateways come here. */
+  /** Called once this process answers requests, so that gateways find it from now on. */
   publish(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What one build may move over the network. */
+/** Limits of one build's network traffic. */
 const BUILD_EGRESS = { maxBytes: 2 * 1024 ** 3, maxConnections: 64 };
 
 export const buildSource = (tenantId: string | null, label: string, allow: EgressSource["allow"]): EgressSource => ({

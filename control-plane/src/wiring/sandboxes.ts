@@ -30,7 +30,7 @@ export interface SandboxInput {
   settings: ControlPlaneSettings;
   secret: string;
   data: Data;
-  /** Of this owner (ownership/owner.ts). */
+  /** Epoch of this owner (platform/owner.ts). */
   epoch: number;
   changes: Pick<Changes, "feed" | "routes">;
   onError(error: unknown): void;
@@ -58,7 +58,7 @@ export async function wireSandboxes({ settings, secret, data, epoch, changes, on
   const { ensureLayer } = host;
   const start = createStarter({ driver, pool, ensureLayer, perTenant, lastOutput, onError });
 
-  /** For the owner: a line in the function's log, and the last failure that `describe` shows. */
+  /** Tells the tenant of a failure by a line in the function's log and as the last failure that `describe` shows. */
   function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {
     collector.note({ tenantId, functionId, version, instance, level: "error", message: `${reason}: ${detail}` }).catch(onError);
     data.functions.keepFailure(tenantId, functionId, { reason, detail, version }).catch(onError);
@@ -89,8 +89,8 @@ async function wireHost({ settings, secret, data, epoch, onError }: Omit<Sandbox
 }
 
 /**
- * On one machine a place for each core, and no tenant has the last one, too: whoever asks next need not wait for the end of a start, and
- * who only starts leaves a core to those who serve. In a cluster nodes do the work.
+ * Starts at a time. On one machine there is a place for each core, and no tenant may take the last one: another tenant's start need not
+ * wait, and starts leave a core for requests. In a cluster the nodes do the work.
  */
 function startPlaces(cluster: boolean): FairQueueOptions {
   const cores = availableParallelism();
@@ -108,7 +108,7 @@ async function readBases(images: ImageStore): Promise<Bases> {
   return { builder: await digestOf("builder"), runtimes: Object.fromEntries(runtimes) };
 }
 
-/** So many of each runtime, and one builder: the next deploy does not wait for its start. */
+/** The pool's size: `perRuntime` sandboxes of each runtime, and one builder, so that the next deploy does not wait for its start. */
 function pooled(bases: Bases, perRuntime: number): Target[] {
   const common = { isolation: "gvisor", egress: false, memoryMib: POOLED_MEMORY_MIB } as const;
   const functions = Object.values(bases.runtimes).map((base) => ({

@@ -22,7 +22,7 @@ const common = {
   FNCTL_API_SOCKET: listenAddressSchema,
   FNCTL_CONTROL_SOCKET: listenAddressSchema,
   FNCTL_INTERNAL_SECRET_FILE: absolutePath,
-  /** The certificate of these listeners where they stand on TCP. */
+  /** The certificate of these listeners if they use TCP. */
   FNCTL_INTERNAL_CERT_FILE: absolutePath.optional(),
   FNCTL_INTERNAL_KEY_FILE: absolutePath.optional(),
   FNCTL_LAYERS_DIR: absolutePath,
@@ -41,13 +41,13 @@ const common = {
   FNCTL_BUILD_SLOTS: wholeNumber.optional(),
   /** Free disk space, MiB, below which no deploys are taken; absent: 1024, in a cluster 256 of the control plane's own scratch space. */
   FNCTL_MIN_FREE_MIB: wholeNumber.optional(),
-  /** What a tenant may have where it is not the default, JSON (`contract/tenant-caps.ts`). */
+  /** Caps of every tenant that differ from the defaults, JSON (`contract/tenant-caps.ts`). */
   FNCTL_TENANT_CAPS: json(tenantCapsSchema.partial()).optional(),
   FNCTL_CA_BUNDLE_FILE: absolutePath.optional(),
   FNCTL_DATA_GID: wholeNumber.optional(),
-  /** Who it is among control planes: one that comes back under its name takes its own lease again at once. */
+  /** Name of this control plane in the ownership lease: a process that comes back under the same name gets its lease again at once. */
   FNCTL_HOLDER: z.string().min(1).max(253).default("the one on this machine"),
-  /** Where it tells whether it lives, and as what: `host:port`. */
+  /** Where it serves its health and role: `host:port`. */
   FNCTL_HEALTH_LISTEN: listenAddressSchema.optional(),
 };
 const single = {
@@ -68,7 +68,7 @@ const cluster = {
   FNCTL_REGISTRY_URL: z.url({ protocol: /^https?$/ }),
   /** JSON file: username and password. */
   FNCTL_REGISTRY_CREDENTIALS_FILE: absolutePath.optional(),
-  /** The same place as nodes name it: `host/prefix`. */
+  /** The same registry as nodes name it: `host/prefix`. */
   FNCTL_IMAGE_PREFIX: z.string().regex(/^[a-z0-9.:/_-]+$/, "host/prefix"),
   /** The platform's own namespace, and its account in it. */
   FNCTL_NAMESPACE: dnsLabel(63),
@@ -80,11 +80,13 @@ const cluster = {
   FNCTL_EGRESS_SERVICE: dnsLabel(63),
   FNCTL_GATEWAY_SERVICE: dnsLabel(63),
   FNCTL_CONTROL_SERVICE: dnsLabel(63),
-  /** The nodes' log agents: their headless service, what they share with the control plane, and whom their certificate is from. */
+  /**
+   * The nodes' log agents: their headless service, the secret they share with the control plane, and the authority of their certificate.
+   */
   FNCTL_AGENT_SERVICE: dnsLabel(63),
   FNCTL_AGENT_SECRET_FILE: absolutePath,
   FNCTL_AGENT_CA_FILE: absolutePath,
-  /** Of these listeners; agents know the control plane by it, too. */
+  /** Certificate of these listeners; log agents recognise the control plane by it too. */
   FNCTL_INTERNAL_CERT_FILE: absolutePath,
   FNCTL_INTERNAL_KEY_FILE: absolutePath,
   /** The Epoch object, in the platform's namespace. */

@@ -1,4 +1,5 @@
-// One machine: the driver is a process of its own, sandboxes come to the egress proxy by socket, layers lie unpacked on disk.
+// The host on one machine: the driver is a separate process, sandboxes reach the egress proxy by a socket each, layers lie unpacked on
+// disk.
 import { closingEgress } from "../egress/closing-egress.ts";
 import { createEgressClient } from "../egress/egress-client.ts";
 import { createCollectorClient } from "../logs/read/collector-client.ts";

@@ -1,4 +1,5 @@
-// `kubectl exec deploy/…-control-plane -- node bootstrap.mjs TENANT`: the first tenant, its token and the operator's, shown once.
+// `kubectl exec deploy/…-control-plane -- node bootstrap.mjs TENANT`: makes the first tenant, and prints its token and the operator's token
+// once.
 import "@fnctl/control-plane/service/shutdown";
 import { readFileSync } from "node:fs";
 import { Client } from "undici";
@@ -11,7 +12,7 @@ if (tenant === undefined) {
 }
 const secret = readFileSync(process.env["FNCTL_INTERNAL_SECRET_FILE"] ?? "", "utf8").trim();
 const ca = readFileSync(process.env["FNCTL_INTERNAL_CA_FILE"] ?? "", "utf8");
-// By its service: the owner may be another pod than this one.
+// The control plane's service is called, because the owner may be another pod than this one.
 const service = process.env["FNCTL_CONTROL_SERVICE"] ?? "";
 const client = new Client(`https://${service}:8444`, { connect: { ca, rejectUnauthorized: true } });
 const answer = await client.request({

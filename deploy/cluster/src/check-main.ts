@@ -1,4 +1,5 @@
-// `helm test`: from a pod without any rights, the gateway answers as it should, and the platform's inner doors are shut.
+// `helm test`: checks from a pod without any rights that the gateway answers as it should and that the platform's internal ports are not
+// reachable.
 import "@fnctl/control-plane/service/shutdown";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "undici";
@@ -7,11 +8,11 @@ import { lookUntil, type Check } from "./look-until.ts";
 
 const { FNCTL_GATEWAY = "", FNCTL_API_HOST = "", FNCTL_FUNCTION_DOMAIN = "", FNCTL_CLOSED = "" } = process.env;
 const WAIT_MS = 5_000;
-/** A new installation has to find its owner first, and every node to hear of its services. */
+/** Tries for each check: a new installation must first elect its owner, and every node must learn of its services. */
 const TRIES = 40;
 /**
- * Before the first knock: enforcers learn of a new pod a moment late, and its address may have been that of a gateway until just now.
- * After that a door that is open once is open.
+ * Wait before the first connection: network policies apply to a new pod a moment late, and its address may have been a gateway's until just
+ * now. After this wait, a port that is open once counts as open.
  */
 const SETTLE_MS = 5_000;
 
@@ -30,7 +31,7 @@ async function answerOf(host: string, path: string): Promise<string> {
 
 const CHECKS: (Check & { what: string })[] = [
   { what: "the API asks who you are", want: "401 UNAUTHENTICATED", look: () => answerOf(FNCTL_API_HOST, "/v1/whoami") },
-  // As of one that is there and private: without a token nobody learns which functions there are.
+  // The same answer as for a private function, so that nobody without a token learns which functions exist.
   { what: "a function that is not there", want: "401 UNAUTHENTICATED", look: () => answerOf(`none--none.${FNCTL_FUNCTION_DOMAIN}`, "/") },
   {
     what: "internal routes are not on the public listener",

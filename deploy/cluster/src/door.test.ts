@@ -1,4 +1,4 @@
-// What `helm test` takes for a shut door: real sockets, one of them of a process that takes nobody in.
+// When `helm test` counts a port as shut: real sockets, one of them of a process that accepts no connection.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { door, shutBy } from "./door.ts";
 import { lookUntil } from "./look-until.ts";
 
-/** A port of this host that was free a moment ago, and who listens there. */
+/** Listens on a free port of this host; `close` makes the port free again. */
 async function listener() {
   const server = createServer((socket) => socket.on("error", () => undefined)).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -27,7 +27,7 @@ test("one that refuses is shut", async () => {
 });
 
 test("one that says nothing is shut", async () => {
-  // It never takes a connection, and its queue is full after two: the kernel drops what comes then, as a policy does.
+  // The child never accepts a connection, and its queue is full after two: the kernel then drops packets, as a network policy does.
   const source = `const server = require("node:net").createServer().listen(0, "127.0.0.1", 1, () => {
     require("node:fs").writeSync(1, String(server.address().port));
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);

@@ -1,12 +1,13 @@
-// Whether a port of the platform lets us in. Only what a shut door does counts as shut: a mistake in its name must not look like safety.
+// Finds out whether a port of the platform can be reached. Only a refused or dropped connection counts as shut: a mistyped name must not
+// look safe.
 import { lookup } from "node:dns/promises";
 import { connect } from "node:net";
 
 const WAIT_MS = 5_000;
-/** The host answered that nobody is to come in, or nobody on the way would take us there. */
+/** The host refused the connection, or there is no route to it. */
 const SHUT = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH"]);
 
-/** What a failed connection to an address says. */
+/** The result for a connection that failed with this error code. */
 export const shutBy = (code: string | undefined): string => (code !== undefined && SHUT.has(code) ? "shut" : `failed: ${code}`);
 
 function knock(host: string, port: number, waitMs: number): Promise<string> {
@@ -23,7 +24,10 @@ function knock(host: string, port: number, waitMs: number): Promise<string> {
   });
 }
 
-/** `open` when any address of it is, `shut` when all are, else why that cannot be said. `place` is NAME:PORT. Never throws. */
+/**
+ * `open` when any address of `place` (NAME:PORT) is open, `shut` when all are shut, otherwise the reason why neither is known. Never
+ * throws.
+ */
 export async function door(place: string, waitMs = WAIT_MS): Promise<string> {
   const [, host = "", port = ""] = /^([^:]+):(\d+)$/.exec(place) ?? [];
   if (host === "") return `failed: "${place}" is no name with a port`;

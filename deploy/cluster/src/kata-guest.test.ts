@@ -1,5 +1,5 @@
-// What a pod in Kata finds in itself, under a kernel of its own in an emulated virtual machine: its first program with the settings that the
-// driver gives it, then the check of the class. Only what Kata's shim decides (how large the machine is, whose cgroup it is in) is not here.
+// Runs a pod's first program with the driver's settings and then the class check, under a separate kernel in an emulated virtual machine,
+// as in Kata. Only what Kata's shim decides is missing: the machine's size and its cgroup.
 import { beforeAll, describe, expect, test } from "vitest";
 import { SANDBOX_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import { inspect } from "@fnctl/control-plane/sandbox/kubernetes/class-check/inspect";
@@ -29,7 +29,7 @@ const [box] = (pod["spec"] as { containers: [{ env: { name: string; value: strin
 const env = Object.fromEntries(
   box.env.filter(({ name }) => /^FNCTL_(MOUNTS|PIDS|SECCOMP)$/.test(name)).map(({ name, value }) => [name, value]),
 );
-/** As the platform's probe is sent it. */
+/** The inspection code, in the form the platform sends it to its probe. */
 const LOOK = `console.log(JSON.stringify((${inspect.toString()})(${JSON.stringify(folders(spec).map(({ path }) => path))}, ${JSON.stringify(SANDBOX_PATHS.lastWords)})))`;
 
 describe.skipIf(missing !== undefined)(`a pod in Kata, but for the shim${missing === undefined ? "" : ` (skipped: ${missing})`}`, () => {
@@ -45,7 +45,7 @@ describe.skipIf(missing !== undefined)(`a pod in Kata, but for the shim${missing
     });
   });
   const found = (how: keyof typeof ended): Findings => findingsSchema.parse(JSON.parse(ended[how].output));
-  /** `accountedMib`: the machine has 768. */
+  /** `accountedMib`: memory that the cluster accounts for the pod; the machine itself has 768. */
   const judge = (findings: Findings, accountedMib = 800, nodeBootId = "of another kernel") =>
     judgeClass({ isolation: "kata", folders: folders(spec), accountedMib, nodeBootId }, findings, new Date(0));
 

@@ -1,4 +1,4 @@
-// Looks until what is wanted is seen, or what will not do.
+// Repeats a check until it shows the wanted result or a final one.
 import { setTimeout as sleep } from "node:timers/promises";
 
 const PAUSE_MS = 1_000;
@@ -6,11 +6,11 @@ const PAUSE_MS = 1_000;
 export interface Check {
   want: string;
   look(): Promise<string>;
-  /** What is seen will not do, and is not looked at again. */
+  /** True for a result that ends the check at once. */
   isFinal?(seen: string): boolean;
 }
 
-/** Resolves with what was seen last, after at most so many looks. */
+/** Resolves with the last result, after at most `tries` looks. */
 export async function lookUntil({ want, look, isFinal }: Check, tries: number, pauseMs = PAUSE_MS): Promise<string> {
   for (let tried = 1; ; tried++) {
     const seen = await look();

@@ -1,4 +1,4 @@
-// The image of the platform's own parts, made by our image code: the Node base, and one layer with the bundled programs.
+// Builds the image of the platform's own parts with the project's image code: the Node base and one layer with the bundled programs.
 import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -26,7 +26,7 @@ export interface PushedImages {
   bases: Record<RootfsName, string>;
 }
 
-/** Puts the base images and the platform's into the store; what is there already is not sent again. */
+/** Puts the base images and the platform's into the store; blobs that exist already are not sent again. */
 export async function pushImages(store: ImageStore, cacheDir: string, say: (line: string) => void): Promise<PushedImages> {
   const bases: Partial<Record<RootfsName, string>> = {};
   for (const name of ROOTFS_NAMES) {
@@ -62,7 +62,7 @@ async function pushPlatform(store: ImageStore): Promise<string> {
   }
 }
 
-/** Sorted and without times: the same programs are the same layer. */
+/** Files are sorted and have no times, so that the same programs give the same layer. */
 async function packPrograms(folder: string): Promise<Readable> {
   const pack = tar.pack();
   const files = (await readdir(folder)).toSorted().map((name) => [name, path.join(folder, name)] as const);

@@ -1,5 +1,5 @@
 // `npm run cluster:push -- https://registry/prefix`: builds all images and pushes them; prints what the chart's values need.
-// FNCTL_REGISTRY_USERNAME and FNCTL_REGISTRY_PASSWORD where the registry asks for them.
+// FNCTL_REGISTRY_USERNAME and FNCTL_REGISTRY_PASSWORD are used if the registry asks for credentials.
 import { tmpdir } from "node:os";
 import { createRegistryStore } from "@fnctl/control-plane/images/registry/store";
 import { pushImages } from "./platform-image.ts";

@@ -1,4 +1,4 @@
-// Base images: the root file systems become OCI images in the state folder's store, and lie unpacked beside it for the driver.
+// Imports base images: each root file system becomes an OCI image in the state folder's store, and is unpacked beside it for the driver.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream, existsSync } from "node:fs";
@@ -20,7 +20,7 @@ export interface BasesInput {
   say(detail: string): void;
 }
 
-/** Builds what the cache lacks, then imports what the state folder lacks. */
+/** Builds root file systems that the cache lacks, then imports those that the state folder lacks. */
 export async function prepareBases(input: BasesInput): Promise<void> {
   for (const name of ROOTFS_NAMES) await importBase(input, await prepareRootfs(name, { cacheDir: input.cacheDir, progress: input.say }));
 }
@@ -35,7 +35,7 @@ async function importBase(input: BasesInput, rootfs: PreparedRootfs): Promise<vo
   await writeFile(note, rootfs.folder);
 }
 
-/** By a process of the store's own uid: root writes nothing where a service could have put a link. */
+/** A process with the store's own uid writes the image, because root must not write where a service could have put a link. */
 async function store({ folders, users, node }: BasesInput, rootfs: PreparedRootfs): Promise<string> {
   const what = { images: folders.state.images, name: rootfs.name, process: processOf(rootfs) };
   const args = ["--enable-source-maps", path.join(folders.state.app, "import-base.mjs"), JSON.stringify(what)];
@@ -45,7 +45,7 @@ async function store({ folders, users, node }: BasesInput, rootfs: PreparedRootf
   const [digest, errors] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
-    pipeline(createReadStream(rootfs.tar), child.stdin).catch(() => undefined), // the reason of its end is in what it says
+    pipeline(createReadStream(rootfs.tar), child.stdin).catch(() => undefined), // the child's stderr says why it ended
   ]);
   const [code] = (await ended) as [number | null];
   if (code !== 0 || !/^sha256:[0-9a-f]{64}$/.test(digest))
@@ -53,7 +53,7 @@ async function store({ folders, users, node }: BasesInput, rootfs: PreparedRootf
   return digest;
 }
 
-/** Hard links where the cache is on the same file system; older bases stay, because older versions run on them. */
+/** Uses hard links if the cache is on the same file system. Older bases are kept, because older versions run on them. */
 async function unpackBase(target: string, rootfs: PreparedRootfs): Promise<void> {
   if (existsSync(target)) return;
   const draft = `${target}.${process.pid}`;

@@ -1,10 +1,10 @@
-// One file per process, by esbuild: quick to start, and readable by the services' users wherever the checkout is.
+// Bundles each process into one file with esbuild, which starts quickly and which the services' users can read wherever the checkout is.
 import { build, type BuildOptions } from "esbuild";
 import { pathToFileURL } from "node:url";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "../../..");
-/** The parts that run on one machine and in a cluster alike. */
+/** The parts that run both on one machine and in a cluster. */
 export const SERVICES = {
   "control-plane": "control-plane/src/main.ts",
   "log-collector": "control-plane/src/log-collector-main.ts",
@@ -31,7 +31,9 @@ const common: BuildOptions = {
   banner: { js: REQUIRE_BANNER },
 };
 
-/** `entries`: name of the program to its source, from the project's root. What is imported only sometimes goes into files of its own. */
+/**
+ * `entries` maps a program's name to its source, relative to the project's root. Dynamically imported modules go into files of their own.
+ */
 export async function bundleServices(outdir: string, entries: Record<string, string> = ON_ONE_MACHINE): Promise<void> {
   const entryPoints = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, path.join(root, file)]));
   await build({ ...common, entryPoints, outdir, outExtension: { ".js": ".mjs" }, splitting: true, chunkNames: "[name]-[hash]" });

@@ -1,4 +1,5 @@
-// Before a platform is called ready one sandbox has started: a machine where none does should hear why, not see every deploy fail.
+// Waits for a first sandbox before the platform counts as ready: where no sandbox can start, the operator should see why instead of failing
+// deploys.
 import { readFile } from "node:fs/promises";
 import { Client } from "undici";
 import { z } from "zod";
@@ -28,7 +29,7 @@ export async function waitForSandbox(controlSocket: string, secret: string, driv
   }
 }
 
-/** What the driver reported, oldest first. */
+/** Error messages in the driver's log, oldest first. */
 async function failures(file: string): Promise<string[]> {
   const lines = (await readFile(file, "utf8").catch(() => "")).split("\n");
   return lines.flatMap((line) => {

@@ -13,7 +13,7 @@ export interface FirstTenant {
   operatorSecret: string;
 }
 
-/** Makes them once; undefined on later starts. */
+/** Makes the first tenant and token once; returns undefined on later starts. */
 export async function ensureFirstTenant(
   settings: Settings,
   controlSocket: string,

@@ -15,7 +15,7 @@ async function folder(where: string, mode: number, uid = 0, gid = 0): Promise<st
 
 export type Folders = Awaited<ReturnType<typeof prepareFolders>>;
 
-/** Makes them, and gives each service its own copy of the secret they share. */
+/** Makes the folders, and gives each service its own copy of the secret they share. */
 export async function prepareFolders(settings: Settings, users: Users) {
   const { stateDir, runDir } = settings;
   const own = (user: ServiceUser) => [users.ids[user].uid, users.ids[user].gid] as const;
@@ -31,12 +31,12 @@ export async function prepareFolders(settings: Settings, users: Users) {
     bases: await folder(path.join(stateDir, "bases"), 0o711),
     logs: await folder(path.join(stateDir, "logs"), 0o700, ...own("logs")),
     accessLog: await folder(path.join(stateDir, "access-log"), 0o700, ...own("gateway")),
-    /** What the supervisor writes for the services to read: none of them may write here. */
+    /** Files that the supervisor writes and the services read; no service may write here. */
     config: await folder(path.join(stateDir, "config"), 0o755),
     secrets: await folder(path.join(stateDir, "secrets"), 0o700),
     serviceLogs: await folder(path.join(stateDir, "service-logs"), 0o700),
   };
-  const sgid = 0o2750; // what is made inside belongs to the group that may connect
+  const sgid = 0o2750; // files made inside get the group that may connect
   const runFolders = {
     postgres: await folder(path.join(runDir, "pg"), 0o711, ...own("postgres")),
     driver: await folder(path.join(runDir, "driver"), 0o711),

@@ -1,4 +1,5 @@
-// Puts one base image into the image store, under the uid whose store it is: a root file system as a tar on stdin. Prints the image's digest.
+// Puts one base image into the image store, running under the store's uid. It reads a root file system as a tar from stdin and prints the
+// image's digest.
 import "@fnctl/control-plane/service/shutdown";
 import { createLayoutStore } from "@fnctl/control-plane/images/layout-store";
 import { MEDIA, baseImage } from "@fnctl/control-plane/images/oci";

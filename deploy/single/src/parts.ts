@@ -1,4 +1,4 @@
-// The parts of a platform on one machine: what each is told, and under which uid it runs. Pure.
+// The processes of a platform on one machine, each with its settings and uid. Has no side effects.
 import path from "node:path";
 import type { Folders } from "./folders.ts";
 import type { Connections } from "./postgres.ts";
@@ -28,7 +28,7 @@ export function sockets(folders: Folders) {
   };
 }
 
-/** Folder of the instances' cgroups, the same in every hierarchy. */
+/** Folder of the sandboxes' cgroups, the same in every hierarchy. */
 export const cgroupParent = (mark: string): string => `/fnctl-${mark}`;
 
 export function createParts({ settings, folders, users, node, runsc, registries, caBundle }: PartsInput) {

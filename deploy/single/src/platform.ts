@@ -1,4 +1,4 @@
-// One platform: everything in its order of starting, and the reverse.
+// Prepares, starts and stops one platform, each part in its order.
 import { chmod, cp, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import path from "node:path";
@@ -22,7 +22,7 @@ import { waitForSocket, waitForHealth } from "./wait.ts";
 
 const root = path.resolve(import.meta.dirname, "../../..");
 
-/** The Node binary, where the services' users can read it. */
+/** Copies the Node binary to a place where the services' users can read it. */
 async function installNode(cacheDir: string): Promise<string> {
   const target = path.join(cacheDir, `node-${process.versions.node}`);
   if (existsSync(target)) return target;
@@ -32,7 +32,7 @@ async function installNode(cacheDir: string): Promise<string> {
   return target;
 }
 
-/** Builds and fetches what is missing on this machine; on a second start it only looks. */
+/** Builds and fetches what is missing on this machine; on later starts it only checks. */
 export async function prepare(settings: Settings, progress: Progress) {
   await mkdir(settings.cacheDir, { recursive: true, mode: 0o755 });
   const users = await progress.step("users and folders", () => ensureUsers());
@@ -52,12 +52,12 @@ export type Prepared = Awaited<ReturnType<typeof prepare>>;
 
 async function copyCaBundle(settings: Settings, folder: string): Promise<string | undefined> {
   if (settings.caBundle === undefined) return undefined;
-  const target = path.join(folder, "ca.pem"); // the services may not read where the operator keeps it
+  const target = path.join(folder, "ca.pem"); // the services cannot read the operator's own file
   await writeFile(target, await readFile(settings.caBundle), { mode: 0o644 });
   return target;
 }
 
-/** Starts every part; when one does not come up, those that did are ended again. */
+/** Starts every part; if one does not come up, the parts already started are stopped again. */
 export async function startPlatform(prepared: Prepared, progress: Progress, onNote: (line: string) => void) {
   const supervisor = createSupervisor(onNote);
   const stop = async () => {
@@ -73,7 +73,7 @@ export async function startPlatform(prepared: Prepared, progress: Progress, onNo
   return { supervisor, stop };
 }
 
-/** Drains, then ends everything; sandboxes after the gateway, because requests still run in them while it drains. */
+/** Drains and then stops everything. Sandboxes are stopped after the gateway, because requests still run in them while it drains. */
 async function stopParts(supervisor: Supervisor, driverSocket: string, onNote: (line: string) => void): Promise<void> {
   supervisor.beginStop();
   await supervisor.stop("gateway");
@@ -121,7 +121,7 @@ async function startParts(prepared: Prepared, progress: Progress, supervisor: Su
     supervisor.start(parts.controlPlane(connections));
     supervisor.start(parts.gateway);
     await waitForSocket(socket.control);
-    await waitForHealth(socket.gatewayAdmin); // ready: it holds the route table
+    await waitForHealth(socket.gatewayAdmin); // healthy means that the gateway holds the route table
   });
   await progress.step("first sandbox", () => waitForSandbox(socket.control, folders.secret, parts.driver.logFile));
 }

@@ -1,4 +1,4 @@
-// The gateway's address, tried before minutes are spent on preparing a platform that could not serve.
+// Tries the gateway's address before minutes are spent on preparing a platform that could not listen there.
 import net from "node:net";
 
 const WHY: Record<string, string> = {
@@ -7,7 +7,7 @@ const WHY: Record<string, string> = {
   EACCES: "may not be used by this user",
 };
 
-/** Throws with the way out when `listen` (`host:port`) cannot be bound. */
+/** Throws an error that says what to do when `listen` (`host:port`) cannot be bound. */
 export async function refuseTakenPort(listen: string): Promise<void> {
   const at = listen.lastIndexOf(":");
   const server = net.createServer();

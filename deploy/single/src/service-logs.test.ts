@@ -1,4 +1,4 @@
-// Logs of parts that write without end, as the supervisor keeps them: real files, a writer that appends.
+// The supervisor's log files of parts that write without end: real files and a writer that appends.
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,7 +35,7 @@ test("a file that grows while its writer runs is emptied, with what was in it be
   writer.kill();
   await end();
   expect(most).toBeLessThan(8 * 100_000);
-  expect(readFileSync(file).subarray(0, 1).toString()).not.toBe("\0"); // no hole before what was written after
+  expect(readFileSync(file).subarray(0, 1).toString()).not.toBe("\0"); // the file has no hole before lines written after it was emptied
   expect(statSync(`${file}.1`).size).toBeLessThan(8 * 100_000);
 });
 

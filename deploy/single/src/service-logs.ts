@@ -1,5 +1,5 @@
-// What the parts print, within a size while they run: a file that is full is copied beside itself and emptied. The parts write with
-// O_APPEND (open(2)), so the next line stands at the beginning; what was written between copy and emptying is lost.
+// Limits the size of the parts' log files while they run: a full file is copied to a second file and emptied. The parts write with O_APPEND
+// (open(2)), so the next line goes to the beginning; lines written between the copy and the emptying are lost.
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { copyFile, rename, stat } from "node:fs/promises";
 
@@ -10,13 +10,15 @@ export interface ServiceLogLimits {
 }
 const SERVICE_LOG: ServiceLogLimits = {
   bytes: 16 * 1024 * 1024,
-  /** Looked at this often. */
+  /** Time between two looks at the files. */
   lookMs: 1_000,
-  /** Grown beyond so many times its size between two looks, it is not even copied. */
+  /** A file that has grown beyond this many times `bytes` between two looks is emptied without a copy. */
   tooMany: 8,
 };
 
-/** `files`: those that there are now. Returns the way to end it, which resolves when nothing is being copied any more. */
+/**
+ * `files` returns the present log files. Returns the function that stops the checks, which resolves when no file is being copied any more.
+ */
 export function keepWithinSize(files: () => string[], onError: (error: unknown) => void, limits = SERVICE_LOG): () => Promise<void> {
   async function look(file: string): Promise<void> {
     const size = await stat(file).then(

@@ -48,7 +48,10 @@ export function readSettings(environment: Record<string, string | undefined>) {
   return {
     stateDir,
     cacheDir: env.FNCTL_CACHE_DIR,
-    /** Short, whatever the state folder is called: Unix socket paths have 108 bytes (unix(7)). Two platforms never share it. */
+    /**
+     * A short path however long the state folder's name is, because Unix socket paths have at most 108 bytes (unix(7)). Two platforms never
+     * share it.
+     */
     runDir: `/run/fnctl/${mark}`,
     mark,
     listen: env.FNCTL_LISTEN,
@@ -56,7 +59,7 @@ export function readSettings(environment: Record<string, string | undefined>) {
     publicUrl: env.FNCTL_PUBLIC_URL ?? `http://localhost:${env.FNCTL_LISTEN.split(":").at(-1)}`,
     tenant: env.FNCTL_TENANT,
     poolSize: env.FNCTL_POOL_SIZE,
-    /** The control plane checks these. */
+    /** Settings that are passed on to the control plane, which checks them. */
     passedOn: only({
       FNCTL_BUILD_SLOTS: env.FNCTL_BUILD_SLOTS,
       FNCTL_TENANT_CAPS: env.FNCTL_TENANT_CAPS,

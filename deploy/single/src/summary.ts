@@ -1,4 +1,4 @@
-// What `npm run up` prints at the end. Pure.
+// Makes the text that `npm run up` prints at the end. Has no side effects.
 import type { ExampleResult } from "./examples.ts";
 import type { FirstTenant } from "./first-tenant.ts";
 import type { Settings } from "./settings.ts";

@@ -1,4 +1,4 @@
-// `npm run up`: prepares, starts, shows what to try, stays until Ctrl-C, then drains. `-- --detach` leaves it running; `npm run down`.
+// `npm run up`: prepares, starts, shows what to try, stays until Ctrl-C, then drains. `-- --detach` leaves it running until `npm run down`.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ import { summary } from "./summary.ts";
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 const alive = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
-/** The file may outlive a machine that was switched off, and its number may be another process's by now. */
+/** The pid file may be left from before the machine was switched off, so its number may be another process's by now. */
 async function runningPid(settings: Settings): Promise<number | undefined> {
   const pid = Number(await readFile(path.join(settings.runDir, "supervisor.pid"), "utf8").catch(() => "0"));
   if (!(pid > 0 && alive(pid))) return undefined;
@@ -32,7 +32,7 @@ async function foreground(settings: Settings, examples: boolean): Promise<void> 
   const progress = createProgress(process.stderr);
   const prepared = await prepare(settings, progress);
   const pidFile = path.join(settings.runDir, "supervisor.pid");
-  await rm(path.join(settings.runDir, "ready"), { force: true }); // of a supervisor that was killed
+  await rm(path.join(settings.runDir, "ready"), { force: true }); // may be left by a supervisor that was killed
   await writeFile(pidFile, String(process.pid));
   const platform = await startPlatform(prepared, progress, say);
   const end = endOnce(async () => {
@@ -76,11 +76,11 @@ function endOnce(work: () => Promise<void>): () => void {
   };
 }
 
-/** The same in a process of its own; this one waits until it is ready and passes on what it prints. */
+/** Runs the supervisor in a separate process; this one waits until it is ready and prints its output. */
 async function detached(settings: Settings, args: string[]): Promise<void> {
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
   const logFile = path.join(settings.stateDir, "up.log");
-  await writeFile(logFile, "", { mode: 0o600 }); // it shows the first tokens
+  await writeFile(logFile, "", { mode: 0o600 }); // the file holds the first tokens
   await chmod(logFile, 0o600);
   const log = openSync(logFile, "a");
   const child = spawn(process.execPath, [import.meta.filename, ...args], { detached: true, stdio: ["ignore", log, log] });

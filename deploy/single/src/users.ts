@@ -50,7 +50,7 @@ async function ensureUser(name: string, group: string): Promise<Ids> {
   return { uid: Number((await lookUp("/etc/passwd", name))?.[2]), gid };
 }
 
-/** Makes what is missing; on a second call it only looks. */
+/** Makes users and groups that are missing. */
 export async function ensureUsers(): Promise<Users> {
   const dataGid = await ensureGroup(DATA_GROUP);
   const ids = {} as Record<ServiceUser, Ids>;

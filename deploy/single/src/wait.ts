@@ -1,4 +1,4 @@
-// Waiting for parts to be there: bounded, with the reason in the error.
+// Waits for parts to come up, for a limited time and with the reason in the error.
 import http from "node:http";
 import net from "node:net";
 
@@ -22,7 +22,7 @@ export const waitForSocket = (file: string): Promise<void> =>
     return promise.finally(() => socket.destroy());
   });
 
-/** A part's own `/healthz`, on its Unix socket. */
+/** Waits until a part's own `/healthz`, on its Unix socket, answers 200. */
 export const waitForHealth = (file: string): Promise<void> =>
   until(`${file} /healthz`, () => {
     const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -13,7 +13,7 @@ import { warm } from "./warm.ts";
 interface Benchmark {
   run(): Promise<Row[]>;
   what: string;
-  /** Takes minutes or gigabytes: only when asked for by name. */
+  /** Takes minutes or gigabytes, so it runs only when asked for by name. */
   byNameOnly?: true;
 }
 const BENCHMARKS: Record<string, Benchmark> = {

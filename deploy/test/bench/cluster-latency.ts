@@ -9,7 +9,7 @@ import { quantile, type Row } from "./rows.ts";
 
 const FUNCTIONS = 4;
 const COLD_ROUNDS = 6;
-/** An idle instance is gone after its second, the reaper's turn and the pod's own end. */
+/** Time until an idle instance is gone: its idle time of a second, the next look of the reconciler, and the end of the pod. */
 const UNTIL_COLD_MS = 6_000;
 const WARM = { batch: 300, rounds: 8 };
 
@@ -35,15 +35,18 @@ async function coldTimes(ask: (name: string) => Promise<number>): Promise<number
   const times: number[] = [];
   for (let round = 0; round < COLD_ROUNDS; round++)
     for (let index = 0; index < FUNCTIONS; index++) {
-      // The instance before has ended meanwhile, and the warm pod that it was is replaced. By chance up to a second more: the kubelet looks once a second, and
-      // requests in step with it would all meet it at the same moment.
+      // Waits until the function's last instance has ended and its warm pod is replaced, plus up to a random second: the kubelet looks once
+      // a second, and all requests would otherwise meet it at the same moment of its cycle.
       await sleep(UNTIL_COLD_MS + Math.random() * 1000);
       times.push(await ask(`cold-${index}`));
     }
   return times;
 }
 
-/** Median and 99th percentile. In a gateway's pod, so that both ways are inside the cluster: through that very gateway, and straight at the instance. */
+/**
+ * Median and 99th percentile, measured in a gateway's pod so that both ways are inside the cluster: through that gateway, and directly to
+ * the instance.
+ */
 async function warmTimes(platform: PlatformHost): Promise<{ through: [number, number]; direct: [number, number] }> {
   const list = await platform.kubectl(["get", "pods", "-A", "-l", "fnctl.dev/kind=function", "-o", "json"]);
   const { items } = z.object({ items: z.array(podSchema) }).parse(JSON.parse(list));
@@ -97,7 +100,7 @@ export async function cold(platform: PlatformHost, customer: Customer): Promise<
 
 export async function warm(platform: PlatformHost, customer: Customer): Promise<Row[]> {
   await deploy(customer, "warm");
-  await sleep(UNTIL_COLD_MS); // only `warm` runs
+  await sleep(UNTIL_COLD_MS); // from here on only `warm` runs
   await asker(platform)("warm");
   const { through, direct } = await warmTimes(platform);
   const added = (index: 0 | 1) => ({

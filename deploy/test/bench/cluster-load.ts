@@ -1,4 +1,4 @@
-// Many tenants on the one node, and each part replaced while requests come in.
+// Measures many tenants on one node, and the replacement of each part while requests come in.
 import { setTimeout as sleep } from "node:timers/promises";
 import { request } from "undici";
 import type { Customer } from "../cluster/customer.ts";
@@ -10,7 +10,7 @@ const TENANTS = 30;
 const EACH = 2;
 const config = (name: string) => `name: ${name}\nruntime: node24\nmemory: 128\naccess: public\nidleTimeout: 1h\n`;
 
-/** 30 tenants with two functions each, all of them running at once on the one node; every one is then asked again. */
+/** 30 tenants with two functions each, all running at once on one node; each function is then called again. */
 export async function tenants(platform: PlatformHost, customer: Customer): Promise<Row[]> {
   await platform.install({ "controlPlane.poolSize": "0" });
   const hosts: string[] = [];
@@ -50,7 +50,7 @@ export async function tenants(platform: PlatformHost, customer: Customer): Promi
   ];
 }
 
-/** Rolling restarts at 100 requests a second. */
+/** Restarts each part while 100 requests a second come in. */
 export async function rolling(platform: PlatformHost, customer: Customer): Promise<Row[]> {
   await customer.deploy("steady", { "fnctl.yaml": config("steady"), "index.js": HELLO });
   await customer.warmUp("steady");

@@ -1,5 +1,5 @@
-// `npm run bench:cluster [-- --only NAME,NAME]`: what the platform costs on a real cluster, started for this or chosen by KUBECONFIG. Never
-// part of the tests.
+// `npm run bench:cluster [-- --only NAME,NAME]`: measures the platform on a real cluster, which is started for this or chosen by
+// KUBECONFIG. Never part of the tests.
 import { parseArgs } from "node:util";
 import { clusterScript, type Cluster } from "../cluster/cluster.ts";
 import { createCustomer, type Customer } from "../cluster/customer.ts";
@@ -8,7 +8,7 @@ import { cold, warm } from "./cluster-latency.ts";
 import { rolling, tenants } from "./cluster-load.ts";
 import { printTable, type Row } from "./rows.ts";
 
-/** In this order: `cold` leaves the platform without warm pods. */
+/** The order matters: `cold` leaves the platform without warm pods. */
 const BENCHMARKS: Record<string, (platform: PlatformHost, customer: Customer) => Promise<Row[]>> = { rolling, cold, warm, tenants };
 const { values } = parseArgs({ options: { only: { type: "string" } } });
 const chosenNames = values.only?.split(",") ?? Object.keys(BENCHMARKS);

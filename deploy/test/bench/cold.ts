@@ -26,10 +26,10 @@ export async function openHost(): Promise<RunscHost> {
   return createRunscHost(binary, await prepareRootfs("node24", { cacheDir: cacheDir() }));
 }
 
-/** Milliseconds until the first byte, over a connection that is open already; `cold` as the gateway says it. */
+/** Milliseconds until the first byte, over a connection that is open already, and the gateway's own figure for the cold start. */
 async function firstByte(port: number, name: string): Promise<{ ms: number; coldMs: number }> {
   const client = new Client(`http://127.0.0.1:${port}`);
-  const open = await client.request({ path: "/healthz-of-nobody", method: "GET" }); // opens the connection
+  const open = await client.request({ path: "/healthz-of-nobody", method: "GET" }); // only opens the connection
   await open.body.dump();
   const begun = performance.now();
   const answer = await client.request({ path: `/fn/${TENANT}/${name}/`, method: "GET", headers: { host: `localhost:${port}` } });
@@ -42,7 +42,7 @@ async function firstByte(port: number, name: string): Promise<{ ms: number; cold
   return { ms, coldMs };
 }
 
-/** The work that no platform can leave out: bind the code, tell the bootstrap to import it, ask once. */
+/** The work that no platform can avoid: bind the code, tell the bootstrap to import it, send one request. */
 async function bareSpecialisation(host: RunscHost): Promise<number> {
   const [started, image] = await Promise.all([host.driver.start(host.spec()), host.place({ "index.mjs": HELLO })]);
   await sleep(300);
@@ -61,7 +61,7 @@ async function samples(platform: BenchPlatform, names: readonly string[], before
   for (const name of names) {
     await platform.settled(POOLED);
     await before(name);
-    await sleep(200); // the machine is at rest
+    await sleep(200); // lets the machine come to rest
     found.push((await firstByte(platform.port, name)).ms);
   }
   return found;
@@ -111,7 +111,7 @@ async function empty(folder: string): Promise<void> {
   for (const name of await readdir(folder)) await rm(path.join(folder, name), { recursive: true });
 }
 
-/** More arrivals at once than the pool holds: the last ones wait for a start. */
+/** More versions are called at once than the pool has sandboxes, so the last ones wait for a start. */
 async function draining(platform: BenchPlatform, names: readonly string[]): Promise<Row[]> {
   await platform.settled(POOLED);
   const times = await Promise.all(names.map(async (name) => (await firstByte(platform.port, name)).ms));
@@ -138,7 +138,7 @@ async function packages(platform: BenchPlatform): Promise<Row[]> {
   return rows;
 }
 
-/** Start of a sandbox to its first answer, with nothing of the platform but the driver. */
+/** Time from the start of a sandbox to its first answer, with only the driver. */
 async function bareStart(host: RunscHost): Promise<number> {
   const begun = performance.now();
   const instance = await host.driver.start(host.spec());

@@ -13,7 +13,7 @@ export async function deployPhases(): Promise<Row[]> {
     for (let turn = 0; turn <= DEPLOYS; turn++) {
       const source = `export default { fetch: () => new Response("hello ${turn}") };\n`;
       const events = await platform.deploy("hello", { "index.js": source });
-      await new Promise((resolve) => setTimeout(resolve, 1_500)); // the pool is full again, as between two deploys of a person
+      await new Promise((resolve) => setTimeout(resolve, 1_500)); // lets the pool fill up again, as between two deploys of a person
       if (turn === 0) continue;
       for (const { type, phase, state, ms } of events)
         if (type === "phase" && state === "done" && phase !== undefined) phases.get(phase)?.push(ms ?? 0);
@@ -37,7 +37,7 @@ export async function deployPhases(): Promise<Row[]> {
 
 const AT_ONCE = 12;
 
-/** Twelve functions of one tenant, uploaded, built, started once and live; through the API, so that no CLI's own start is in it. */
+/** Deploys twelve functions of one tenant at once until all are live; through the API, so that the CLI's own start is not measured. */
 export async function deploysAtOnce(): Promise<Row[]> {
   const platform = await startPlatform();
   try {

@@ -1,4 +1,4 @@
-// What each example costs its owner: build, image, cold and warm time. The table is the README's.
+// Measures each example: build time, image size, cold and warm time. The README shows this table.
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { Client } from "undici";
@@ -9,7 +9,7 @@ const folder = path.resolve(import.meta.dirname, "../../../examples");
 const COLD = 3;
 const WARM = 30;
 
-/** The example's own settings, but for the idle time: it must go cold between two samples. */
+/** The example's own settings except the idle time, because the function must go cold between two samples. */
 async function sourceOf(name: string): Promise<{ files: Record<string, string>; settings: string }> {
   const files: Record<string, string> = {};
   for (const entry of await readdir(path.join(folder, name), { withFileTypes: true, recursive: true })) {
@@ -28,7 +28,7 @@ async function request(platform: BenchPlatform, name: string, authorization?: st
   const headers = { host: `localhost:${platform.port}`, ...(authorization === undefined ? {} : { authorization }) };
   const { statusCode, body } = await client.request({ path: target, method: "GET", headers });
   const ms = performance.now() - begun;
-  // An endless stream is cut after its first bytes; a webhook refuses what is not signed, which is an answer too.
+  // An endless stream is cut after its first bytes; a webhook refuses unsigned requests, which counts as an answer too.
   const text = name === "sse-clock" && authorization === undefined ? "" : await body.text();
   await client.destroy();
   if (statusCode >= 500) throw new Error(`${name}: ${statusCode} ${text}`);

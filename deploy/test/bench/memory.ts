@@ -1,4 +1,4 @@
-// What an idle Node instance takes of the machine, all its processes counted, and how many can wait at once.
+// Measures the memory of an idle Node sandbox with all its processes, and how many can be idle at once.
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +13,7 @@ const MANY = 400;
 const AT_ONCE = 2;
 const SERVER = `require("node:http").createServer((q, r) => r.end("hello")).listen(0, "127.0.0.1", () => console.log("up"))`;
 
-/** proc_meminfo(5): what could be given out without swapping, bytes. */
+/** Memory that is available without swapping (proc_meminfo(5)), bytes. */
 async function available(): Promise<number> {
   await sleep(1_000);
   return Number(/^MemAvailable:\s+(\d+)/m.exec(await readFile("/proc/meminfo", "utf8"))?.[1]) * 1024;
@@ -31,7 +31,7 @@ async function startMany(count: number, start: () => Promise<Sandbox>): Promise<
 export async function memory(): Promise<Row[]> {
   const host = await openHost();
   try {
-    const warm = await host.driver.start(host.spec()); // shared pages (binary, root file system) are in memory from here on
+    const warm = await host.driver.start(host.spec()); // brings shared pages (binary, root file system) into memory
     const before = await available();
     const started = await startMany(COUNT, () => host.driver.start(host.spec()));
     const each = (before - (await available())) / started.length;

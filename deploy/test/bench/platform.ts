@@ -15,10 +15,10 @@ export interface BenchPlatform {
   token: string;
   stateDir: string;
   client: ApiClient;
-  /** Writes the files into a folder and deploys it; answers what `fnctl deploy --json` printed. */
+  /** Writes the files into a folder and deploys it; returns the events that `fnctl deploy --json` printed. */
   deploy(name: string, files: Record<string, string>, settings?: string): Promise<DeployEvent[]>;
   instances(): Promise<Sandbox[]>;
-  /** Resolves when no instance of a function runs and the pool holds `pooled` generic ones. */
+  /** Resolves when no instance of a function runs and the pool holds `pooled` idle sandboxes. */
   settled(pooled: number): Promise<void>;
   stop(): Promise<void>;
 }

@@ -1,12 +1,12 @@
-// One line of a benchmark's result, and how it is shown. Pure.
+// One line of a benchmark's result, and how it becomes text.
 export interface Row {
   what: string;
   value: number;
   unit: "ms" | "µs" | "MB" | "x" | "count";
-  /** Best that could be, measured in the same run by the way named in `floorWhat`. */
+  /** Best possible value, measured in the same run in the way that `floorWhat` names. */
   floor?: number;
   floorWhat?: string;
-  /** DESIGN's number; `atLeast` when more is better. */
+  /** The number to reach; with `atLeast`, more is better. */
   goal?: number;
   atLeast?: true;
   note?: string;
@@ -20,7 +20,7 @@ const number = (value: number, unit: Row["unit"]): string => {
   return unit === "count" ? value.toFixed(0) : `${text} ${unit}`;
 };
 
-/** A Markdown table, so that it goes into BENCHMARKS.md as it is. */
+/** Prints a Markdown table that can be copied into BENCHMARKS.md unchanged. */
 export function printTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     row.what,

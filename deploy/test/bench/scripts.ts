@@ -1,4 +1,4 @@
-// Benchmarks that live beside what they measure; each prints one JSON document.
+// Runs the benchmark scripts that stand beside the code they measure; each prints one JSON document.
 import { spawn } from "node:child_process";
 import path from "node:path";
 import type { Row } from "./rows.ts";

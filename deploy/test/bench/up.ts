@@ -1,4 +1,5 @@
-// `npm run up` as an operator waits for it: with a new state folder, and again with what the first start left. The release is built.
+// Measures how long an operator waits for `npm run up`: with a new state folder, and again with the folder that the first start left. The
+// release is built before.
 import { rm } from "node:fs/promises";
 import { newPlatform, start, stop } from "../e2e/platform.ts";
 import { quantile, type Row } from "./rows.ts";

@@ -1,4 +1,4 @@
-// What the platform adds to a warm request: the same function asked through ingress and straight at its socket, in turns.
+// Measures what the platform adds to a warm request: the same function is called in turns through ingress and directly at its socket.
 import { dialOf } from "@fnctl/control-plane/contract/instance-address";
 import { Pool } from "undici";
 import { startPlatform, TENANT } from "./platform.ts";

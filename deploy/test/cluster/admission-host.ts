@@ -1,4 +1,4 @@
-// The chart's admission policies in force on the real cluster, with namespaces that they judge; for the tests of their rules.
+// The chart's admission policies in force on the real cluster, with namespaces that they apply to; for the tests of their rules.
 import { randomBytes, randomUUID } from "node:crypto";
 import { newInstanceId } from "@fnctl/control-plane/service/uuid7";
 import type { SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
@@ -16,11 +16,11 @@ export const EPOCH = 7;
 export interface AdmissionHost {
   release: string;
   prefix: string;
-  /** The platform's own namespace: begins like a tenant's, as with the chart's defaults, and is none. */
+  /** The platform's own namespace. Its name begins like a tenant's, as with the chart's defaults, but it is not a tenant's. */
   system: string;
   /** User name of the control plane. */
   controlPlane: string;
-  /** Tenants. `bare`: its namespace is without Pod Security, quota and defaults, so that the policy alone is what refuses. */
+  /** Ids of tenants. The namespace of `bare` has no Pod Security, quota or defaults, so that only the policy refuses. */
   standard: string;
   elevated: string;
   bare: string;
@@ -28,7 +28,7 @@ export interface AdmissionHost {
   pod(tenantId: string, overrides?: Omit<Partial<SandboxSpec>, "tenantId">): WireObject;
   inSystem(kind: string, name: string, more?: object): object;
   namespaceOf(tenantId: string): string;
-  /** Gives the control plane every right there is: what then refuses is the policy. */
+  /** Gives the control plane every right, so that only the policy can refuse. */
   empowerControlPlane(): Promise<void>;
   close(): Promise<void>;
 }
@@ -66,7 +66,7 @@ export async function createAdmissionHost(): Promise<AdmissionHost> {
         spec: { ...SPEC, id: newInstanceId(), tenantId, ...overrides },
         image: `${IMAGES}/base@sha256:${"a".repeat(64)}`,
         egress: overrides.egress === true ? "http://x:y@10.0.0.1:3128" : undefined,
-        enters: overrides.memoryMib === 2048 ? "not" : "fully", // with volumes, too
+        enters: overrides.memoryMib === 2048 ? "not" : "fully", // makes pods with volumes too
         ...pair,
       }),
     inSystem: (kind, name, more = {}) => ({ apiVersion: "v1", kind, metadata: { name, namespace: system }, ...more }),
@@ -121,7 +121,7 @@ async function installPolicies({ release, prefix, system, bare, pod }: Admission
   await kubectl(["wait", "--for=condition=Established", "crd/epochs.fnctl.dev", "--timeout=20s"]);
   await kubectl(["apply", "-f", "-"], rendered);
   await create({ apiVersion: "fnctl.dev/v1", kind: "Epoch", metadata: { name: release, namespace: system }, spec: { epoch: EPOCH } });
-  // A policy is not in force at once.
+  // A new policy is not in force at once.
   const bad = { ...pod(bare), spec: { ...(pod(bare)["spec"] as object), runtimeClassName: null } };
   await until(
     () => refusal(bad),

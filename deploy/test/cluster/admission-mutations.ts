@@ -1,7 +1,7 @@
-// Every rule of the admission policy for pods, broken once.
+// For every rule of the admission policy for pods, a change that breaks it.
 // oxlint-disable typescript/no-explicit-any -- objects as on the wire, changed into what no type allows
 type Change = (spec: any, box: any, metadata: any) => void;
-/** One thing changed in a good pod, and the rule that must refuse it. The pod is in no namespace of `otherTenant`. */
+/** Changes of a good pod, each with the rule that must refuse it. The pod's namespace is not that of `otherTenant`. */
 export const podMutations = (facts: { images: string; otherTenant: string; epoch: number }): [string, RegExp, Change][] => [
   ["no runtime class", /fnctl A2: runtimeClassName/, (spec) => delete spec.runtimeClassName],
   ["a token", /fnctl A3/, (spec) => (spec.automountServiceAccountToken = true)],
@@ -115,7 +115,7 @@ function mountPart(spec: any, box: any): void {
   spec.volumes = [{ name: "tmp", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } }];
   box.volumeMounts = [{ name: "tmp", mountPath: "/tmp", subPath: "x" }];
 }
-/** A pod in Kata, as it should be but for the change. */
+/** A change of a pod that is otherwise correct for Kata. */
 const inKata =
   (change: Change): Change =>
   (spec, box, metadata) => {

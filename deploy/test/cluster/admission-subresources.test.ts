@@ -1,11 +1,11 @@
-// What lies below a resource (`pods/exec`, `serviceaccounts/token`) is judged like the resource itself: a rule for `pods` does not match it.
+// Subresources (`pods/exec`, `serviceaccounts/token`) are judged like the resource itself, although a rule for `pods` does not match them.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { WireObject } from "@fnctl/control-plane/cluster/wire";
 import { createAdmissionHost, type AdmissionHost } from "./admission-host.ts";
 import { create, kubectl } from "./kubectl.ts";
 
 let host: AdmissionHost;
-/** Pods that no node takes: they stay as they are. */
+/** A pod that no node takes, so that it stays pending. */
 let theirs: WireObject;
 const OWN = "own";
 beforeAll(async () => {
@@ -21,14 +21,14 @@ beforeAll(async () => {
     spec: { replicas: 0, selector: { matchLabels: { own: OWN } }, template },
   });
 });
-afterAll(() => (host as AdmissionHost | undefined)?.close()); // undefined when it did not come up
+afterAll(() => (host as AdmissionHost | undefined)?.close()); // undefined if it did not start
 
 interface Deed {
-  /** CONNECT: a POST that leads elsewhere, which cannot be done as a trial. */
+  /** CONNECT: a POST that is forwarded to another server, which has no dry run. */
   method: "POST" | "PUT" | "CONNECT";
-  /** Below `/api/v1/namespaces/…/`, or from the root. */
+  /** Path below `/api/v1/namespaces/…/`, or an absolute one. */
   path: string;
-  /** Absent: what a GET of the path answers. */
+  /** Absent: the answer to a GET of the path is sent back. */
   body?: object;
 }
 const post = (path: string, body: object = {}): Deed => ({ method: "POST", path, body });
@@ -54,7 +54,7 @@ const bindingOf = (name: string, metadata: object = {}) => ({
 const token = (account: string): Deed =>
   post(`serviceaccounts/${account}/token`, { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} });
 
-/** What the API server says against it; undefined when it would do it. */
+/** The API server's refusal of the deed; undefined when it would do it. */
 async function refused(namespace: string, { method, path, body }: Deed, as?: string): Promise<string | undefined> {
   const url = path.startsWith("/") ? path : `/api/v1/namespaces/${namespace}/${path}`;
   const user = as === undefined ? [] : [`--as=${as}`];
@@ -82,7 +82,8 @@ describe("the control plane, though it had every right, uses nothing below a res
   });
   test.each(onPod("").map(([what], index) => [what, index] as const))("in a tenant's: %s", async (_what, index) => {
     const [, deed] = onPod(theirs.metadata.name)[index]!;
-    expect(await refused(host.namespaceOf(host.bare), deed, host.controlPlane)).toMatch(/fnctl C[13]/); // two policies see some of these
+    // For some of these, two policies apply.
+    expect(await refused(host.namespaceOf(host.bare), deed, host.controlPlane)).toMatch(/fnctl C[13]/);
   });
   test.each<[string, Deed]>([
     ["serviceaccounts/token", token("function")],
@@ -100,7 +101,8 @@ describe("the control plane, though it had every right, uses nothing below a res
     await expect(made).rejects.toThrow(/fnctl C2/);
     const marked = kubectl(["label", "nodes", "--all", "a=b", "--dry-run=server", `--as=${host.controlPlane}`]);
     await expect(marked).rejects.toThrow(/fnctl C2/);
-    const asks = await kubectl(["auth", "can-i", "get", "pods", `--as=${host.controlPlane}`]); // a review changes nothing
+    // A review of rights is allowed, because it changes nothing.
+    const asks = await kubectl(["auth", "can-i", "get", "pods", `--as=${host.controlPlane}`]);
     expect(asks).toContain("yes");
   });
 });

@@ -1,4 +1,5 @@
-// The chart's admission policies on the real API server: what the platform makes passes, and every rule refuses its own mutation.
+// The chart's admission policies on the real API server: objects that the platform makes pass, and every rule refuses the change that
+// breaks it.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { namespace, tenantObjects } from "@fnctl/control-plane/sandbox/kubernetes/objects/tenant";
@@ -13,7 +14,7 @@ let host: AdmissionHost;
 const pod: AdmissionHost["pod"] = (...given) => host.pod(...given);
 const input: AdmissionHost["input"] = (...given) => host.input(...given);
 beforeAll(async () => void (host = await createAdmissionHost()));
-afterAll(() => (host as AdmissionHost | undefined)?.close()); // undefined when it did not come up
+afterAll(() => (host as AdmissionHost | undefined)?.close()); // undefined if it did not start
 
 describe("what the platform makes", () => {
   test.each<[string, () => WireObject]>([
@@ -58,7 +59,7 @@ describe("a pod that is there", () => {
   const patch = (type: string, body: object, ...more: string[]) =>
     kubectl(["patch", name(), "-n", host.namespaceOf(host.bare), `--type=${type}`, "-p", JSON.stringify(body), ...more]);
   beforeAll(async () => {
-    there = pod(host.bare, { isolation: "kata" }); // no node takes it: it stays as it is
+    there = pod(host.bare, { isolation: "kata" }); // no node takes this pod, so it stays pending
     await create(there);
   });
 
@@ -103,7 +104,7 @@ describe("the control plane", () => {
       () => undefined,
       (error: Error) => error.message,
     );
-  // With more rights than the chart gives: the policy holds by itself.
+  // The control plane gets more rights than the chart gives, to show that the policy works by itself.
   beforeAll(() => host.empowerControlPlane());
 
   test("makes its tenants' namespaces, and no others", async () => {
@@ -111,7 +112,7 @@ describe("the control plane", () => {
     expect(await asControlPlane(good)).toBeUndefined();
     const named = (name: string, labels = good.metadata.labels) => ({ ...good, metadata: { ...good.metadata, name, labels } });
     expect(await asControlPlane(named("kube-extra"))).toMatch(/fnctl C3/);
-    expect(await asControlPlane(named(`${host.prefix}-x`))).toMatch(/fnctl C3/); // no tenant's id
+    expect(await asControlPlane(named(`${host.prefix}-x`))).toMatch(/fnctl C3/); // "x" is not a tenant's id
     expect(await asControlPlane(named(`${host.prefix}-${randomUUID()}`, {}))).toMatch(/fnctl C3/);
     const weak = { ...good.metadata.labels, "pod-security.kubernetes.io/enforce": "privileged" };
     expect(await asControlPlane(named(`${host.prefix}-${randomUUID()}`, weak))).toMatch(/fnctl A1/);

@@ -1,4 +1,5 @@
-# Sourced by node.sh: the pause image, pushed to the registry's store and given to containerd, and the runtime classes' node label.
+# Sourced by node.sh: makes the pause image, pushes it to the registry, gives it to containerd, and sets the node label of the runtime
+# classes.
 mkdir -p "$state/pause/bin"
 cp /bin/busybox "$state/pause/bin/busybox"
 for applet in sh sleep cat nc httpd ls id dmesg true env grep dd ping wget; do ln -sf busybox "$state/pause/bin/$applet"; done

@@ -1,4 +1,4 @@
-// Base images in the test cluster's registry, from the root file systems that the single-machine mode uses.
+// Pushes base images to the test cluster's registry, made from the root file systems that the single-machine mode uses.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";

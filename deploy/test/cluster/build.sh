@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds every part of a real one-node Kubernetes with gVisor from Go modules. `build.sh OUT [scale]`: binaries in OUT/bin. What is there stays.
-# With `scale` also kwok, which simulates nodes.
-# About nine minutes on two cores with an empty Go cache, under a minute with a warm one. Needs Go >= 1.26, gcc, python3.
+# Builds every part of a real one-node Kubernetes with gVisor from Go modules. `build.sh OUT [scale]`: writes binaries to OUT/bin and keeps
+# those that exist. With `scale` it also builds kwok, which simulates nodes. About nine minutes on two cores with an empty Go cache, under a
+# minute with a warm one. Needs Go >= 1.26, gcc, python3.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(mkdir -p "${1:?usage: build.sh OUT}" && cd "$1" && pwd)
@@ -14,7 +14,8 @@ say() { printf '· %s\n' "$*" >&2; }
 
 pin() { awk -v m="$1" -v f="$2" '$1 == m { print $f }' "$here/pins"; }
 version() { pin "$1" 2; }
-# A module of our own around the pinned ones; go.sum begins with our checksums, so that other files under the same version do not pass.
+# Makes a Go module that requires the pinned ones; its go.sum begins with the checksums in `pins`, so that other files under the same
+# version are refused.
 module() {
   mkdir -p "$work/$1" && cd "$work/$1"
   local name=$1; shift
@@ -27,7 +28,7 @@ module() {
 }
 download() { go mod download -json "$1@$(version "$1")" | python3 -c "import json, sys; print(json.load(sys.stdin)['$2'])"; }
 
-# Kubernetes replaces its staging modules by folders of its own repository; here they are the published modules of the same release.
+# Kubernetes replaces its staging modules by folders of its own repository; here the published modules of the same release are used.
 build_kubernetes() {
   say "Kubernetes"
   module kubernetes k8s.io/kubernetes
@@ -69,7 +70,7 @@ build_containerd() {
   go build -ldflags "$strip" -o "$bin/cni/" github.com/containernetworking/plugins/plugins/{main/ptp,main/loopback,ipam/host-local,meta/portmap}
 }
 
-# The NetworkPolicy enforcer of SIG Network. Its own go.sum vouches for what it needs.
+# The NetworkPolicy enforcer of SIG Network. Its own go.sum has the checksums of its dependencies.
 build_netpol() {
   say "kube-network-policies"
   module netpol sigs.k8s.io/kube-network-policies

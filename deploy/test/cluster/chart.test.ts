@@ -1,4 +1,4 @@
-// The chart as a document: lint, what it renders, which values it refuses, and which rights it gives.
+// Tests the chart's text: lint, the rendered objects, the values it refuses, and the rights it gives.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
@@ -13,7 +13,7 @@ async function golden(name: string, text: string): Promise<void> {
   }
   expect(text, `${name} differs from its golden file; FNCTL_UPDATE=1 writes it anew`).toBe(await readFile(file, "utf8"));
 }
-/** With secrets of the operator's own, so that nothing rendered is random. */
+/** The operator's own secrets are set, so that nothing in the rendered text is random. */
 const OWN_SECRETS = {
   "secrets.internal": "own-internal",
   "secrets.tls": "own-tls",
@@ -85,7 +85,7 @@ describe("the control plane's rights", () => {
     await deleteNamespaces(SYSTEM, TENANT);
   });
 
-  /** What everybody who is known may do depends on the cluster's version; ours is pinned. */
+  /** The rights of every authenticated user depend on the cluster's version, which is pinned only in the suite's own cluster. */
   test.skipIf(inject("footprintBefore") === null)("are those of the golden file, in each kind of namespace", async () => {
     const list = async (namespace: string) => {
       const text = await kubectl(["auth", "can-i", "--list", `--as=${account}`, "-n", namespace]);

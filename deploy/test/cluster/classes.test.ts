@@ -1,4 +1,4 @@
-// RuntimeClasses that are not what their names promise: nothing is started in them, and the refusal says what they lack.
+// RuntimeClasses that do not keep the promise of their names: no sandbox is started in them, and the refusal says what they lack.
 import { afterEach, expect, inject, test } from "vitest";
 import type { Condition } from "@fnctl/control-plane/contract/conditions";
 import type { Isolation } from "@fnctl/control-plane/contract/names";
@@ -16,14 +16,14 @@ afterEach(async () => {
   await kubectl(["delete", "-f", "-", "--ignore-not-found"], classes);
 });
 
-/** A driver in a cluster that has these classes from its start. */
+/** Makes these classes in the cluster and then starts a driver. */
 async function withClasses(set: Record<string, string>): Promise<DriverHost> {
   classes = await chart(["templates/runtime-classes.yaml"], set);
   await kubectl(["apply", "-f", "-"], classes);
   return (host = await createDriverHost(inject("cluster")));
 }
 
-/** What a sandbox of the class finds in itself, and the verdict. */
+/** Lets a sandbox of the class inspect itself, and returns the resulting condition. */
 async function lookAt({ driver, options, base, errors }: DriverHost, isolation: Isolation): Promise<Condition> {
   const [probe, layer] = [await probeLayer(), options.layer];
   options.layer = async (tenantId, digest) => (digest === probe.digest ? probe.layer : layer(tenantId, digest));
@@ -70,7 +70,7 @@ test("a class that is called kata and is gVisor is refused, by its kernel", asyn
 test.each(["node24", "python3.13", "builder"] as const)(
   "%s comes up under the filter of system calls that Kata's pods have",
   async (name) => {
-    // gVisor applies it, too, where it is told to.
+    // gVisor also applies the filter if the pod asks for it.
     const { driver, spec } = await withClasses({ "runtimeClasses.kata.handler": "runsc", [NODE_OF_GVISOR]: "gvisor" });
     const { digest } = await pushBase(inject("cluster"), name);
     const builder = name === "builder" ? ({ kind: "builder", memoryMib: 2048 } as const) : {};
@@ -81,7 +81,7 @@ test.each(["node24", "python3.13", "builder"] as const)(
 );
 
 test("a class in which no user namespace can be made is refused by its name", async () => {
-  // runc under a container runtime's default profile, as a Kata guest is with one.
+  // runc with the container runtime's default profile stands for a Kata guest with such a profile.
   const { driver, spec: specOf } = await withClasses({ "runtimeClasses.gvisor.handler": "runc" });
   const spec = specOf();
   await expect(driver.start(spec)).rejects.toMatchObject({

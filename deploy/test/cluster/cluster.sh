@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A real one-node Kubernetes with gVisor for tests: `cluster.sh up`, `cluster.sh down`, `cluster.sh run COMMAND…` (inside its network).
-# The node lives in network, mount and process namespaces of its own, so `down` ends all of it by ending one process and nothing stays.
-# With KUBECONFIG set, `up` only checks that cluster. Prints the path of the kubeconfig on stdout.
+# A real one-node Kubernetes with gVisor for tests: `cluster.sh up`, `cluster.sh down`, `cluster.sh run COMMAND…` (inside its network). The
+# node lives in network, mount and process namespaces of its own, so `down` ends all of it by ending one process, and leaves nothing behind.
+# With KUBECONFIG set, `up` only checks that cluster. Prints the path of the kubeconfig to stdout.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
@@ -36,7 +36,7 @@ network_up() {
   ip -n $name link set lo up
   ip -n $name link set eth0 up
   ip -n $name route add default via $host_address
-  # Pods and services, for tests that play a client; gone with the link.
+  # Routes to pods and services, for tests that act as a client; they disappear with the link.
   ip route add 10.200.0.0/24 via $node_address
   ip route add 10.96.0.0/16 via $node_address
   iptables -t nat -A POSTROUTING -s $node_address/32 -j MASQUERADE
@@ -76,7 +76,7 @@ down() {
     for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
   fi
   network_down
-  # Deepest first; a group whose last process is still on its way out is busy for a moment.
+  # Removes the deepest groups first; a group whose last process is just ending is busy for a moment.
   for _ in $(seq 50); do
     find /sys/fs/cgroup -depth -type d \( -path '*/kubepods*' -o -path '*/fnctl-k8s*' \) -exec rmdir {} + 2> /dev/null || true
     [ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -name 'kubepods*' 2> /dev/null)" ] && break

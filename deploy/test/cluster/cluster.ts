@@ -1,4 +1,4 @@
-// The tools that tests use on the cluster: kubectl, helm and crane as child processes, with what they print when they refuse.
+// The tools that tests use on the cluster: kubectl, helm and crane as child processes, whose error output becomes the error's message.
 import { spawn } from "node:child_process";
 import path from "node:path";
 
@@ -16,7 +16,7 @@ const SCRIPT = path.join(import.meta.dirname, "cluster.sh");
 /** Building Kubernetes the first time takes minutes. */
 const SCRIPT_TIMEOUT_MS = 30 * 60_000;
 
-/** Runs `cluster.sh VERB` as if no cluster was chosen; resolves with what it prints. */
+/** Runs `cluster.sh VERB` without KUBECONFIG; resolves with its output. */
 export async function clusterScript(verb: "up" | "down" | "bin" | "bin-scale"): Promise<string> {
   const { KUBECONFIG: _chosen, ...env } = process.env;
   return (await execute("bash", [SCRIPT, verb], { env, timeoutMs: SCRIPT_TIMEOUT_MS })).trim();
@@ -47,7 +47,7 @@ function execute(command: string, args: string[], { env, timeoutMs, input }: Opt
       if (code === 0) setImmediate(() => resolve(stdout));
       else reject(new Error(`${command} ${args.join(" ")}: ${code ?? signal}: ${stderr || stdout}`));
     });
-    child.stdin.on("error", () => {}); // a tool that refuses at once does not read
+    child.stdin.on("error", () => {}); // a tool that fails at once does not read its input
     child.stdin.end(input);
   });
 }

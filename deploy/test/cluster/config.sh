@@ -1,7 +1,7 @@
-# Sourced by node.sh: the parts' configuration files.
+# Sourced by node.sh: writes the parts' configuration files.
 
-# A routed (ptp) pod network: over a bridge, traffic between two pods of a node would never meet the policy rules.
-# Pods' addresses are hidden by one rule for all (node.sh): the plugin's own would be four calls of iptables for each pod.
+# A routed (ptp) pod network: with a bridge, traffic between two pods of a node would never pass the policy rules. One rule masks all pods'
+# addresses (node.sh), because the plugin's own masking calls iptables four times for each pod.
 cat > "$state/cni/10-test.conflist" <<T
 {"cniVersion":"1.0.0","name":"test","plugins":[
   {"type":"ptp","ipMasq":false,"ipam":{"type":"host-local","ranges":[[{"subnet":"$pods"}]],"dataDir":"$state/ipam","routes":[{"dst":"0.0.0.0/0"}]}}]}
@@ -12,7 +12,8 @@ grouping = true
 [runsc_config]
   platform = "systrap"
 T
-# restrict_oom_score_adj: the host may lack CAP_SYS_RESOURCE. pod_annotations stay empty: nothing of a pod reaches runsc's flags.
+# restrict_oom_score_adj: the host may lack CAP_SYS_RESOURCE. pod_annotations stay empty, so that no annotation of a pod changes runsc's
+# flags.
 cat > "$state/containerd.toml" <<T
 version = 3
 root = "$state/containerd/root"
@@ -73,7 +74,7 @@ serializeImagePulls: false
 podPidsLimit: 1024
 maxPods: 250
 T
-# What the platform's own accounts do is looked at by tests.
+# Tests read what the platform's own service accounts do.
 cat > "$state/audit.yaml" <<T
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -82,7 +83,7 @@ rules:
   - {level: Metadata, userGroups: ["system:serviceaccounts"]}
   - {level: None}
 T
-# The cluster's DNS; what is not in it goes to the machine's own resolvers.
+# The cluster's DNS; other names are asked of the machine's own resolvers.
 cat > "$state/Corefile" <<T
 .:53 {
   bind $address

@@ -1,4 +1,4 @@
-// What a tenant's developer and clients do on a platform that is under test: `fnctl deploy`, requests, a steady stream of requests.
+// Acts as a tenant's developer and clients on a platform under test: `fnctl deploy`, single requests, a steady stream of requests.
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { Pool, request } from "undici";
 import { z } from "zod";
 import { TENANT, type PlatformHost } from "./platform-host.ts";
 
-/** SECURITY 4.2. */
+/** Longest takeover by another control plane (SECURITY 4.2). */
 const TAKEOVER_MS = 20_000;
 const tenantSchema = z
   .object({ id: z.string(), token: z.object({ secret: z.string() }) })
@@ -20,28 +20,31 @@ export interface Answer {
   text: string;
 }
 export interface Running {
-  /** What it has printed so far. */
+  /** The output so far. */
   text(): string;
   interrupt(): void;
   ended: Promise<number>;
 }
 export interface Customer {
-  /** The CLI as a process of its own, which may go on. */
+  /** Starts the CLI as a process that may keep running. */
   start(args: string[], token?: string, cwd?: string): Running;
-  /** A function of these files. Rejects with what `fnctl deploy` prints when it fails. */
+  /** Deploys a function with these files. Rejects with the output of `fnctl deploy` when it fails. */
   deploy(name: string, files: Record<string, string>, token?: string): Promise<string>;
-  /** The CLI in a folder; rejects with what it prints when it fails. */
+  /** Runs the CLI in a folder; rejects with its output when it fails. */
   fnctl(args: string[], cwd: string, token?: string): Promise<string>;
   call(name: string, where?: string, headers?: Record<string, string>): Promise<Answer>;
-  /** As the operator makes one. */
+  /** Makes a tenant with the operator's token. */
   newTenant(slug: string, risk?: "standard" | "elevated"): Promise<{ id: string; token: string }>;
-  /** Every gateway has an instance of it afterwards: connections are spread over them. */
+  /**
+   * Sends requests over all connections, which are spread over the gateways, so that each gateway has an instance of the function
+   * afterwards.
+   */
   warmUp(name: string): Promise<void>;
-  /** So many requests a second, whatever the answers take, until it is called again. */
+  /** Sends `perSecond` requests a second, however long the answers take, until the returned function is called. */
   traffic(name: string, perSecond: number): () => Promise<{ sent: number; failed: string[] }>;
   close(): Promise<void>;
 }
-/** Like a few clients that keep their connections. */
+/** Number of connections that are kept open, as a few clients would. */
 const CONNECTIONS = 8;
 
 export async function createCustomer(platform: PlatformHost): Promise<Customer> {
@@ -125,7 +128,7 @@ export async function createCustomer(platform: PlatformHost): Promise<Customer> 
     async newTenant(slug, risk = "standard") {
       const headers = { authorization: `Bearer ${platform.operatorToken}`, "content-type": "application/json" };
       const body = JSON.stringify({ slug, risk });
-      // A takeover may be under way: the answer then says when to come back.
+      // A takeover may be under way: the answer 503 then says when to try again.
       for (const until = Date.now() + TAKEOVER_MS; ;) {
         const made = await request(`${platform.url}/v1/tenants`, { method: "POST", headers, body });
         const text = await made.body.text();

@@ -1,4 +1,4 @@
-// A place on the real cluster where a Kubernetes driver of its own works, outside of any pod; for the conformance suite.
+// Prepares the real cluster for a Kubernetes driver that runs in the test process, outside of any pod; for the conformance suite.
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
@@ -28,7 +28,7 @@ export interface DriverHost {
   errors: unknown[];
   close(): Promise<void>;
 }
-/** Where this process is, as pods see it. */
+/** The address of this process, as pods see it. */
 const HOST_CIDR = process.env["FNCTL_TEST_HOST_CIDR"] ?? "10.201.0.1/32";
 
 export async function createDriverHost(cluster: Cluster): Promise<DriverHost> {
@@ -91,8 +91,8 @@ export async function createDriverHost(cluster: Cluster): Promise<DriverHost> {
 }
 
 /**
- * Policies let only the platform's pods in, and this process is none: each tenant's namespace gets one more that names this machine. What
- * the policies themselves keep out is shown from inside pods, elsewhere.
+ * The tenants' network policies admit only the platform's pods, and this process is not one, so each tenant's namespace gets another policy
+ * that admits this machine. Other tests show from inside pods what the policies keep out.
  */
 function openDoor(cluster: Cluster, uid: string): ChildProcess {
   const PATH = cluster.bin === null ? process.env["PATH"] : `${cluster.bin}:${process.env["PATH"] ?? ""}`;
@@ -107,7 +107,8 @@ function openDoor(cluster: Cluster, uid: string): ChildProcess {
       metadata: { name: "test-from-host", namespace: line.slice(line.indexOf("/") + 1) },
       spec: { podSelector: {}, policyTypes: ["Ingress"], ingress: [{ from: [{ ipBlock: { cidr: HOST_CIDR } }] }] },
     };
-    run(cluster, "kubectl", ["apply", "-f", "-"], JSON.stringify(policy)).catch(() => undefined); // a namespace that is going away
+    // This fails for a namespace that is being deleted.
+    run(cluster, "kubectl", ["apply", "-f", "-"], JSON.stringify(policy)).catch(() => undefined);
   });
   return watch;
 }

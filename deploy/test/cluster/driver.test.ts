@@ -32,7 +32,7 @@ async function makeHarness(): Promise<DriverHarness> {
         const pods = await kubectl(["get", "pods", "-A", "-l", `fnctl.dev/instance=${spec.id}`, "-o", "name"]);
         if (pods.trim() !== "") break;
       }
-      await first.close(); // as a killed one leaves it: nobody looks at the pod any more
+      await first.close(); // as if the driver was killed: nothing watches the pod any more
       void started;
       return spec.id;
     },
@@ -61,9 +61,11 @@ test("a pod that was sent code and not told whose it is belongs to nobody after 
     const spec = host.spec();
     const { address } = await host.driver.start(spec);
     const image = await host.place({ "index.mjs": conformanceFunction("half") });
-    await sendCode(links.to(spec.id, address!), image.layer, await host.options.layer(image.tenantId, image.layer)); // and then it died
+    // The former driver ends after this call.
+    await sendCode(links.to(spec.id, address!), image.layer, await host.options.layer(image.tenantId, image.layer));
     const next = await createKubernetesDriver(host.options);
-    expect((await next.list()).map(({ id, state }) => [id, state])).toEqual([[spec.id, "starting"]]); // not idle: it is stopped, not given out
+    // Not idle, so the sandbox is stopped and never given to a function.
+    expect((await next.list()).map(({ id, state }) => [id, state])).toEqual([[spec.id, "starting"]]);
     await next.stop(spec.id);
     await next.close();
   } finally {

@@ -1,10 +1,10 @@
-// What a cluster of ours leaves, or may have changed, on its machine: looked at before and after.
+// Lists what the test cluster leaves or may have changed on its machine, to compare before and after.
 import { execFile } from "node:child_process";
 import { glob, readFile, readdir, readlink } from "node:fs/promises";
 import { promisify } from "node:util";
 
 export interface Footprint {
-  /** Things that only our cluster makes; empty when it is down. */
+  /** Objects that only the test cluster makes; empty when it is down. */
   ours: string[];
   /** Shared settings; the same before and after. */
   rules: string;
@@ -20,7 +20,7 @@ export async function footprint(): Promise<Footprint> {
   return { ours: found.flat().toSorted(), rules: await rules(), sysctls: await sysctls() };
 }
 
-/** By executable: every part of the cluster comes from its own folder of binaries. */
+/** Finds processes by their executable, because all of the cluster's parts come from one folder of binaries. */
 async function processes(): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const executables = await Promise.all(pids.map(async (pid) => `process ${await readlink(`/proc/${pid}/exe`).catch(() => "")} ${pid}`));
@@ -46,7 +46,10 @@ async function groups(): Promise<string[]> {
   return found;
 }
 
-/** Rules and chains without counters and dates. A table that holds only its own chains, all open, is none: the kernel shows it once anybody has looked into it. */
+/**
+ * Rules and chains without counters and dates. A table with only its built-in chains, all set to ACCEPT, is left out, because the kernel
+ * shows it once any process has read it.
+ */
 async function rules(): Promise<string> {
   const { stdout } = await execFileAsync("iptables-save").catch(() => ({ stdout: "" }));
   return stdout

@@ -1,4 +1,4 @@
-// One real cluster for the whole suite: our own, started fresh, or the one that KUBECONFIG names, which is left as it was found.
+// Provides one real cluster for the whole suite: its own, started fresh, or the one that KUBECONFIG names, which is left as it was found.
 import type { TestProject } from "vitest/node";
 import { clusterScript, run, type Cluster } from "./cluster.ts";
 import { footprint, type Footprint } from "./footprint.ts";
@@ -6,7 +6,7 @@ import { footprint, type Footprint } from "./footprint.ts";
 declare module "vitest" {
   export interface ProvidedContext {
     cluster: Cluster;
-    /** What the machine looked like before our cluster; absent for a cluster that is not ours. */
+    /** The machine's state before the suite's own cluster; null for a cluster from KUBECONFIG. */
     footprintBefore: Footprint | null;
   }
 }
@@ -31,7 +31,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** FNCTL_TEST_REGISTRY: one that tests may push to. Tools come from `bin`, else from PATH. FNCTL_TEST_IMAGE: a busybox by digest that this cluster can pull. */
+/**
+ * FNCTL_TEST_REGISTRY: a registry that tests may push to. FNCTL_TEST_IMAGE: a busybox by digest that this cluster can pull. Tools come from
+ * `bin`, or from PATH if it is absent.
+ */
 async function describe(kubeconfig: string, bin: string | undefined): Promise<Cluster> {
   const registry = process.env["FNCTL_TEST_REGISTRY"] ?? LOCAL_REGISTRY;
   const cluster = { kubeconfig, bin: bin ?? null, registry, image: process.env["FNCTL_TEST_IMAGE"] ?? "" };

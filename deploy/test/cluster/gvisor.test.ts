@@ -1,4 +1,4 @@
-// What the rest of the suite stands on: pods really run in gVisor, and the network really enforces policies.
+// Checks what the rest of the suite relies on: pods really run in gVisor, and the network really enforces policies.
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { create, createNamespace, deleteNamespaces, exec, kubectl, waitReady } from "./kubectl.ts";
 import { until } from "../e2e/until.ts";

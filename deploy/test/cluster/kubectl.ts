@@ -1,16 +1,16 @@
-// Short verbs over kubectl for the suite's tests.
+// Short functions around kubectl for the suite's tests.
 import { inject } from "vitest";
 import { run } from "./cluster.ts";
 
 export const kubectl = (args: string[], input?: string): Promise<string> => run(inject("cluster"), "kubectl", args, input);
 export const helm = (args: string[]): Promise<string> => run(inject("cluster"), "helm", args);
 
-/** Creates the objects in their order; rejects with what the API server says. */
+/** Creates the objects in the given order; rejects with the API server's message. */
 export async function create(...objects: object[]): Promise<void> {
   for (const object of objects) await kubectl(["create", "-f", "-"], JSON.stringify(object));
 }
 
-/** Asks the real API server and keeps nothing. Resolves with its refusal, or undefined when it would take the object. */
+/** Asks the real API server in a dry run. Resolves with its refusal, or undefined when it would take the object. */
 export async function refusal(object: object): Promise<string | undefined> {
   return await kubectl(["create", "--dry-run=server", "-f", "-"], JSON.stringify(object)).then(
     () => undefined,

@@ -1,4 +1,4 @@
-// Our own cluster ends without a trace, and starts again.
+// The suite's own cluster ends without a trace, and starts again.
 import { expect, inject, test } from "vitest";
 import { clusterScript, run } from "./cluster.ts";
 import { footprint } from "./footprint.ts";

@@ -1,4 +1,5 @@
-// Function logs on a real cluster: from a gVisor pod through the kubelet's files and the node's agent to `fnctl logs` (SECURITY I3, D10, D11).
+// Function logs on a real cluster, from a gVisor pod through the kubelet's files and the node's agent to `fnctl logs` (SECURITY I3, D10,
+// D11).
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { LogRecord } from "@fnctl/control-plane/contract/logs";
@@ -8,7 +9,7 @@ import { createPlatformHost, type PlatformHost } from "./platform-host.ts";
 
 const soon = { timeout: 30_000, interval: 500 };
 const fixture = (name: string) => readFileSync(path.resolve(import.meta.dirname, "../fixtures", name), "utf8");
-/** Says what it is told; counts aloud in the background; ends. */
+/** A function that prints a given text, counts in the background, fills its log, or ends its process. */
 const TALKER = `
 let count = 0;
 export default async (request) => {
@@ -37,7 +38,7 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(async () => {
   await (customer as Customer | undefined)?.close();
-  await (platform as PlatformHost | undefined)?.close(); // undefined when it did not come up
+  await (platform as PlatformHost | undefined)?.close(); // undefined if it did not start
 });
 
 async function records(name: string, ...args: string[]): Promise<LogRecord[]> {
@@ -104,7 +105,7 @@ describe("no line is lost", () => {
     const printed = () =>
       numbers("counter").then(
         (all) => all.length,
-        () => 0, // nobody owns the platform at the moment
+        () => 0, // no control plane owns the platform at the moment
       );
     await expect.poll(printed, soon).toBeGreaterThan(50);
     const before = await printed();
@@ -120,7 +121,7 @@ describe("no line is lost", () => {
 
   test("when the kubelet rotates the file", async () => {
     await customer.deploy("long", { "fnctl.yaml": yaml("long"), "index.js": TALKER });
-    const file = 10 * 1024 * 1024; // containerLogMaxSize of a kubelet that was told nothing else
+    const file = 10 * 1024 * 1024; // default of a kubelet's containerLogMaxSize
     const count = Math.ceil(file / 8000) + 50;
     await expect.poll(() => customer.call("long", `/fill?to=${count}`), soon).toMatchObject({ status: 200 });
     await expect.poll(async () => (await numbers("long")).length, { timeout: 60_000, interval: 2_000 }).toBe(count);
@@ -137,7 +138,7 @@ describe("no line is lost", () => {
 
   test("of a quiet function when another one floods; the flood is cut and says so", async () => {
     await customer.deploy("flood", { "fnctl.yaml": yaml("flood"), "index.js": TALKER });
-    // Another owner has just taken over.
+    // Retried, because another owner has just taken over.
     await expect.poll(() => customer.call("flood", "/flood"), soon).toMatchObject({ status: 200 });
     await expect
       .poll(() => messages("flood", "-n", "5000"), soon)

@@ -1,9 +1,10 @@
-# Sourced by node.sh: the NetworkPolicy enforcer, with the queue rules that its own nft ones cannot be where the kernel has xt_NFQUEUE only.
+# Sourced by node.sh: starts the NetworkPolicy enforcer. Its own rules need nft; the queue rules here replace them on kernels that have only
+# xt_NFQUEUE.
 kubectl create serviceaccount netpol -n kube-system > /dev/null
 kubectl create clusterrolebinding netpol --clusterrole=view --serviceaccount=kube-system:netpol > /dev/null
 kubectl create clusterrole netpol-nodes --verb=get,list,watch --resource=nodes,namespaces,pods,networkpolicies.networking.k8s.io > /dev/null
 kubectl create clusterrolebinding netpol-nodes --clusterrole=netpol-nodes --serviceaccount=kube-system:netpol > /dev/null
-# It reads an in-cluster configuration only.
+# The enforcer reads an in-cluster configuration only.
 sa=/run/secrets/kubernetes.io/serviceaccount
 mkdir -p $sa
 kubectl create token netpol -n kube-system --duration=24h > $sa/token
@@ -13,8 +14,8 @@ start netpol env KUBERNETES_SERVICE_HOST="$address" KUBERNETES_SERVICE_PORT=6443
 iptables -t mangle -N NETPOL
 iptables -t mangle -A POSTROUTING -j NETPOL
 iptables -t mangle -A NETPOL -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN
-# A node always reaches its own pods (Kubernetes, "Network Policies"): probes come from there. The other way, from a pod to its node,
-# is held to the pod's policies here, which Kubernetes leaves to the node's firewall.
+# A node always reaches its own pods (Kubernetes, "Network Policies"): probes come from there. Traffic from a pod to its node must obey the
+# pod's policies here, although Kubernetes leaves that to the node's firewall.
 iptables -t mangle -A NETPOL -m addrtype --src-type LOCAL -j RETURN
 iptables -t mangle -A INPUT -s $pods -j NETPOL
 iptables -t mangle -A NETPOL -s $pods -j NFQUEUE --queue-num 100

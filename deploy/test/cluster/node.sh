@@ -7,7 +7,7 @@ pki=$state/pki; node=node1
 pods=10.200.0.0/24; services=10.96.0.0/16; dns=10.96.0.10
 export PATH=$bin:$PATH KUBECONFIG=$pki/admin.conf
 mkdir -p "$pki" "$state/cni" "$state/log"
-# Of this mount namespace only.
+# These mounts are in this mount namespace only.
 mount -t tmpfs node /run
 mkdir -p /run/lock
 cp /etc/hosts "$state/hosts" && echo "$address $node" >> "$state/hosts" && mount --bind "$state/hosts" /etc/hosts

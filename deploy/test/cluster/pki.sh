@@ -1,4 +1,4 @@
-# Sourced by node.sh: one authority, a certificate for each part, kubeconfigs.
+# Sourced by node.sh: makes one certificate authority, a certificate for each part, and kubeconfigs.
 (
   cd "$pki"
   openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=test-ca -days 365 2> /dev/null

@@ -14,22 +14,22 @@ export interface PlatformHost {
   namespace: string;
   prefix: string;
   domain: string;
-  /** Of the gateway, as this machine reaches it. */
+  /** URL of the gateway, as this machine reaches it. */
   url: string;
   token: string;
   operatorToken: string;
   kubectl(args: string[], input?: string): Promise<string>;
   helm(args: string[]): Promise<string>;
-  /** Installs or upgrades with these values changed. */
+  /** Installs or upgrades the chart with these values changed. */
   install(set?: Record<string, string>): Promise<string>;
   close(): Promise<void>;
 }
-/** This machine, as pods see it. */
+/** Address of this machine, as pods see it. */
 export const HOST_ADDRESS = process.env["FNCTL_TEST_HOST_ADDRESS"] ?? "10.201.0.1";
 export const NODES = process.env["FNCTL_TEST_NODES"] ?? "10.201.0.0/24";
 /** A free service address, so that the host name that clients use is known before the installation. */
 export const GATEWAY_ADDRESS = process.env["FNCTL_TEST_GATEWAY_ADDRESS"] ?? "10.96.77.7";
-/** On the node, where our own cluster's files go with it. */
+/** A folder on the node that is removed with the suite's own cluster. */
 const NODE_STATE = process.env["FNCTL_TEST_NODE_STATE"] ?? "/var/tmp/fnctl-cluster/log-agents";
 const RELEASE = "fnctl";
 export const TENANT = "acme";
@@ -68,7 +68,7 @@ export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost
       ]),
     async close() {
       await helm(["uninstall", RELEASE, "--wait", "--timeout", "60s"]).catch(() => undefined);
-      await kubectl(["delete", "namespace", "-l", `fnctl.dev/platform=${uid}`, "--wait=false"]); // other platforms' tenants stay
+      await kubectl(["delete", "namespace", "-l", `fnctl.dev/platform=${uid}`, "--wait=false"]); // leaves other platforms' tenants alone
       await kubectl(["delete", "namespace", namespace, "--wait=false"]);
       await postgres.stop();
       await rm(folder, { recursive: true, force: true });
@@ -85,7 +85,7 @@ export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost
   return host;
 }
 
-/** What an operator would look at when the installation does not come up. */
+/** Collects the output that an operator would look at when the installation does not come up. */
 async function diagnose(kubectl: PlatformHost["kubectl"], namespace: string): Promise<string> {
   const ask = (...args: string[]) => kubectl([...args, "-n", namespace]).catch(String);
   const logs = await Promise.all(
@@ -120,7 +120,7 @@ async function writeValues(cluster: Cluster, folder: string, prefix: string, pos
   return file;
 }
 
-/** What an operator of this cluster writes into `site.yaml`. */
+/** The values that an operator of this cluster writes into `site.yaml`. */
 export async function siteValues(folder: string, postgres: TestPostgres): Promise<object> {
   const registries = await findRegistries(folder, () => undefined);
   const database = new URL(postgres.tcp);
@@ -140,13 +140,13 @@ export async function siteValues(folder: string, postgres: TestPostgres): Promis
   };
 }
 
-/** A cluster that is not ours may have them already. */
+/** A cluster from KUBECONFIG may have the runtime classes already. */
 async function missingRuntimeClasses(cluster: Cluster): Promise<Record<string, { create: boolean }>> {
   const there = (await run(cluster, "kubectl", ["get", "runtimeclass", "-o", "name"])).split("\n");
   return Object.fromEntries(["gvisor", "kata"].map((name) => [name, { create: !there.includes(`runtimeclass.node.k8s.io/${name}`) }]));
 }
 
-/** This machine's own additional roots, where its package registries need them. */
+/** Adds this machine's own root certificates, in case its package registries need them. */
 async function addCa(folder: string, namespace: string, kubectl: PlatformHost["kubectl"]): Promise<void> {
   const bundle = process.env["NODE_EXTRA_CA_CERTS"];
   if (bundle !== undefined) await kubectl(["create", "configmap", "extra-ca", "-n", namespace, `--from-file=ca.pem=${bundle}`]);

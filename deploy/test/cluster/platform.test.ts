@@ -1,4 +1,4 @@
-// The whole way on a real cluster: installed by the chart, deployed with the CLI, built in a gVisor pod, answered from a gVisor pod.
+// The whole platform on a real cluster: installed by the chart, deployed with the CLI, built in a gVisor pod, answered from a gVisor pod.
 import { readFile, readdir } from "node:fs/promises";
 import { conditionsSchema, type Condition } from "@fnctl/control-plane/contract/conditions";
 import path from "node:path";
@@ -15,7 +15,7 @@ beforeAll(async () => {
   customer = await createCustomer(platform);
 }, 300_000);
 afterAll(async () => {
-  await (customer as Customer | undefined)?.close(); // undefined when it did not come up
+  await (customer as Customer | undefined)?.close(); // undefined if it did not start
   await (platform as PlatformHost | undefined)?.close();
 });
 const deploy: Customer["deploy"] = (...given) => customer.deploy(...given);
@@ -39,7 +39,7 @@ test("deploy, build and invoke: the answer comes from gVisor, from an unprivileg
 test.each([
   ["hono-api", "/"],
   ["fastapi-app", "/"],
-  ["thumbnailer", "/"], // native code
+  ["thumbnailer", "/"], // has native code
   ["numpy-stats", "/"],
 ])("a build of %s installs its packages through the egress proxy, from a builder that reaches nothing else", async (name, where) => {
   await customer.fnctl(["deploy"], path.join(EXAMPLES, name));
@@ -90,7 +90,7 @@ test("a tenant that is raised to elevated risk is served from gVisor no more, an
   expect(await platform.kubectl(floor)).toBe("kata");
 });
 
-/** Of the cluster's one class. */
+/** Reads a condition of the cluster's only isolation class, as the operator. */
 async function operator(
   method: "GET" | "POST",
   where: string,
@@ -119,7 +119,7 @@ describe("the network around a sandbox", () => {
     const { probes = [] } = condition ?? {};
     expect(probes.filter(({ fromSandbox }) => fromSandbox === "open").map(({ target }) => target)).toEqual(["the egress proxy"]);
     const proved = new Set(probes.filter(({ allowed, fromPlatform }) => !allowed && fromPlatform === "open").map(({ target }) => target));
-    // Positive controls: the platform's own pod, which no policy holds, reaches these at the same time by the same probe.
+    // Positive controls: the platform's own pod, which no policy restricts, reaches these at the same time with the same probe.
     const there = ["another tenant's sandbox", "another sandbox of the same tenant", "the control plane", "the gateway", "the database"];
     expect([...proved]).toEqual(expect.arrayContaining([...there, "the Kubernetes API", "a node", "the cluster's DNS", "a node, by ICMP"]));
     expect(probes.map(({ address }) => address)).toEqual(
@@ -140,7 +140,8 @@ describe("the network around a sandbox", () => {
     await platform.kubectl(["apply", "-f", "-"], JSON.stringify(hole));
     const found = await operator("POST", "/v1/conditions/check");
     expect(found).toMatchObject({ status: "False", message: expect.stringContaining("the Kubernetes API") });
-    expect(found?.probes.find(({ target }) => target === "a node, by ICMP")?.fromSandbox).toBe("open"); // a sandbox can ping where it may
+    // This shows that ping works in a sandbox where policies allow it.
+    expect(found?.probes.find(({ target }) => target === "a node, by ICMP")?.fromSandbox).toBe("open");
     await expect(deploy("refused", { "fnctl.yaml": "name: refused\nruntime: node24\n", "index.js": HELLO })).rejects.toThrow(
       /ISOLATION_UNAVAILABLE[^]*fnctl doctor cluster/,
     );
@@ -156,7 +157,7 @@ describe("two control planes", () => {
     uid: string;
     node: string;
   }
-  /** Who the service leads to, and how long its lease has been another's. */
+  /** The control plane pod that the service points to; undefined if that pod is gone or being deleted. */
   async function owner(): Promise<Owner | undefined> {
     const of = ["-n", platform.namespace, "-o", "json"];
     const slice = JSON.parse(await platform.kubectl(["get", "endpointslice", "fnctl-control-plane", ...of]));
@@ -187,7 +188,7 @@ describe("two control planes", () => {
     expect(failed).toEqual([]);
     expect(sent).toBeGreaterThan(20);
     await deploy("after", { "fnctl.yaml": "name: after\nruntime: node24\n", "index.js": HELLO });
-    // A gateway that has not found the new owner yet says so (503, come back), and never that there is no such function.
+    // A gateway that has not found the new owner yet answers 503 with retry-after, and never that the function does not exist.
     const seen: number[] = [];
     const ask = async () => {
       seen.push((await call("after")).status);
@@ -222,7 +223,7 @@ describe("two control planes", () => {
           "-o",
           "jsonpath={.status.containerStatuses[0].restartCount}",
         ]);
-      await expect.poll(restarts, { timeout: 30_000, interval: 500 }).toBe("1"); // it found its lease gone and ended
+      await expect.poll(restarts, { timeout: 30_000, interval: 500 }).toBe("1"); // the process found that it had lost its lease, and ended
       expect(await platform.kubectl(["logs", paused.pod, "-n", platform.namespace, "--previous", "--tail=3"])).toMatch(
         /taken over|could not be renewed/,
       );
@@ -232,7 +233,7 @@ describe("two control planes", () => {
   );
 });
 
-/** The control plane's process of a pod, as this machine numbers it. */
+/** Process id, on this machine, of the control plane in a pod. */
 async function processOf(podUid: string): Promise<number> {
   for (const name of await readdir("/proc")) {
     if (!/^\d+$/.test(name)) continue;

@@ -1,5 +1,5 @@
-// The cluster page of the manual, followed word for word on an empty cluster: the commands are taken out of the page itself, and only the
-// names of example.com are this cluster's.
+// Follows the cluster page of the manual word for word on an empty cluster: the commands are read from the page, and only the names in
+// example.com are replaced by this cluster's.
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -24,11 +24,11 @@ afterAll(async () => {
   await shell(`helm uninstall fnctl -n ${NAMESPACE} --wait --timeout=60s`).catch(() => undefined);
   await kubectl(["delete", "namespace", "-l", `fnctl.dev/platform=${uid}`, "--wait=false"]);
   await kubectl(["delete", "namespace", NAMESPACE, "--wait=false", "--ignore-not-found"]);
-  await (postgres as TestPostgres | undefined)?.stop(); // undefined when it did not come up
+  await (postgres as TestPostgres | undefined)?.stop(); // undefined if it did not start
   await rm(folder, { recursive: true, force: true });
 });
 
-/** As at a prompt: ends at the first command that fails. Works on copies of what the page writes to. */
+/** Runs commands as at a prompt, and ends at the first that fails. Files that the page writes are redirected to the test's folder. */
 function shell(script: string): Promise<string> {
   const PATH = `${cluster.bin === null ? "" : `${cluster.bin}:`}${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const env = { ...process.env, PATH, KUBECONFIG: cluster.kubeconfig, HOME: folder, NO_COLOR: "1" };
@@ -41,7 +41,7 @@ function shell(script: string): Promise<string> {
   });
 }
 
-/** The commands under the heading. */
+/** The commands on the page under this heading. */
 async function commands(heading: string): Promise<string> {
   const text = await readFile(PAGE, "utf8");
   const found = new RegExp(`^## ${heading}$[^]*?^\`\`\`sh$([^]*?)^\`\`\`$`, "m").exec(text)?.[1];
@@ -56,7 +56,8 @@ test("Install: from an empty cluster to a function that answers and whose log is
     ["https://registry.example.com/fnctl", `http://${cluster.registry}/fnctl`],
     ["postgresql://admin:…@postgres.example.com/fnctl?sslmode=verify-full", postgres.tcp],
     ["export FNCTL_URL=https://functions.example.com", `export FNCTL_URL=http://${GATEWAY_ADDRESS}`],
-    // What the page writes goes into the test's folder; the values of this cluster are more than three.
+    // Files that the page writes go into the test's folder; site.yaml is replaced, because this cluster needs more values than the page's
+    // three.
     [/cat > site\.yaml <<'END'[^]*?^END$/m.exec(await commands("Install"))![0], ""],
     ["-f site.yaml", `-f ${site}`],
     ["> images.yaml", `> ${folder}/images.yaml`],

@@ -1,4 +1,5 @@
-// The registry store runs the suite of all image stores against the registry that the cluster's nodes pull from; deploy/test/registry has the rest.
+// The registry store runs the suite of all image stores against the registry that the cluster's nodes pull from; deploy/test/registry has
+// the other tests.
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -4,7 +4,7 @@ import { run, type Cluster } from "./cluster.ts";
 
 export const CHART = path.resolve(import.meta.dirname, "../../cluster/chart");
 
-/** What has no default. */
+/** Values that have no default. */
 export const REQUIRED = {
   "image.prefix": "registry.example.com/fnctl",
   "image.digest": `sha256:${"0".repeat(64)}`,
@@ -12,11 +12,11 @@ export const REQUIRED = {
   "database.host": "postgres.example.com",
 };
 
-/** As arguments of helm. */
+/** Turns values into arguments of helm. */
 export const settings = (set: Record<string, string>): string[] =>
   Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
 
-/** Some of its templates (none: all) with the default values and what `set` changes. */
+/** Renders `templates` (all if empty) with the default values and the changes in `set`. */
 export const renderChart = (
   cluster: Cluster,
   templates: string[],
@@ -29,7 +29,7 @@ export const renderChart = (
     release,
     CHART,
     `--namespace=${namespace}`,
-    // A helm that was built without its release flags takes every cluster for 1.20.
+    // A helm that was built without its release flags assumes that every cluster is 1.20.
     "--kube-version=v1.34.4",
     ...templates.flatMap((file) => ["--show-only", file]),
     ...settings({ ...REQUIRED, ...set }),

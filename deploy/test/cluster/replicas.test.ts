@@ -1,4 +1,4 @@
-// Several of each part at once, and each of them replaced while requests come in.
+// Several replicas of each part, each of which is replaced while requests come in.
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { createCustomer, type Customer } from "./customer.ts";
@@ -11,7 +11,7 @@ beforeAll(async () => {
   customer = await createCustomer(platform);
 }, 300_000);
 afterAll(async () => {
-  await (customer as Customer | undefined)?.close(); // undefined when it did not come up
+  await (customer as Customer | undefined)?.close(); // undefined if it did not start
   await (platform as PlatformHost | undefined)?.close();
 });
 
@@ -32,7 +32,8 @@ describe("max: 1, concurrency: 1 behind two gateways", () => {
     const list = ["get", "pods", "-n", platform.namespace, "-l", "fnctl.dev/role=gateway", "-o", "jsonpath={.items[*].status.podIP}"];
     const gateways = (await platform.kubectl(list)).split(" ");
     expect(gateways).toHaveLength(2);
-    // One client on each, which asks again as soon as it is answered: the only instance goes from one to the other all the time.
+    // One client calls each gateway and calls again as soon as it is answered, so that the only instance passes between the gateways all
+    // the time.
     const spans: { from: number; to: number; by: string }[] = [];
     const client = async (by: string) => {
       for (let round = 0; round < ROUNDS; round++) {
@@ -78,11 +79,11 @@ describe("replaced while 100 requests a second come in, none fails:", () => {
 
   test("all of it, by helm upgrade", async () => {
     await under(async () => {
-      // As a new release does it: every template changes.
+      // Every pod template changes, as with a new release.
       await platform.install({ "podAnnotations.example\\.com/release": "next" });
       await Promise.all(["gateway", "control-plane", "egress"].map(settled));
     });
-    // Whoever was asked to end has ended, in whatever moment of its start it was.
+    // Every old control plane has ended, even if it was told to during its start.
     const planes = ["get", "pods", "-n", platform.namespace, "-l", "fnctl.dev/role=control-plane", "-o", "name"];
     await expect.poll(async () => (await platform.kubectl(planes)).trim().split("\n"), { timeout: 30_000, interval: 500 }).toHaveLength(2);
     await customer.deploy("afterwards", { "fnctl.yaml": "name: afterwards\nruntime: node24\n", "index.js": HELLO });

@@ -1,5 +1,5 @@
-// A sandbox that is dead while its node calls it running, on the real cluster: its processes are stopped from outside, so that nothing of it
-// answers any more and nobody is told.
+// A sandbox that is dead while its node reports it as running, on the real cluster: its processes are stopped from outside, so that it no
+// longer answers and no event says so.
 import { readFileSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { inside } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
@@ -11,7 +11,7 @@ const { current, newPod } = withDriverHost();
 const field = (id: string, path: string) =>
   kubectl(["get", "pods", "-A", "-l", `fnctl.dev/instance=${id}`, "-o", `jsonpath={.items[*]${path}}`]);
 
-/** Of the pod, where its node is this machine. */
+/** Process ids of the pod's processes; empty if its node is not this machine. */
 async function processesOf(id: string): Promise<number[]> {
   const uid = await field(id, ".metadata.uid");
   const inPod = (pid: string): boolean => {
@@ -27,12 +27,12 @@ async function processesOf(id: string): Promise<number[]> {
 }
 const stateOf = async ({ id }: Sandbox) => (await current().driver.list()).find((instance) => instance.id === id);
 
-/** More than one thread, so that it takes all that it may of the processor. */
+/** Spins in more than one thread, to use all the processor time the sandbox may have. */
 const SPIN = `
   const { Worker } = await import("node:worker_threads");
   for (let i = 0; i < 3; i++) new Worker("for (;;);", { eval: true });
   setTimeout(() => { for (;;); }, 200);`;
-/** A look a second, as the platform's loop does; enough for several rounds of its own. */
+/** Number of looks, one a second as the platform's loop does; enough for several rounds of the driver's own check. */
 const LOOKS = 30;
 
 test("is listed as ended, with the reason, and makes room; one that spins, and a neighbour, are not given up", async (context) => {
@@ -49,19 +49,20 @@ test("is listed as ended, with the reason, and makes room; one that spins, and a
       expect([(await stateOf(spinning))?.state, (await stateOf(neighbour))?.state]).toEqual(["loaded", "loaded"]);
       await new Promise((resolve) => setTimeout(resolve, 1_000));
     }
-    expect(await field(dead.id, ".status.phase")).toBe("Running"); // as its node sees it
+    expect(await field(dead.id, ".status.phase")).toBe("Running"); // the node still reports it as running
     const first = seen.findIndex((instance) => instance?.state === "ended");
     expect(first).toBeGreaterThan(0);
     expect(first).toBeLessThanOrEqual(12);
     expect(seen.at(-1)?.ended).toEqual({ reason: "exited", detail: expect.stringContaining("answers no more") });
     await expect(current().driver.load(dead.id, dead.image!)).rejects.toMatchObject({ code: "FUNCTION_CRASHED" });
     const gone = current().driver.stop(dead.id);
-    await expect.poll(() => stateOf(dead)).toBeUndefined(); // at once, though its node cannot confirm it while it is stopped
+    await expect.poll(() => stateOf(dead)).toBeUndefined(); // at once, although the node cannot confirm it while the processes are stopped
     for (const pid of stopped) process.kill(pid, "SIGCONT");
     await gone;
   } finally {
     for (const pid of await processesOf(dead.id)) process.kill(pid, "SIGCONT");
   }
   expect(await inside(neighbour)).toBe("alive");
-  await Promise.all([spinning, neighbour].map(({ id }) => current().driver.stop(id))); // a namespace alone would give the spinning one 15 minutes
+  // If only the namespace was deleted, the spinning pod would have 15 minutes to end.
+  await Promise.all([spinning, neighbour].map(({ id }) => current().driver.stop(id)));
 });

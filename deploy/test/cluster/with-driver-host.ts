@@ -1,4 +1,4 @@
-// A driver with the chart's classes of sandboxes, for the tests of one file.
+// A driver and the chart's runtime classes, for the tests of one file.
 import { afterAll, beforeAll, expect, inject } from "vitest";
 import type { Sandbox, SandboxSpec } from "@fnctl/control-plane/sandbox/driver";
 import { PROBE } from "@fnctl/control-plane/sandbox/runsc/testing/probe";
@@ -16,12 +16,12 @@ export function withDriverHost() {
     host = await createDriverHost(inject("cluster"));
   });
   afterAll(async () => {
-    await (host as DriverHost | undefined)?.close(); // undefined when it did not come up
+    await (host as DriverHost | undefined)?.close(); // undefined if it did not start
     await kubectl(["delete", "-f", "-"], classes);
   });
   return {
     current: (): DriverHost => host,
-    /** A new pod that runs whatever code it is sent (`inside`). */
+    /** Starts a new pod that runs any code it is sent (`inside`). */
     async newPod(overrides: Partial<SandboxSpec> = {}): Promise<Sandbox> {
       const spec = host.spec(overrides);
       const [, image] = await Promise.all([host.driver.start(spec), host.place({ "index.mjs": PROBE })]);

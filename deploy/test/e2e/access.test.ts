@@ -1,4 +1,4 @@
-// Who may call what, and what a caller learns from a refusal (SECURITY H6, E10).
+// Which tokens may call which functions, and what a client learns from a refusal (SECURITY H6, E10).
 import { beforeAll, describe, expect, test } from "vitest";
 import { api, call, token } from "./api.ts";
 import { fnctl } from "./cli.ts";
@@ -11,7 +11,7 @@ const bearer = (secret: string): RequestInit => ({ headers: { authorization: `Be
 const anonymous: RequestInit = { headers: { authorization: "" } };
 type Told = { headers: Record<string, string>; env: Record<string, string> };
 
-/** Status and body without what names this one request. */
+/** The answer's status, headers and body without those that differ for each request. */
 async function shape(answer: Response): Promise<unknown> {
   const { requestId, ...body } = (await answer.json()) as Record<string, unknown>;
   expect(requestId).toBe(answer.headers.get("x-request-id"));
@@ -122,12 +122,12 @@ describe("tokens", () => {
     const made = await fnctl(["tokens", "create", "short", "--expires-in", "1h", "--json"]);
     const { id, secret } = JSON.parse(made.stdout) as { id: string; secret: string };
     await expect.poll(() => statusFor(secret)).toBe(404);
-    // The API gives no token of two seconds, so the row is changed as time would change it.
+    // The API gives no token that lives two seconds, so the test changes the row's expiry.
     await database(async (sql) => {
       await sql.query("UPDATE token SET expires_at = now() + interval '2 seconds' WHERE id = $1", [id]);
       await sql.query("SELECT pg_notify('fnctl_change', $1)", [JSON.stringify({ kind: "token", id })]);
     });
-    expect(await statusFor(secret)).toBe(404); // not yet
+    expect(await statusFor(secret)).toBe(404); // the token has not expired yet
     await expect.poll(() => statusFor(secret), { timeout: 10_000 }).toBe(401);
     expect((await api("GET", "/v1/whoami", { token: secret })).status).toBe(401);
   });

@@ -1,4 +1,4 @@
-// The client of the platform under test, as its first tenant.
+// An API client of the platform under test, with the token of its first tenant.
 import { inject } from "vitest";
 import { createApiClient, tokenIn } from "../src/api-client.ts";
 

@@ -1,4 +1,4 @@
-// The boundary on the host: one small process is root, each part has its own uid, and nothing is left of an instance (SECURITY I2).
+// The boundary on the host: only one small process is root, each part has its own uid, and an instance leaves nothing behind (SECURITY I2).
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const PARTS = ["gateway", "control-plane", "egress", "log-collector", "postgres"];
 const status = (pid: number): string => readFileSync(`/proc/${pid}/status`, "utf8");
 
-/** Connects to a Unix socket as another user, with no group but its own; answers the error's code. */
+/** Connects to a Unix socket as another user, with no group but its own; returns the error's code. */
 async function dialAs(uid: number, gid: number, socket: string): Promise<string> {
   const script = `require("node:net").connect(process.argv[1]).on("connect", () => process.exit(0)).on("error", (e) => { console.log(e.code); process.exit(1); })`;
   const node = `/proc/${pidOf("gateway")}/exe`;
@@ -61,7 +61,7 @@ describe("the parts", () => {
   });
 });
 
-/** Small files of the state folder itself, where tokens could be; not what the parts keep in folders of their own. */
+/** Files directly in a folder, where tokens could be; folders in it belong to the parts and are not listed. */
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -69,7 +69,7 @@ const filesBelow = (folder: string): string[] =>
 const worldReadable = (file: string): boolean => (statSync(file).mode & 0o004) !== 0;
 
 describe("what belongs to tenants", () => {
-  /** Every file and folder below that this user can list or read, by what the kernel says and not by modes. */
+  /** Every file and folder below `folder` that this user can list or read, as the kernel decides and not by mode bits. */
   async function openTo(uid: number, gid: number, folder: string): Promise<string[]> {
     const args = [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", "find", folder, "-readable", "!", "-type", "l"];
     const { stdout } = await run("setpriv", args).catch((error: { stdout: string }) => error);

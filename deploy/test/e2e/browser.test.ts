@@ -18,18 +18,18 @@ let context: BrowserContext;
 let page: Page;
 
 // Scripts for the page are given as text: this file is checked against Node's types, not a browser's.
-/** What the page itself can see: its cookies, or the error's name where it may not ask. */
+/** The cookies that the page can see, or the name of the error if it may not read cookies. */
 const visible = (): Promise<string> => page.evaluate("(() => { try { return document.cookie } catch (error) { return error.name } })()");
-/** What the browser sent to the function with this page. */
+/** The cookies that the browser sent to the function with this page. */
 const sent = (): Promise<string> => page.innerText("#sent");
 const stored = async (): Promise<string[]> => (await context.cookies()).map(({ name, domain }) => `${name} ${domain}`);
-/** A fetch by the page, as scripts of the page would do it. */
+/** The result of a fetch by a script of the page. */
 const fetchFrom = (url: string): Promise<string> =>
   page.evaluate(`fetch(${JSON.stringify(url)}, { credentials: "include" }).then((answer) => answer.text(), (error) => error.name)`);
 
 describe.skipIf(!existsSync(BROWSER))("in Chromium (skipped without Debian's chromium)", () => {
   beforeAll(async () => {
-    // Names of the second platform lead to this machine; everything runs as root here, where Chromium's own sandbox is not to be had.
+    // Names of the second platform lead to this machine; the tests run as root, where Chromium's own sandbox does not work.
     const rules = "MAP api.platform.test 127.0.0.1, MAP *.functions.test 127.0.0.1";
     browser = await chromium.launch({ executablePath: BROWSER, args: ["--no-sandbox", `--host-resolver-rules=${rules}`] });
   });
@@ -63,7 +63,7 @@ describe.skipIf(!existsSync(BROWSER))("in Chromium (skipped without Debian's chr
       expect(await stored()).toContain("theirs-plain page--cookie-rival.localhost");
       await page.goto(host("acme"));
       expect([await visible(), await sent()]).toEqual(["", ""]);
-      expect(await fetchFrom(host("cookie-rival"))).toBe("TypeError"); // no CORS: the answer is not the page's to read
+      expect(await fetchFrom(host("cookie-rival"))).toBe("TypeError"); // without CORS headers the page may not read the answer
     });
 
     test("and none of the API's, whose answers it cannot read either", async () => {
@@ -113,7 +113,7 @@ describe.skipIf(!existsSync(BROWSER))("in Chromium (skipped without Debian's chr
   });
 });
 
-/** Through the CLI. The platform's public name leads here in the browser only, so the CLI is given another address. */
+/** Deploys with the CLI. Only the browser resolves the platform's public name to this machine, so the CLI is given another address. */
 async function deployPage({ config, url }: PlatformAccess): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "fnctl-e2e-page-"));
   writeFileSync(path.join(folder, "fnctl.yaml"), "name: page\nruntime: node24\naccess: public\n");

@@ -4,7 +4,7 @@ import { firstPlaceOf } from "@fnctl/control-plane/sandbox/runsc/cpu-groups";
 import { call } from "./api.ts";
 import { instancesOf, mark } from "./processes.ts";
 
-/** Folder of the one instance that serves this function now; it is called first, so that there is one. */
+/** Cgroup folder of the instance that serves this function. The function is called first, so that there is an instance. */
 export async function cgroupOf(name: string): Promise<string> {
   await call(name);
   const [id] = await instancesOf(name);
@@ -15,7 +15,7 @@ export async function cgroupOf(name: string): Promise<string> {
   return folder;
 }
 
-/** Processes and threads in it; 0 when it is gone. */
+/** Number of processes and threads in the cgroup; 0 when it is gone. */
 export function processesIn(folder: string): number {
   try {
     return Number(readFileSync(`${folder}/pids.current`, "utf8"));

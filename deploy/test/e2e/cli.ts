@@ -1,4 +1,4 @@
-// Runs the bundled CLI as a user would: a process of its own, with the platform's context.
+// Runs the bundled CLI as a user would, in a separate process and with the platform's context.
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { inject } from "vitest";
@@ -18,17 +18,17 @@ interface Options {
   env?: Record<string, string>;
 }
 export interface Running {
-  /** What it printed so far. */
+  /** The output so far. */
   stdout(): string;
-  /** Ctrl-C. */
+  /** Sends the signal of Ctrl-C. */
   interrupt(): void;
   ended: Promise<CliResult>;
 }
 
-/** `fnctl ...args` in `cwd`; never throws for an exit code. */
+/** Runs `fnctl ...args` in `cwd`; never throws for an exit code. */
 export const fnctl = (args: string[], options: Options = {}): Promise<CliResult> => startFnctl(args, options).ended;
 
-/** The same, for commands that go on until they are interrupted. */
+/** Starts a command that runs until it is interrupted. */
 export function startFnctl(args: string[], options: Options = {}): Running {
   const env = { PATH: process.env["PATH"], HOME: platform.stateDir, FNCTL_CONFIG: platform.config, NO_COLOR: "1", ...options.env };
   const child = spawn(process.execPath, [platform.cli, ...args], { cwd: options.cwd ?? "/", env, timeout: 120_000 });

@@ -1,5 +1,5 @@
-// SECURITY H2: two tenants' functions leave markers everywhere a sandbox can hold one; nobody ever sees another's, and a new version
-// sees none of the old one's.
+// SECURITY H2: two tenants' functions leave markers everywhere a sandbox can hold one; no function ever sees another tenant's marker, and a
+// new version sees none of the old version's.
 import { beforeAll, describe, expect, test } from "vitest";
 import { api, call } from "./api.ts";
 import { deployFixture } from "./fixture.ts";
@@ -27,7 +27,7 @@ async function visit(tenant: Tenant, name: string, marker?: string): Promise<Fou
   return (await answer.json()) as Found;
 }
 
-/** Everything seen that this function of this tenant, in this version, did not leave itself. */
+/** Markers that were seen and that this version of this tenant's function did not leave itself. */
 const foreign = (found: Found, prefix: string): string[] =>
   PLACES.flatMap((place) => found[place].filter((marker) => !marker.startsWith(prefix)).map((marker) => `${place}: ${marker}`));
 
@@ -37,7 +37,7 @@ describe("markers", () => {
     const crossings: string[] = [];
     const lanes = tenants.flatMap((tenant) => KINDS.map((name) => ({ tenant, name, prefix: `${tenant.slug}-${name}-v1-` })));
     for (let round = 0; round < ROUNDS; round++) {
-      // All at once, in another order each time.
+      // All are called at once, in another order in each round.
       const order = lanes.map((_, i) => lanes[(i + round) % lanes.length]!);
       await Promise.all(
         order.map(async ({ tenant, name, prefix }) => {

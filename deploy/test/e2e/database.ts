@@ -1,4 +1,4 @@
-// The platform's own Postgres as its superuser, for tests that must put a row into a state that takes too long to reach.
+// Connects to the platform's own Postgres as superuser, for tests that must put a row into a state that takes too long to reach.
 import pg from "pg";
 import { runDir } from "./processes.ts";
 

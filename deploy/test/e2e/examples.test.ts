@@ -1,4 +1,4 @@
-// The examples, as people really write them: each is deployed through the CLI, built in a sandbox, and used.
+// Each example is deployed with the CLI, built in a sandbox, and called.
 import { createHmac, randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import path from "node:path";
@@ -49,7 +49,7 @@ describe("Node examples", () => {
     expect(answer.headers.get("content-type")).toBe("text/event-stream");
     const arrivals: number[] = [];
     for await (const _chunk of answer.body!) arrivals.push(performance.now() - begun);
-    expect(arrivals.length).toBeGreaterThanOrEqual(3); // one by one, not all at the end
+    expect(arrivals.length).toBeGreaterThanOrEqual(3); // chunks arrive one by one, not all at the end
     expect(arrivals.at(-1)! - arrivals[0]!).toBeGreaterThan(500);
   });
 

@@ -1,4 +1,4 @@
-// Deploys that fail: exit code, cause in the user's own terms, next command; and what was live stays live.
+// Deploys that fail: each gives an exit code, a cause that the user understands and the next command, and the live version stays live.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -11,7 +11,7 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true });
 });
 
-/** `fnctl deploy` in a folder with these files. */
+/** Runs `fnctl deploy` in a folder with these files. */
 function deployFolder(name: string, files: Record<string, string>, settings = "runtime: node24"): Promise<CliResult> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "fnctl-e2e-deploy-"));
   folders.push(folder);
@@ -124,5 +124,5 @@ test("mistakes in fnctl.yaml leave with 2, all at once, with their places", asyn
   const result = await deployFolder("wrong", { "index.js": "" }, "runtime: node99\nmemory: 7\ntimeuot: 3s");
   expect(result.code).toBe(2);
   for (const place of ["fnctl.yaml:2:", "fnctl.yaml:3:", "fnctl.yaml:4:"]) expect(result.stderr).toContain(place);
-  expect(result.stderr).toContain("timeout"); // the nearest name
+  expect(result.stderr).toContain("timeout"); // the error suggests the setting with the nearest name
 });

@@ -1,4 +1,4 @@
-// Functions that fail: what their client is told, what their owner can look up, and that nobody else notices (EXPERIENCE, SECURITY H3).
+// Functions that fail: what their client is told, what their tenant can look up, and that no other function notices (SECURITY H3).
 import { existsSync } from "node:fs";
 import { DEATHS } from "@fnctl/control-plane/instances/start/deaths";
 import { PIDS_LIMIT } from "@fnctl/control-plane/sandbox/runsc/spec";
@@ -17,7 +17,7 @@ interface Problem {
   facts?: { reason?: string };
 }
 let seen = 0;
-/** Goes one way of the failing function; the request id is known before, as a client's may be. */
+/** Calls the failing function at a path that fails in one way, with a request id that the test chooses, as clients may. */
 async function fail(way: string): Promise<{ status: number; problem: Problem; requestId: string }> {
   const requestId = `failing-way-${++seen}`;
   const answer = await call("failing", way, { headers: { "x-request-id": requestId } });
@@ -34,7 +34,7 @@ beforeAll(async () => {
   await deployFixture("forks", "forks.py", { timeoutMs: 3_000 });
   await deployFixture("neighbour", "echo.js");
 });
-// A new version for each test: one whose instances end again and again is started later and later.
+// Each test gets a new version, because a version whose instances keep ending is started with growing delays.
 beforeEach(() => deployFixture("failing", "failing.js", { memoryMib: 128, timeoutMs: 1_500, max: 2 }));
 afterAll(async () => {
   for (const name of ["failing", "forks", "neighbour"]) await api("DELETE", `/v1/functions/${name}`);
@@ -50,7 +50,7 @@ describe("a handler that throws", () => {
     await expect
       .poll(() => logs("--request-id", requestId), { timeout: 10_000 })
       .toMatch(/TypeError: the cupboard is bare[^]*index\.js:\d+/);
-    expect(await instanceId()).toBe(before); // an error is no crash
+    expect(await instanceId()).toBe(before); // an error does not end the instance
   });
 
   test("ends the instance when nobody catches it; the log has its stack", async () => {
@@ -70,7 +70,7 @@ describe("a handler that never answers", () => {
     expect((await lastFailure())?.reason).toBe("timeout");
     const ids = async () =>
       ((await (await api("GET", "/v1/functions/failing")).json()) as { instances: { id: string }[] }).instances.length;
-    await expect.poll(ids, { timeout: 15_000 }).toBe(1); // the lost one is gone after its grace
+    await expect.poll(ids, { timeout: 15_000 }).toBe(1); // the lost instance is gone after its grace period
   });
 });
 
@@ -112,7 +112,7 @@ describe("a function that takes what it can", () => {
   test("fills /tmp: ENOSPC at its limit, and a neighbour answers all the while", async () => {
     const { value, bad } = await withNeighbour("neighbour", () => call("failing", "/fill").then((answer) => answer.json()));
     expect(value).toMatchObject({ code: "ENOSPC" });
-    expect((value as { mib: number }).mib).toBeLessThanOrEqual(64); // half of the memory
+    expect((value as { mib: number }).mib).toBeLessThanOrEqual(64); // /tmp holds at most half of the instance's memory
     expect(bad).toEqual([]);
   });
 
@@ -129,9 +129,9 @@ describe("a function that takes what it can", () => {
     });
     expect(bad).toEqual([]);
     expect(served).toBeGreaterThan(20);
-    expect(most).toBeGreaterThan(50); // it did fork
+    expect(most).toBeGreaterThan(50); // shows that it did fork
     expect(most).toBeLessThanOrEqual(PIDS_LIMIT);
-    await expect.poll(() => existsSync(cgroup), { timeout: 15_000 }).toBe(false); // after its 504 it was taken away
+    await expect.poll(() => existsSync(cgroup), { timeout: 15_000 }).toBe(false); // the instance is stopped after the 504
     expect((await call("forks", "/")).status).toBe(200);
   });
 });

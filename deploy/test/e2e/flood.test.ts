@@ -1,5 +1,5 @@
 // SECURITY I3: a function that prints without end, while the log collector and the control plane are killed: no request of a neighbour
-// fails, and the flood itself is counted and capped. What it costs a neighbour in time is judged by `npm run reliability`.
+// fails, and the flood itself is counted and capped. `npm run reliability` judges by how much it delays a neighbour.
 import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
@@ -31,7 +31,7 @@ test("a flood of lines costs a neighbour no request, while collector and control
   expect(storm.bad).toEqual([]);
   expect(storm.served).toBeGreaterThan(50);
   const { flooding } = (await (await call("flooding")).json()) as { flooding: number };
-  expect(flooding).toBeGreaterThan(5_000); // it was never blocked
+  expect(flooding).toBeGreaterThan(5_000); // shows that printing never blocked the function
 });
 
 test("what was dropped is counted in the log, and the log stays within its size", async () => {

@@ -1,4 +1,4 @@
-// One real platform for the whole suite, in a state folder and on a port of its own, started the way a user starts it.
+// One real platform for the whole suite, with its own state folder and port, started the way a user starts it.
 import { rm } from "node:fs/promises";
 import type { TestProject } from "vitest/node";
 import { newPlatform, start, stop, type PlatformAccess } from "./platform.ts";

@@ -1,5 +1,5 @@
-// SECURITY F5: every operation of the API, with tenant B's token on tenant A's things. The list comes from the OpenAPI document, so an
-// operation that is new and has no case here fails this suite.
+// SECURITY F5: tries every operation of the API on tenant A's resources with tenant B's token. The list of operations comes from the
+// OpenAPI document, so a new operation without a case here fails this suite.
 import { createHash, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { api, call, deploy } from "./api.ts";
@@ -49,14 +49,14 @@ afterAll(async () => {
   for (const name of [NAME, "treasure-two"]) await asA("DELETE", `/v1/functions/${name}`);
 });
 
-/** Nothing that belongs to A in any word of it. */
+/** Checks that the answer contains no name, id or setting of A. */
 async function saysNothingOfA(answer: Response, status = 200): Promise<void> {
   const text = `${JSON.stringify([...answer.headers])}${await answer.text()}`;
   expect(answer.status).toBe(status);
   for (const secret of [a.id, a.slug, owned.tokenId, owned.buildId, owned.functionId, NAME, "gold"]) expect(text).not.toContain(secret);
 }
 
-/** The answer to A's id is, but for that id and the request's, the answer to an id that never was. */
+/** Checks that the answer for A's id equals the answer for an id that never existed, except for that id and the request id. */
 async function likeUnknown(ask: (id: string) => Promise<Response>, known: string, unknown: string): Promise<void> {
   const shape = async (id: string) => {
     const answer = await ask(id);
@@ -77,17 +77,17 @@ const byName = (method: string, path: (name: string) => string, options: Paramet
 const byUuid = (method: string, path: (id: string) => string, id: string) =>
   likeUnknown((given) => asB(method, path(given), {}), id, randomUUID());
 
-/** What B does to A with each operation; each asserts for itself. */
+/** For each operation, a call by B on A's resources with its own assertions. */
 const CASES: Record<string, () => Promise<void>> = {
   "get /v1/whoami": async () => saysNothingOfA(await asB("GET", "/v1/whoami")),
-  // What the platform found out about itself is the operator's alone.
+  // Only the operator may see the platform's conditions.
   "get /v1/conditions": async () => expect((await asB("GET", "/v1/conditions")).status).toBe(403),
   "post /v1/conditions/check": async () => expect((await asB("POST", "/v1/conditions/check")).status).toBe(403),
-  // It takes no id; whether a slug is taken is the operator's to know.
+  // This operation takes no id, and only the operator may learn whether a slug is taken.
   "post /v1/tenants": async () => {
     for (const slug of [a.slug, "nobody-has-this"]) expect((await asB("POST", "/v1/tenants", { body: { slug } })).status).toBe(403);
   },
-  // Nor may a tenant change its own risk, or learn whether an id is one.
+  // A tenant may not change its own risk, nor learn whether an id is a tenant's.
   "patch /v1/tenants/{id}": async () => {
     for (const id of [a.id, b.id, randomUUID()])
       expect((await asB("PATCH", `/v1/tenants/${id}`, { body: { risk: "elevated" } })).status).toBe(403);
@@ -101,21 +101,21 @@ const CASES: Record<string, () => Promise<void>> = {
   },
   "delete /v1/tokens/{id}": async () => {
     await byUuid("DELETE", (id) => `/v1/tokens/${id}`, owned.tokenId);
-    expect(await statusFor(owned.tokenSecret)).toBe(404); // still believed
+    expect(await statusFor(owned.tokenSecret)).toBe(404); // A's token still works
   },
   "get /v1/functions": async () => {
     await saysNothingOfA(await asB("GET", "/v1/functions"));
-    // A cursor carries no rights: with A's, B reads B's own page.
+    // A cursor carries no rights: with A's cursor, B reads B's own page.
     await saysNothingOfA(await asB("GET", `/v1/functions?cursor=${owned.cursor}`));
   },
   "get /v1/functions/{name}": () => byName("GET", (name) => `/v1/functions/${name}`),
   "delete /v1/functions/{name}": () => byName("DELETE", (name) => `/v1/functions/${name}`),
   "get /v1/functions/{name}/versions": () => byName("GET", (name) => `/v1/functions/${name}/versions`),
   "post /v1/functions/{name}/versions": async () => {
-    // With A's source: B never uploaded it, so it is not there.
+    // A's source does not exist for B, who never uploaded it.
     const body = { sourceDigest: owned.digest, config: { runtime: "node24" } };
     await byName("POST", (name) => `/v1/functions/${name}/versions`, { body });
-    // With A's idempotency key: B's own request, not A's answer.
+    // With A's idempotency key, B's request is handled as B's own and does not get A's answer.
     const headers = { "idempotency-key": "shared-key" };
     const first = await asA("POST", `/v1/functions/${NAME}/versions`, { body: { ...body, promote: false }, headers });
     expect(first.status).toBe(201);
@@ -131,7 +131,7 @@ const CASES: Record<string, () => Promise<void>> = {
     await likeUnknown((digest) => asB("GET", `/v1/blobs/${digest}`), owned.digest, unknown);
   },
   "put /v1/blobs/{digest}": async () => {
-    // Sending what A has looks like sending what nobody has; wrong bytes under A's digest are refused.
+    // Uploading bytes that A has looks like uploading new bytes, and wrong bytes under A's digest are refused.
     expect((await asB("PUT", `/v1/blobs/${owned.digest}`, { raw: Buffer.from("poison") })).status).toBe(422);
     await saysNothingOfA(await asB("PUT", `/v1/blobs/${owned.digest}`, { raw: source }), 201);
     expect((await asA("GET", `/v1/blobs/${owned.digest}`)).status).toBe(204);
@@ -144,7 +144,7 @@ const CASES: Record<string, () => Promise<void>> = {
 };
 
 describe("with another tenant's token", () => {
-  // One after the other: the upload case changes what the cases before it look at.
+  // The cases run one after the other, because the upload case changes what earlier cases check.
   test.each(Object.keys(CASES))("%s shows and does nothing", async (operation) => {
     await CASES[operation]!();
   });

@@ -1,4 +1,5 @@
-// The sandbox from inside: who a function is, what it may write, whom it can reach, what it is told (SECURITY A3-A7, B3, I1).
+// The sandbox seen from inside: a function's ids, the places it may write to, the addresses it can reach, and the settings it gets
+// (SECURITY A3-A7, B3, I1).
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { api, call, stateDir, token } from "./api.ts";
@@ -84,7 +85,8 @@ describe.each(["inside-node", "inside-python"])("%s", (name) => {
   test("may write to its scratch folders and nowhere else", () => {
     const { writes, mounts } = inside();
     for (const folder of READ_ONLY) expect([folder, writes[folder]]).toEqual([folder, expect.stringMatching(/^(EROFS|EACCES|ENOENT)$/)]);
-    // The base has no other folder that is open to everybody, so permissions answer before the read-only mounts do.
+    // The base image has no other folder that all users may write to, so permissions refuse before the read-only mounts do; the mounts are
+    // checked here.
     const options = new Map(mounts.split("\n").map((line) => [line.split(" ")[4] ?? "", line.split(" ")[5] ?? ""]));
     for (const mount of ["/", "/function"])
       expect([mount, options.get(mount)?.split(",")]).toEqual([mount, expect.arrayContaining(["ro"])]);
@@ -92,7 +94,7 @@ describe.each(["inside-node", "inside-python"])("%s", (name) => {
   });
 
   test("has a loopback device and reaches nothing", async () => {
-    expect((await call("no-such-function")).status).toBe(404); // the same address answers from outside
+    expect((await call("no-such-function")).status).toBe(404); // the gateway's address answers from outside the sandbox
     expect(existsSync(`${runDir}/driver/s`)).toBe(true);
     const { devices, reaches, shouts } = inside();
     expect(devices).toEqual(["lo"]);

@@ -24,7 +24,7 @@ describe("max: 1, concurrency: 1", () => {
     const said = (await Promise.all(answers.map((answer) => answer.json()))) as Said[];
     expect(Math.max(...said.map(({ most }) => most))).toBe(1);
     expect(new Set(said.map(({ id }) => id)).size).toBe(1);
-    expect(performance.now() - begun).toBeGreaterThan(590); // one after the other
+    expect(performance.now() - begun).toBeGreaterThan(590); // requests ran one after the other
     const waits = answers.map((answer) => Number(/queue;dur=([\d.]+)/.exec(answer.headers.get("server-timing") ?? "")?.[1]));
     expect(Math.max(...waits)).toBeGreaterThan(400); // and Server-Timing shows the wait
   });
@@ -83,7 +83,7 @@ describe("the request's header", () => {
     const padded = (bytes: number) => ask("GET", "echoing", "/", [`x-pad: ${"a".repeat(bytes)}`]);
     const kept = await padded(LIMITS.headerBytes - 500);
     expect(kept.status).toBe(200);
-    expect(kept.body).toContain("a".repeat(LIMITS.headerBytes - 500)); // it reaches the function whole
+    expect(kept.body).toContain("a".repeat(LIMITS.headerBytes - 500)); // the header reaches the function uncut
     const refused = await padded(LIMITS.headerBytes + 1);
     expect(refused.status).toBe(431);
     expect(JSON.parse(refused.body)).toMatchObject({ code: "HEADERS_TOO_LARGE", requestId: expect.any(String) });
@@ -108,7 +108,7 @@ describe("the request's body", () => {
   });
 });
 
-/** Sends so many bytes without a length; resolves with the status as soon as there is one. */
+/** Sends this many bytes without a content-length; resolves with the status as soon as there is one. */
 function chunkedUpload(bytes: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const socket = connect();

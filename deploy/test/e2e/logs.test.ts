@@ -1,4 +1,4 @@
-// `fnctl logs` as people use it, and what hostile lines cannot do (EXPERIENCE; SECURITY D10, D11).
+// `fnctl logs` as people use it, and what hostile lines cannot do (SECURITY D10, D11).
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { beforeAll, describe, expect, inject, test } from "vitest";
@@ -69,7 +69,7 @@ describe("fnctl logs", () => {
   test("-f prints what comes, once, over a kill of the control plane too, and ends on Ctrl-C with 130", async () => {
     const following = startFnctl(["logs", "writer", "-f", "-n", "1"]);
     const printed = (what: string) => expect.poll(following.stdout, { timeout: 20_000 }).toContain(what);
-    await printed("\n"); // the one line that is there
+    await printed("\n"); // the one line that is kept already
     await say("/say?text=follow-one");
     await printed("follow-one");
     await killAndWait("control-plane");
@@ -81,7 +81,7 @@ describe("fnctl logs", () => {
   });
 
   test("works at zero instances, and of a version that is no longer served", async () => {
-    // After the kill above nobody may claim it for the time of a lease; then it is idle.
+    // After the kill above the instance stays for the time of a lease, until no gateway can claim it; then it is idle.
     await expect.poll(() => instancesOf("writer"), { timeout: 60_000, interval: 500 }).toEqual([]);
     expect(await logs("-n", "1")).toContain("follow-two");
     await deployFixture("writer", "writer.js", { idleTimeoutMs: 2_000, env: { RELEASE: "2" } });
@@ -100,7 +100,7 @@ describe("fnctl logs", () => {
 const TERMINAL = "/usr/bin/script";
 
 describe("hostile lines", () => {
-  /** The CLI as on a terminal. */
+  /** Runs the CLI as on a terminal. */
   const onTerminal = (command: string): Promise<string> => {
     const { cli, config } = inject("platform");
     const env = { ...process.env, FNCTL_CONFIG: config, NO_COLOR: "1", TERM: "xterm" };
@@ -179,7 +179,7 @@ describe("system calls that gVisor does not implement", () => {
     expect(record!.message).toMatch(/made: sys_1999, userfaultfd, vmsplice\. .*isolation: kata/);
     await expect.poll(() => instancesOf("calls"), { timeout: 20_000, interval: 500 }).toEqual([]);
     await call("calls", "/calls"); // another instance of the same version
-    await new Promise((resolve) => setTimeout(resolve, 5_000)); // longer than it takes to be told
+    await new Promise((resolve) => setTimeout(resolve, 5_000)); // longer than a report takes
     expect(await told("calls")).toHaveLength(1);
   });
 

@@ -1,4 +1,5 @@
-// A disk that is nearly full: deploys are refused by code, what is deployed answers, and deploys go on when there is room again.
+// A disk that is nearly full: deploys are refused with an error code, deployed functions still answer, and deploys work again when there is
+// room.
 import { execFileSync } from "node:child_process";
 import { statfsSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -33,10 +34,10 @@ test("deploys are refused with STORAGE_LOW, warm and cold requests are served, a
   expect((await client.deploy("first", source("one"))).state).toBe("succeeded");
   execFileSync("fallocate", ["-l", String(6 * GIB), ballast]);
   const refusal = () => client.deploy("first", source("two")).then(({ state }) => state, String);
-  await new Promise((resolve) => setTimeout(resolve, 1_500)); // what was seen of the disk is believed for a second
+  await new Promise((resolve) => setTimeout(resolve, 1_500)); // the platform remembers the disk's state for a second
   expect(await refusal()).toMatch(/507 .*STORAGE_LOW.*request/);
   expect(await (await client.call("first")).text()).toBe("one");
-  expect((await client.api("DELETE", "/v1/functions/unknown")).status).toBe(404); // what frees space is taken
+  expect((await client.api("DELETE", "/v1/functions/unknown")).status).toBe(404); // requests that free space are accepted
   await rm(ballast);
   await expect.poll(refusal, { timeout: 20_000 }).toBe("succeeded");
   expect(await (await client.call("first")).text()).toBe("two");

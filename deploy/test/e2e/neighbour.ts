@@ -1,4 +1,4 @@
-// Another function that is called without pause while something bad happens beside it.
+// Calls another function without pause while something bad happens beside it.
 import { call } from "./api.ts";
 
 export interface Neighbourly<T> {
@@ -23,7 +23,7 @@ export async function withNeighbour<T>(name: string, work: () => Promise<T>, cli
       await new Promise((resolve) => setTimeout(resolve, 5)); // load enough to notice, and little enough to share two cores
     }
   }
-  await call(name); // warm
+  await call(name); // makes sure that an instance runs
   const all = Array.from({ length: clients }, client);
   try {
     const value = await work();

@@ -1,4 +1,4 @@
-// The thinnest whole path: upload, build in a sandbox, image, roll-out, an answer from gVisor.
+// The shortest path through the whole platform: upload, build in a sandbox, image, roll-out, an answer from gVisor.
 import { describe, expect, test } from "vitest";
 import { api, call, deploy } from "./api.ts";
 

@@ -1,4 +1,4 @@
-// Platforms as a user starts and ends them: `up.sh`, with a state folder and a port of their own.
+// Starts and ends platforms as a user does, with `up.sh`, each with its own state folder and port.
 import { spawn } from "node:child_process";
 import { mkdtemp } from "node:fs/promises";
 import net from "node:net";
@@ -32,7 +32,7 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Where a new platform will be; nothing is started. */
+/** Chooses folder and port of a new platform; starts nothing. */
 export async function newPlatform(tenant = "acme", more: Record<string, string> = {}): Promise<PlatformAccess> {
   const stateDir = await mkdtemp(path.join(os.tmpdir(), "fnctl-e2e-"));
   const port = await freePort();
@@ -41,7 +41,7 @@ export async function newPlatform(tenant = "acme", more: Record<string, string> 
   return { url: `http://localhost:${port}`, port, stateDir, config, cli: path.join(stateDir, "app/fnctl.mjs"), env };
 }
 
-/** `up.sh` with these arguments; never throws for an exit code. */
+/** Runs `up.sh` with these arguments; never throws for an exit code. */
 export function runUp(args: string[], env: Record<string, string>): Promise<UpResult> {
   const begun = performance.now();
   return new Promise((resolve, reject) => {

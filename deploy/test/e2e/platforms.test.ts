@@ -1,4 +1,4 @@
-// Platforms as their operator starts and ends them: two side by side, again after an end, beside an outside Postgres, on a port that is taken.
+// Platforms that an operator starts and ends: two side by side, one restarted, one with an outside Postgres, one on a port that is taken.
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import net from "node:net";
@@ -13,7 +13,7 @@ import { deployFixture } from "./fixture.ts";
 import { newPlatform, runUp, start, stop, type PlatformAccess } from "./platform.ts";
 import { commandLine, instancesOf } from "./processes.ts";
 
-/** The CLI with another platform's context. */
+/** Runs the CLI with another platform's context. */
 const cliOf = (platform: PlatformAccess) => (args: string[], cwd?: string) =>
   fnctl(args, { env: { FNCTL_CONFIG: platform.config }, ...(cwd === undefined ? {} : { cwd }) });
 const deployExample = (platform: PlatformAccess) => cliOf(platform)(["deploy"], path.join(examples, "webhook"));
@@ -37,7 +37,7 @@ const main = inject("platform");
 describe("a second platform on the same machine", () => {
   let second: PlatformAccess;
   beforeAll(async () => {
-    second = await newPlatform(); // the same tenant name, too
+    second = await newPlatform(); // the second platform has the same tenant name too
     await start(second);
     await deployFixture("beside", "echo.js", { min: 1 });
   });
@@ -51,7 +51,8 @@ describe("a second platform on the same machine", () => {
     expect((await cliOf(second)(["ls"])).stdout).not.toContain("beside");
     expect((await fnctl(["ls"])).stdout).not.toContain("webhook");
     expect((await fetch(`${second.url}/v1/whoami`, { headers: { authorization: `Bearer ${token()}` } })).status).toBe(401);
-    expect((await fetch(`${second.url}/fn/acme/webhook`, { method: "POST", body: "{}" })).status).toBe(401); // its own words: the sender is not signed
+    // The function itself answers 401, because the request is not signed.
+    expect((await fetch(`${second.url}/fn/acme/webhook`, { method: "POST", body: "{}" })).status).toBe(401);
   });
 
   test("is refused a second time with the same state folder", async () => {
@@ -72,7 +73,7 @@ describe("a second platform on the same machine", () => {
   });
 
   test("is up again without building anything, with everything it had", async () => {
-    const { stdout } = await start(second); // how long it takes is shown by the benchmark `up`
+    const { stdout } = await start(second); // the benchmark `up` measures the time
     expect(stdout).not.toMatch(/building|importing|unpacking/);
     expect(stdout).not.toContain("shown this once");
     const listed = await cliOf(second)(["ls"]);
@@ -88,7 +89,7 @@ test("up says that its port is taken, at once, and leaves nothing running", asyn
   const { code, stdout, stderr } = await runUp(["--detach", "--no-examples"], blocked.env);
   expect(code).toBe(1);
   expect(`${stdout}${stderr}`).toMatch(new RegExp(`${blocked.port}.*(in use|taken)[^]*FNCTL_LISTEN`));
-  expect(`${stdout}${stderr}`).not.toContain("gVisor"); // nothing was prepared first
+  expect(`${stdout}${stderr}`).not.toContain("gVisor"); // the port is checked before anything is prepared
   expect(tracesOf(blocked)).toEqual([]);
   squatter.close();
   await rm(blocked.stateDir, { recursive: true });

@@ -1,10 +1,10 @@
-// The platform's own processes, found by what they were started with, for tests that look at them or end them.
+// Finds the platform's own processes by their command lines, for tests that inspect or end them.
 import { readFileSync } from "node:fs";
 import { readSettings } from "../../single/src/settings.ts";
 import { processesOf } from "../src/processes.ts";
 import { api, stateDir } from "./api.ts";
 
-/** Where this platform keeps sockets, instances and pipes. */
+/** Folder where this platform keeps sockets, sandboxes and pipes, and its mark. */
 export const { runDir, mark } = readSettings({ FNCTL_STATE_DIR: stateDir });
 
 export { commandLine } from "../src/processes.ts";

@@ -1,5 +1,5 @@
-// An operator raises a tenant to elevated risk while its function serves from gVisor. There is no Kata on one machine: what must be
-// isolated better is refused, and nothing is served from what is not good enough any more (SECURITY A2).
+// An operator raises a tenant to elevated risk while its function serves from gVisor. There is no Kata on one machine, so functions that
+// now need more isolation are refused, and no request is served from gVisor any more (SECURITY A2).
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { api, call, deploy } from "./api.ts";
 import { createTenant, operatorToken, type Tenant } from "./tenants.ts";
@@ -29,7 +29,7 @@ beforeAll(async () => {
   tenant = await createTenant("suspect");
   for (const [name, config] of [
     ["slow", {}],
-    ["content", { isolation: "gvisor" }], // asked for just this while it might
+    ["content", { isolation: "gvisor" }], // the version asked for gVisor while that was allowed
   ] as const)
     if ((await deploy(name, { "index.js": SLOW }, config, tenant.token)).state !== "succeeded") throw new Error(name);
 });
@@ -42,12 +42,12 @@ describe("raising a tenant's risk", () => {
     expect((await raise(tenant.id, "elevated", tenant.token)).status).toBe(403);
     expect((await raise("01900000-0000-7000-8000-00000000dead", "elevated")).status).toBe(404);
     expect((await raise(tenant.id, "none")).status).toBe(400);
-    expect((await raise(tenant.id, "standard")).status).toBe(200); // as it was
+    expect((await raise(tenant.id, "standard")).status).toBe(200); // setting the risk it has already is accepted
   });
 
   test("lets requests that run end, and serves no other from gVisor, whatever the function asked for", async () => {
     expect((await ask("content")).status).toBe(200);
-    const running = await ask("slow"); // its head is here, its body takes two seconds
+    const running = await ask("slow"); // the head of the answer is here, the body takes two seconds
     expect(running.status).toBe(200);
     const raised = await raise(tenant.id, "elevated");
     expect([raised.status, await raised.json()]).toMatchObject([200, { id: tenant.id, risk: "elevated" }]);

@@ -1,4 +1,4 @@
-// HTTP/1.1 by hand on a real socket, for requests that no client library would send and answers that it would tidy up.
+// Writes HTTP/1.1 by hand to a real socket, for requests that no client library would send and answers that a library would change.
 import net from "node:net";
 import { inject } from "vitest";
 import { token } from "./api.ts";
@@ -8,7 +8,7 @@ const { port, hostname } = new URL(inject("platform").url);
 export interface RawAnswer {
   status: number;
   head: string;
-  /** As it came, still in its transfer coding. */
+  /** The body as received, still in its transfer coding. */
   body: string;
 }
 
@@ -22,7 +22,7 @@ export function requestHead(method: string, name: string, path: string, extra: r
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
-/** Sends bytes as they are; resolves with all that came back once the server ended, or `done` says that it is enough. */
+/** Sends the bytes unchanged; resolves with everything received when the server closes the connection or `done` returns true. */
 export function exchange(bytes: string | Buffer, done: (text: string) => boolean = () => false, timeoutMs = 20_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect();
@@ -47,13 +47,13 @@ export function exchange(bytes: string | Buffer, done: (text: string) => boolean
   });
 }
 
-/** The last answer in what came back; interim answers are left out. */
+/** Parses the received text; interim answers (1xx) are left out. */
 export function parse(text: string): RawAnswer {
   const [head = "", ...rest] = text.replace(/^(?:HTTP\/1\.1 1\d\d [^]*?\r\n\r\n)*/, "").split("\r\n\r\n");
   return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0), head: head.toLowerCase(), body: rest.join("\r\n\r\n") };
 }
 
-/** One request whose connection the server closes after the answer. */
+/** Sends one request, after whose answer the server closes the connection. */
 export async function ask(method: string, name: string, path: string, extra: readonly string[] = []): Promise<RawAnswer> {
   return parse(await exchange(requestHead(method, name, path, ["connection: close", ...extra])));
 }

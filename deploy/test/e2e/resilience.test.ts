@@ -1,4 +1,4 @@
-// Any one process may die at any time: nothing that was acknowledged is lost, and warm requests go on (DESIGN section 2).
+// Any one process may die at any time: nothing that was acknowledged is lost, and warm requests are still served.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { api, call, deploy } from "./api.ts";
 import { database } from "./database.ts";
@@ -7,7 +7,7 @@ import { killAndWait, pidOf } from "./processes.ts";
 const SOURCE = `let n = 0; export default async (request) => { console.log("served", ++n); return Response.json({ n, pid: process.pid, started: globalThis.started ??= Date.now() }); };`;
 const started = async (): Promise<number> => ((await (await call("steady")).json()) as { started: number }).started;
 
-/** The status of one whole answer, or what went wrong. */
+/** "200" for a complete answer, otherwise its status and text or the error. */
 async function outcome(): Promise<string> {
   try {
     const answer = await call("steady");
@@ -18,7 +18,7 @@ async function outcome(): Promise<string> {
   }
 }
 
-/** Calls without pause while \`work\` runs; answers every status that was not 200. */
+/** Calls without pause while \`work\` runs; returns every outcome that was not 200. */
 async function underTraffic(work: () => Promise<void>): Promise<{ served: number; bad: string[] }> {
   let running = true;
   let served = 0;
@@ -32,7 +32,7 @@ async function underTraffic(work: () => Promise<void>): Promise<{ served: number
   };
   const clients = [client(), client()];
   await work();
-  // A number of requests and no stretch of time: a loaded machine serves fewer in the same half second.
+  // Waits for a number of requests and not for a time, because a loaded machine serves fewer in the same time.
   const before = served + bad.length;
   while (served + bad.length < before + 20) await new Promise((resolve) => setTimeout(resolve, 50));
   running = false;
@@ -46,7 +46,7 @@ beforeAll(async () => {
   await call("steady");
 });
 afterAll(async () => {
-  await api("DELETE", "/v1/functions/steady"); // its minimum must not cost the other tests
+  await api("DELETE", "/v1/functions/steady"); // its minimum of instances must not take resources from other tests
 });
 
 describe("kill -9", () => {
@@ -55,7 +55,7 @@ describe("kill -9", () => {
     const { served, bad } = await underTraffic(() => killAndWait(part));
     expect(bad).toEqual([]);
     expect(served).toBeGreaterThan(10);
-    expect(await started()).toBe(before); // the same instance: taken over, not replaced
+    expect(await started()).toBe(before); // the same instance was taken over, not replaced
   });
 
   test("of Postgres costs no warm request, and the API comes back", async () => {
@@ -106,13 +106,13 @@ describe("kill -9", () => {
       ((await (await api("GET", "/v1/functions/survivor/versions")).json()) as { items?: unknown[] }).items?.length;
     await expect.poll(accepted, { timeout: 10_000, interval: 10 }).toBe(1);
     await killAndWait("control-plane");
-    await building; // its stream may have broken off
+    await building; // the event stream may have broken off
     const state = async () => {
       const answer = await api("GET", "/v1/functions/survivor/versions");
       return answer.ok ? ((await answer.json()) as { items: { build: { state: string } }[] }).items[0]?.build.state : answer.status;
     };
     await expect.poll(state, { timeout: 60_000, interval: 500 }).toBe("succeeded");
-    await expect.poll(async () => (await call("survivor")).status, { timeout: 5_000 }).toBe(200); // the gateway hears of it a moment later
+    await expect.poll(async () => (await call("survivor")).status, { timeout: 5_000 }).toBe(200); // the gateway learns of it a moment later
   });
 
   test("of the log collector: lines written meanwhile arrive", async () => {

@@ -1,4 +1,5 @@
-// A function streams as a plain server does: nothing is held back, nothing is gathered, and both sides notice who left (EXPERIENCE, HTTP).
+// A function streams as a plain server does: no bytes are held back or collected in memory, and each side notices when the other one
+// leaves.
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { call } from "./api.ts";
@@ -77,7 +78,7 @@ describe("request and answer", () => {
     socket.write(requestHead("POST", name, "/duplex", ["transfer-encoding: chunked"]));
     for (const word of ["one", "two", "three"]) {
       socket.write(`${word.length.toString(16)}\r\n${word}\r\n`);
-      await seen(`got ${word};`); // before the next one is sent
+      await seen(`got ${word};`); // arrives before the next word is sent
     }
     socket.write("0\r\n\r\n");
     await seen("end");
@@ -156,7 +157,7 @@ describe("a client that leaves", () => {
     socket.on("error", () => undefined).on("data", () => undefined);
     socket.write(requestHead("GET", name, way));
     await sleep(300);
-    expect((await counts(name)).left).toBe(before); // not before it left
+    expect((await counts(name)).left).toBe(before); // the function has not noticed a leaving client yet
     socket.destroy();
     await expect.poll(async () => (await counts(name)).left, { timeout: 10_000 }).toBe(before + 1);
   });
@@ -174,7 +175,7 @@ describe("100 MB", () => {
     socket.write(requestHead("GET", "streams", "/pour?mib=100", ["connection: close"]));
     await sleep(1_500);
     const { sent } = await counts("streams");
-    expect(sent).toBeLessThan(40); // what the sockets in between can hold
+    expect(sent).toBeLessThan(40); // only as much as the sockets in between can hold
     expect(residentMib() - before).toBeLessThan(48);
     socket.on("data", (chunk: Buffer) => (bytes += chunk.length)).resume();
     await ended;

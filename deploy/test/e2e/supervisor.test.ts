@@ -1,4 +1,4 @@
-// The supervisor in the foreground: Ctrl-C drains, and kill -9 leaves nothing that stands in the way of the next start.
+// The supervisor in the foreground: Ctrl-C drains, and kill -9 leaves nothing that blocks the next start.
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -24,7 +24,7 @@ afterAll(async () => {
   await rm(platform.stateDir, { recursive: true });
 });
 
-/** `npm run up`, as in a terminal. */
+/** Runs `npm run up` as in a terminal. */
 async function foreground(): Promise<ChildProcess> {
   const child = spawn("bash", [path.resolve(import.meta.dirname, "../../single/up.sh"), "--no-examples"], {
     env: { ...process.env, ...platform.env },
@@ -76,6 +76,6 @@ test("kill -9 ends the parts, not the sandboxes; the next start takes those over
   );
   await start(platform);
   expect(await (await ask("/")).text()).toBe("done");
-  // Still there; it serves again once the lease of the gateway that is gone has lapsed.
+  // The instance still runs; it serves again once the lease of the former gateway has expired.
   expect(await instances()).toEqual(expect.arrayContaining(before));
 });

@@ -1,4 +1,4 @@
-// Tenants beside the first one, made by the operator's API as an operator makes them.
+// Makes further tenants through the operator's API.
 import { operatorTokenIn } from "../src/api-client.ts";
 import { api, stateDir, token } from "./api.ts";
 import { until } from "./until.ts";
@@ -30,7 +30,7 @@ export async function createTenant(slug: string): Promise<Tenant> {
   return tenant;
 }
 
-/** 404 shows a token that the gateway believes, 401 one that it does not: the function does not exist. */
+/** Calls a function that does not exist: 404 means that the gateway accepts the token, 401 that it does not. */
 export async function statusFor(secret: string): Promise<number> {
   return (await api("GET", "/fn/acme/there-is-no-such-function", { token: secret })).status;
 }

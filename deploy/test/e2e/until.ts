@@ -1,6 +1,6 @@
-// Waits for a state, also in hooks, where `expect.poll` is not allowed.
+// Waits for a state; it also works in hooks, where `expect.poll` is not allowed.
 
-/** Asks again until `done`; throws with the last answer after `timeoutMs`. */
+/** Calls `ask` until `done` accepts its value; throws with the last value after `timeoutMs`. */
 export async function until<T>(ask: () => T | Promise<T>, done: (value: T) => boolean, timeoutMs = 10_000, pauseMs = 50): Promise<T> {
   for (const end = Date.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, pauseMs))) {
     const value = await ask();

@@ -15,7 +15,7 @@ import { pidOf } from "./processes.ts";
 const CODE = { name: "index.js", content: "export default () => new Response('ok');" };
 type Entry = Partial<Header> & { name: string; content?: string | Buffer };
 
-/** A tar of these entries, as hostile as they are, gzipped. */
+/** A gzipped tar with exactly these entries, however hostile they are. */
 async function packed(...entries: Entry[]): Promise<Buffer> {
   const pack = tar.pack();
   for (const { content = "", ...header } of entries) pack.entry({ mtime: new Date(0), ...header }, content as string);
@@ -23,7 +23,7 @@ async function packed(...entries: Entry[]): Promise<Buffer> {
   return gzipSync(await buffer(pack));
 }
 
-/** So many MiB of zeros in one file of a tar; compressed on the fly, because unpacked it is large. */
+/** A gzipped tar with one file of `mib` MiB of zeros; compressed while it is written, because it is large. */
 async function bomb(mib: number): Promise<Buffer> {
   const pack = tar.pack();
   const zeros = Buffer.alloc(1024 * 1024);
@@ -39,7 +39,7 @@ async function truncated(): Promise<Buffer> {
   const whole = await packed(CODE, { name: "pad.bin", content: randomBytes(20_000) });
   return whole.subarray(0, whole.length - 5_000);
 }
-/** A tar header whose size field says less than nothing (base-256 coding, as GNU tar writes large sizes). */
+/** A tar header with a negative size (base-256 coding, as GNU tar writes large sizes). */
 async function negativeSize(): Promise<Buffer> {
   const pack = tar.pack();
   pack.entry({ name: "index.js", mtime: new Date(0) }, "x");
@@ -80,7 +80,7 @@ const HOSTILE: [what: string, make: () => Promise<Buffer>, says: RegExp][] = [
   ["a gzip that is no tar", async () => gzipSync(randomBytes(4096)), /not a readable gzip'd tar/],
 ];
 
-/** The control plane's memory, MiB: what the archive is must not show in it. */
+/** The control plane's memory, MiB, which must not grow with the size of an archive. */
 const residentMib = (): number =>
   Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pidOf("control-plane")}/status`, "utf8"))?.[1]) / 1024;
 let before: number;
@@ -153,7 +153,7 @@ describe("after all that", () => {
     };
     expect(items.length).toBeGreaterThanOrEqual(HOSTILE.length);
     for (const item of items) expect(item).toMatchObject({ state: "failed", imageDigest: null });
-    expect((await api("GET", "/fn/acme/hostile")).status).toBe(404); // it never went live
+    expect((await api("GET", "/fn/acme/hostile")).status).toBe(404); // the function never went live
   });
 
   test("the platform is well, and the control plane holds none of it in memory", async () => {

@@ -1,4 +1,4 @@
-// A function's life through the CLI: deploy, again unchanged, roll back, look, remove.
+// A function's life through the CLI: deploy, deploy again unchanged, roll back, list, remove.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";

@@ -1,4 +1,5 @@
-// Who may push and pull: passwords and tokens against real registries that ask for them, and where credentials must not go.
+// Authentication for push and pull: passwords and tokens against real registries that ask for them, and hosts that credentials must not be
+// sent to.
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -16,7 +17,7 @@ import { startRegistry, type RegistryProcess } from "./registry-process.ts";
 import { ISSUER, SERVICE, USER, startTokenService, type TokenService } from "./token-service.ts";
 import { sha256 } from "@fnctl/control-plane/service/digest";
 
-/** Of USER's password, as htpasswd -B makes it. */
+/** Entry with the hash of USER's password, as htpasswd -B makes it. */
 const HTPASSWD = "robot:$2b$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW\n";
 const WRONG = { username: USER.username, password: "open barley" };
 const UNAVAILABLE = { code: "UNAVAILABLE", hint: expect.stringMatching(/credentials/) as string };
@@ -189,7 +190,7 @@ describe("a registry that asks for tokens", () => {
 
   it("does not go on asking with tokens that have ended already", async () => {
     const store = place.open(registry.host, { credentials: USER });
-    service.lifeSeconds = -120; // beyond the minute of grace that distribution gives
+    service.lifeSeconds = -120; // more than the minute of grace that distribution allows
     await expect(push(store)).rejects.toMatchObject(UNAVAILABLE);
     expect(service.asked).toHaveLength(1);
   });
@@ -226,7 +227,7 @@ describe("a registry that asks for tokens", () => {
       response.end(document.padEnd(REGISTRY_LIMITS.documentBytes + more, " "));
       return true;
     };
-    // The token is none that the registry takes: what it answers shows whether it was read at all.
+    // The registry does not accept this token; its answer shows whether the store took the token and sent it.
     const message = expect.stringMatching(taken ? /answered 401 / : /too large/) as string;
     await expect(push(place.open(host, { credentials: USER }))).rejects.toMatchObject({ code: "UNAVAILABLE", message });
   });
@@ -299,7 +300,7 @@ describe("a registry with TLS and a password", () => {
     await push(store);
     expect(await pull(store)).toBe(digest);
     await registry.stop();
-    // Its Locations name the address that it believes to have.
+    // This registry's Location headers name the address in its configuration, which has no TLS.
     const misled = await startRegistry({ auth: await htpasswd(), http: { ...http, host: `http://${registry.host}` }, again: registry });
     const error = { code: "UNAVAILABLE", message: expect.stringMatching(/without TLS/) as string };
     await expect(push(store, "another")).rejects.toMatchObject(error);

@@ -1,4 +1,5 @@
-// Connections that break and registries that are busy: a push or a pull succeeds after all or ends in a coded error, and never with other bytes.
+// Connections that break and registries that are busy: a push or pull either succeeds in the end or fails with an error code, and never
+// gives other bytes.
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -13,7 +14,7 @@ import { startRegistry, type RegistryProcess } from "./registry-process.ts";
 import { sha256 } from "@fnctl/control-plane/service/digest";
 
 const MIB = 1024 * 1024;
-/** Two whole chunks and a part of one. */
+/** A blob of two whole chunks and a part of a third. */
 const bytes = randomBytes(2 * REGISTRY_LIMITS.chunkBytes + 5 * MIB);
 const digest = sha256(bytes);
 /** Each test has a repository of its own. */
@@ -32,7 +33,7 @@ const starts = (seen: Seen[]) =>
 const count = (seen: Seen[], method: string) => seen.filter((one) => one.method === method).length;
 
 describe("a connection that is cut", () => {
-  /** Client, cutter, front that writes down, registry. */
+  /** The chain of connections: client, cutter, recording front, registry. */
   let cutter: Awaited<ReturnType<typeof startCutter>>;
   let front: Front;
   let store: ImageStore;
@@ -53,7 +54,7 @@ describe("a connection that is cut", () => {
     cutter.arm(cut);
     const seen = await front.during(async () => expect(await push(store)).toEqual({ mediaType: MEDIA.layer, digest, size: bytes.length }));
     expect(cutter.made()).toBe(cut.times);
-    // A registry that still writes what came before the cut may be asked again; what it said last is what counts.
+    // While the registry still writes bytes from before the cut, it may be asked again; its last answer counts.
     const asked = seen.filter(({ method, path, status }) => method === "GET" && path.includes("/uploads/") && status === 204);
     expect(asked.length).toBeGreaterThanOrEqual(cut.times);
     for (const one of asked) {
@@ -182,7 +183,7 @@ describe("a registry that is busy", () => {
 
   it("waits as long as Retry-After says", async () => {
     await push(place.open(registry.host));
-    // One that is asked again too early refuses again.
+    // A registry that is asked again too early refuses again.
     refuse(/^HEAD /, 429, Infinity, { "retry-after": "1" });
     setTimeout(() => (refusals.left = 0), 900);
     const seen = await front.during(async () => expect(await place.open(front.host).blobSize(name, digest)).toBe(bytes.length));

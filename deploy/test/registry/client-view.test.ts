@@ -1,5 +1,5 @@
-// What the store sends, by the four workflows of the distribution-spec's conformance tests: pull, push, content discovery, content
-// management. A front writes the requests down; the registry behind it is real.
+// Requests that the store sends, in the four workflows of the distribution-spec's conformance tests: pull, push, content discovery, content
+// management. A front records the requests; the registry behind it is real.
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -102,7 +102,7 @@ describe("push", () => {
     }
     expect(seen.map(({ method }) => method)).toEqual(["HEAD", "POST", ...patches.map(() => "PATCH"), "PUT"]);
     expect(seen.at(-1)!.headers["content-length"]).toBe(ranges.length === 0 ? `${size}` : "0");
-    // Each goes to where the answer before it pointed.
+    // Each request goes to the Location of the answer before it.
     expect(new Set(seen.slice(2).map(({ path }) => /_state=([^&]+)/.exec(path)?.[1])).size).toBe(seen.length - 2);
   });
 

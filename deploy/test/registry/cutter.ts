@@ -1,14 +1,15 @@
-// A TCP proxy that cuts connections where a test wants it: so many bytes after a request's first line was sent, or of what came back.
+// A TCP proxy that cuts connections at a chosen place: after a number of bytes from the start of a request, or after a number of bytes of
+// its answer.
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
 export interface Cut {
-  /** Begins the request that is cut, as in /^PATCH /. */
+  /** Matches the beginning of the request that is cut, for example /^PATCH /. */
   at: RegExp;
-  /** Cut after so many bytes that the client sent from there. */
+  /** Cuts after the client has sent this many bytes of the request. */
   sent?: number;
-  /** Cut after so many bytes that came back from there; 0: the registry did it, and the client never hears. */
+  /** Cuts after this many bytes of the answer; 0: the registry has handled the request, and the client gets no answer. */
   received?: number;
-  /** How often. */
+  /** Number of cuts. */
   times: number;
 }
 
@@ -23,14 +24,14 @@ export async function startCutter(target: string) {
     const end = () => (client.destroy(), upstream.destroy());
     let active: Cut | undefined;
     let left = 0;
-    /** What may still pass of a piece; ends the connection when that is not all. */
+    /** Forwards as much of a piece as may still pass; ends the connection when the limit is reached. */
     const pass = (to: Socket, piece: Buffer): void => {
       to.write(left < piece.length ? piece.subarray(0, left) : piece);
       left -= piece.length;
       if (left > 0) return;
       made++;
       if (to === client) end();
-      else upstream.end(() => end()); // the registry has what was sent before it is cut off
+      else upstream.end(() => end()); // the registry receives what was sent before it is cut off
     };
     client.on("data", (piece: Buffer) => {
       if (active === undefined && plan !== undefined && plan.times > made && plan.at.test(piece.toString("latin1", 0, 200))) {

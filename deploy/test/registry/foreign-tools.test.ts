@@ -1,4 +1,4 @@
-// Round trips with the tools that others use: what the store pushed they copy and judge, what they pushed the store reads.
+// Round trips with widely used tools: they copy and validate images that the store pushed, and the store reads images that they pushed.
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -43,7 +43,7 @@ async function pushOurs() {
   return { image, layer };
 }
 
-/** By tag and by digest, with every layer whole, and good as a base: a version on top of it is whole as well. */
+/** Reads an image by tag and by digest, checks every layer, and uses it as a base: a version built on it must be complete as well. */
 async function readForeign(reference: string, digest: string): Promise<void> {
   const found = await store.getImage(name, reference);
   expect(found.digest).toBe(digest);
@@ -70,7 +70,7 @@ describe.skipIf(!onPath("skopeo"))("skopeo (Debian's package; skipped where it c
     const about = JSON.parse(await skopeo("inspect", "--tls-verify=false", `docker://${at("one")}`)) as { RepoTags: string[] };
     expect(about.RepoTags.toSorted()).toEqual(["base", "one"]);
     expect(about).toMatchObject({ Digest: digest, Labels: { "dev.fnctl.runtime": "node24" }, Env: ["A=b"] });
-    // Else it compresses what is not.
+    // Without --preserve-digests skopeo would compress uncompressed layers.
     await skopeo(
       "copy",
       "--preserve-digests",
@@ -101,7 +101,7 @@ describe("crane", () => {
   it("validates and pulls what the store pushed", async () => {
     const { image, layer } = await pushOurs();
     expect((await crane("digest", at("one"))).trim()).toBe(image.manifest.descriptor.digest);
-    // Without --fast it takes every layer for compressed, whatever its media type says.
+    // Without --fast crane assumes that every layer is compressed, whatever its media type says.
     expect(await crane("validate", "--fast", "--remote", at("one"))).toMatch(/PASS/);
     await crane("pull", "--format=oci", at("one"), path.join(place.folder, "crane"));
     expect(await createLayoutStore(place.folder).blobSize("crane", layer.digest)).toBe(layer.size);

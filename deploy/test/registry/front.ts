@@ -1,4 +1,4 @@
-// A reverse proxy in front of a real registry: writes down what a client sends, and answers or changes what a test wants to be otherwise.
+// A reverse proxy in front of a real registry: it records what a client sends, and a test can replace or change answers.
 import http, { type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Agent, request as send } from "undici";
@@ -8,7 +8,7 @@ export interface Seen {
   /** Path and query. */
   path: string;
   headers: IncomingHttpHeaders;
-  /** Of a manifest. */
+  /** Body of the request, if it is a manifest. */
   body?: Buffer;
   status: number;
   /** Headers of the answer. */
@@ -17,7 +17,7 @@ export interface Seen {
 export interface FrontOptions {
   /** Path and query that the registry is asked for instead. */
   rewrite?(seen: Seen): string;
-  /** Answers in place of the registry; false: it did not. */
+  /** Answers instead of the registry; returns false if it did not. */
   answer?(seen: Seen, response: http.ServerResponse): boolean;
   /** Changes the headers of the registry's answer. */
   adjust?(seen: Seen, headers: IncomingHttpHeaders): void;
@@ -55,7 +55,7 @@ export async function startFront(target: string, options: FrontOptions = {}) {
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,
-    /** Forgets what was seen, does something, and says what that sent. */
+    /** Runs `what` and returns only the requests that it sent. */
     async during(what: () => Promise<unknown>): Promise<Seen[]> {
       seen.length = 0;
       await what();

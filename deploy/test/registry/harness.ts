@@ -1,4 +1,4 @@
-// Stores over a registry, as tests want them.
+// Makes image stores over a registry for tests.
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// A registry that knows the referrers API, made of one that does not: a front that keeps its own record of subjects. All else is real.
+// Adds the referrers API to a registry that lacks it: a front that keeps its own record of subjects. Everything else is the real registry.
 import { createHash } from "node:crypto";
 import type http from "node:http";
 import { startFront, type Front, type Seen } from "./front.ts";
@@ -12,9 +12,9 @@ interface Entry {
 }
 type Described = Pick<Entry, "mediaType" | "artifactType" | "annotations"> & { subject?: { digest: string } };
 export interface ReferrersOptions {
-  /** Entries of a page. */
+  /** Number of entries in a page. */
   page?: number;
-  /** Whether it filters by type and says so. */
+  /** Whether the front filters by type and says so in its answer. */
   filters?: boolean;
 }
 const INDEX = "application/vnd.oci.image.index.v1+json";

@@ -36,7 +36,7 @@ const manifestAt = (reference: string) => `http://${registry.host}/v2/${place.pr
 const fallbackOf = async (subject: string) => (await request(manifestAt(tagOf(subject)), { headers: { accept: MEDIA.index } })).body.json();
 const puts = (seen: Seen[]) => seen.filter(({ body }) => body !== undefined).map(({ path }) => path.split("/manifests/")[1]);
 
-/** What another client does: the list as a whole, under the tag. */
+/** Writes the whole list under the fallback tag, as another client does. */
 async function putFallback(subject: string, document: { bytes: Buffer; descriptor: { mediaType: string } }): Promise<void> {
   const answer = await request(manifestAt(tagOf(subject)), {
     method: "PUT",
@@ -87,7 +87,7 @@ describe("without the referrers API", () => {
     let replaced = 0;
     let times = 1;
     const front = await startFront(registry.host, {
-      // Another client that is always a moment later: its list, without ours, is what stays.
+      // Another client always writes a moment later, so that its list, without our entry, is the one that stays.
       answer({ method, path }, response) {
         if (method !== "PUT" || !path.endsWith(tagOf(subject)) || replaced >= times) return false;
         replaced++;

@@ -1,4 +1,4 @@
-// A real registry of its own for a test file: distribution on loopback, with a folder that goes when it ends.
+// Starts a real registry for a test file: distribution on loopback, with a folder that is removed when it ends.
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
@@ -16,7 +16,7 @@ export interface RegistryOptions {
   /** Parts of its configuration file. */
   auth?: Record<string, unknown>;
   http?: Record<string, unknown>;
-  /** To come back at the same place with the same content. */
+  /** A former registry, to start again with the same port and content. */
   again?: Pick<RegistryProcess, "folder" | "port">;
 }
 export interface RegistryProcess {
@@ -42,7 +42,7 @@ export async function startRegistry({ program = "registry", auth, http, again }:
     ...(auth === undefined ? {} : { auth }),
   };
   await writeFile(file, stringify(config));
-  // It ends with the process of the tests, whatever failed there.
+  // The registry ends with the test process, however that ends.
   const child = spawn("setpriv", ["--pdeathsig", "KILL", program, "serve", file], {
     stdio: ["ignore", "ignore", "pipe"],
     env: { PATH: process.env["PATH"], OTEL_TRACES_EXPORTER: "none" },
@@ -61,7 +61,7 @@ async function answering(url: string, child: ChildProcess, said: () => string): 
     if (child.exitCode !== null) break;
     const found = await request(url).then(
       ({ body }) => body.dump().then(() => true),
-      (error: Error) => /certificate/.test(error.message), // it speaks TLS: it is there
+      (error: Error) => /certificate/.test(error.message), // the registry is up and speaks TLS
     );
     if (found) return;
   }

@@ -1,5 +1,5 @@
-// The registry store runs the suite of all image stores against real registries: one that knows no referrers, the same with the
-// referrers API in front of it, and an old one.
+// The registry store runs the suite of all image stores against real registries: one without the referrers API, the same with the referrers
+// API added in front, and an old one.
 import { it } from "vitest";
 import { describeStore, type StoreHarness } from "@fnctl/control-plane/images/store-conformance";
 import { createStoreAt } from "./harness.ts";

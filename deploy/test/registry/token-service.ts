@@ -1,4 +1,4 @@
-// A registry's token service (distribution, docs/spec/auth/token.md): checks a password, and signs who may do what.
+// A registry's token service (distribution, docs/spec/auth/token.md): it checks a password and signs tokens with the allowed actions.
 import http from "node:http";
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
@@ -28,7 +28,7 @@ const accessOf = (scope: string): Access => {
 export async function startTokenService() {
   const asked: Asked[] = [];
   let key: { sign: CryptoKey; jwk: JWK };
-  /** From now on, another key signs. */
+  /** Makes a new key, which signs from now on; returns the public keys. */
   async function rotate(): Promise<{ keys: JWK[] }> {
     const kid = randomUUID();
     const { publicKey, privateKey } = await generateKeyPair("ES256");
@@ -48,7 +48,7 @@ export async function startTokenService() {
     if (service.behave(response)) return;
     const expected = `Basic ${Buffer.from(`${USER.username}:${USER.password}`).toString("base64")}`;
     if (authorization !== undefined && authorization !== expected) return void response.writeHead(401).end("who?");
-    // Without a password: reading only.
+    // Without a password only reading is allowed.
     const access = scopes
       .map(accessOf)
       .map((one) => ({ ...one, actions: authorization === undefined ? one.actions.filter((action) => action === "pull") : one.actions }));
@@ -72,9 +72,9 @@ export async function startTokenService() {
     jwks,
     rotate,
     asked,
-    /** What it gives of what is asked for; replaced by tests. */
+    /** The access that a token gets of the access asked for; tests replace this. */
     grant: (access: Access[]): Access[] => access,
-    /** Answers in place of a token; true: it did. */
+    /** Answers instead of giving a token; returns true if it did. */
     behave: (_response: http.ServerResponse): boolean => false,
     lifeSeconds: 300,
     saidSeconds: 300,

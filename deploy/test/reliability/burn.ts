@@ -1,5 +1,6 @@
-// The control of a judgement: the same processor time, burnt by plain processes: what sandboxes used in a group of a tenant's weight, what
-// services used beside it. What a neighbour's latency then is, it is because processors are busy, and not because of anything that is shared.
+// Runs the control for a judgement: plain processes burn the same processor time, the sandboxes' part in a cgroup with a tenant's weight
+// and the services' part beside it. The neighbour's latency under this control is due to busy processors alone, and not to anything else
+// that tenants share.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -8,12 +9,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CPU_SHARES } from "@fnctl/control-plane/sandbox/runsc/cpu-groups";
 import { findCpuHierarchy, processorSeconds, type CpuHierarchy } from "@fnctl/control-plane/sandbox/runsc/cpu-hierarchy";
 
-/** Processors' worth that something takes. */
+/** Processor time in use, counted in whole processors. */
 export interface Processors {
   sandboxes: number;
   /** The platform's services, its starts of sandboxes, and whatever else the machine does. */
   services: number;
-  /** This process: the load, and not the one that measures, which is the same in every part. */
+  /** This process, which makes the load; its thread that measures uses the same in every part. */
   load: number;
 }
 
@@ -37,7 +38,7 @@ async function counted(group: string): Promise<Processors> {
   return { sandboxes, load, services: machineSeconds() - sandboxes - load };
 }
 
-/** What the platform's sandboxes, and everything else, take while `work` goes on. */
+/** Runs `work`, and counts the processor time that the platform's sandboxes and everything else use meanwhile. */
 export async function whileCounting<T>(group: string, work: () => Promise<T>): Promise<Counted<T>> {
   const [before, begun] = [await counted(group), performance.now()];
   const value = await work();
@@ -46,16 +47,19 @@ export async function whileCounting<T>(group: string, work: () => Promise<T>): P
   return { value, seconds, processors: { sandboxes: of("sandboxes"), services: of("services"), load: of("load") } };
 }
 
-/** Never outlives whoever started it: the next measurement would be of a machine that is busy. */
+/** The burning program ends when its parent does, because the next measurement must not find a busy machine. */
 const SPIN = "const parent = process.ppid; for (let turn = 0; ; turn++) if (turn % 1e6 === 0 && process.ppid !== parent) process.exit();";
-/** So short that what is burnt is spread evenly, microseconds; longer for little, because the kernel takes no quota below 1,000. */
+/**
+ * Quota period, microseconds: short, so that the burning is spread evenly; longer for small amounts, because the kernel accepts no quota
+ * below 1,000.
+ */
 const PERIOD = 10_000;
 const PERIOD_OF_LITTLE = 100_000;
 
-/** Takes so many processors' worth whenever it can get them, as code that spins does, and no more: the kernel holds it to that. */
+/** Uses this many processors' worth of time whenever it can get it, as spinning code does; a kernel quota keeps it from using more. */
 function burner(hierarchy: CpuHierarchy, group: string, { shares, processors }: { shares: number; processors: number }) {
   const folder = path.join(hierarchy.root, group);
-  // Where it is shared and, if that is somewhere else, where it is counted.
+  // The cgroup's folder for sharing processor time and, if that is another one, the folder for counting it.
   const folders = [...new Set([folder, path.join(hierarchy.accounting ?? hierarchy.root, group)])];
   for (const each of folders) mkdirSync(each, { recursive: true });
   const period = processors * PERIOD >= 1_000 ? PERIOD : PERIOD_OF_LITTLE;
@@ -64,7 +68,7 @@ function burner(hierarchy: CpuHierarchy, group: string, { shares, processors }: 
     ? { "cpu.weight": Math.round(shares / 10), "cpu.max": `${quota} ${period}` }
     : { "cpu.shares": shares, "cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota };
   for (const [file, value] of Object.entries(limits)) writeFileSync(path.join(folder, file), String(value));
-  // More than one for each processor: each of them always has one that waits for it.
+  // Two processes for each processor, so that one always waits for it.
   const children = Array.from({ length: 2 * availableParallelism() }, () => spawn(process.execPath, ["-e", SPIN], { stdio: "ignore" }));
   for (const { pid } of children) for (const each of folders) writeFileSync(path.join(each, "cgroup.procs"), String(pid));
   return async () => {
@@ -75,7 +79,10 @@ function burner(hierarchy: CpuHierarchy, group: string, { shares, processors }: 
   };
 }
 
-/** Burns as much until it is ended: what sandboxes took as a tenant of `parent` would, and the rest as the platform's services do. */
+/**
+ * Burns this much until the returned function is called: the sandboxes' part as a tenant below `parent` would, and the rest as the
+ * platform's services do.
+ */
 export async function burn(parent: string, { sandboxes, services, load }: Processors): Promise<() => Promise<void>> {
   const hierarchy = await findCpuHierarchy();
   if (hierarchy === undefined) throw new Error("This machine shares no processor time.");

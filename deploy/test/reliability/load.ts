@@ -1,22 +1,22 @@
-// Latencies of one neighbour while something goes on beside it.
+// Measures the latencies of one neighbour while something happens beside it.
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface Sampled {
   /** Milliseconds, sorted. */
   latencies: number[];
-  /** What was not as it should be. */
+  /** Requests that were not served as they should be. */
   errors: string[];
 }
 export interface SampleOptions {
-  /** Ends when there are so many samples and the time is over, or when twice the time is over. */
+  /** Sampling ends when there are this many samples and `ms` is over, or when twice `ms` is over. */
   samples: number;
   ms: number;
   clients: number;
-  /** Between two requests of a client: load enough to notice, and little enough to share the machine. */
+  /** Pause between two requests of a client: short enough to notice delays, and long enough to leave the machine to others. */
   pauseMs: number;
 }
 
-/** Runs `ask` again and again; a throw or a text counts as an error. */
+/** Runs `ask` again and again; an exception or a returned text counts as an error. */
 export async function sample(ask: () => Promise<string | undefined>, { samples, ms, clients, pauseMs }: SampleOptions): Promise<Sampled> {
   const latencies: number[] = [];
   const errors: string[] = [];

@@ -1,5 +1,6 @@
-// `npm run reliability [-- --short] [-- --only NAME]`: a greedy tenant, an anonymous client, a bad day, and what a neighbour notices. Times are
-// judged here and in `npm run bench`, never in tests: against a control that burns the same processor time in the same run.
+// `npm run reliability [-- --short] [-- --only NAME]`: measures what a neighbour notices of a greedy tenant, an anonymous client, or
+// processes that are killed. Times are judged only here and in `npm run bench`, never in tests; here against a control that burns the same
+// processor time in the same run.
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,9 +16,9 @@ import { openStage } from "./stage.ts";
 /** Milliseconds of each of the three parts of a scenario. */
 const PART_MS = { full: 20_000, short: 5_000 };
 const SAMPLES = 500;
-/** Longer than a request may take: what a removed function still answers goes on. */
+/** Longer than a request may take, because requests to a removed function are still answered. */
 const SETTLE_S = { full: 75, short: 5 };
-/** A machine that CI shares may be busy with something else for a moment; what is wrong with us is wrong every time. */
+/** A machine that CI shares may be busy with something else for a moment; a real fault shows in every try. */
 const TRIES = { full: 1, short: 3 };
 
 async function run(name: string, scenario: Scenario, stage: Stage, mode: Mode): Promise<Verdict> {
@@ -39,7 +40,7 @@ async function run(name: string, scenario: Scenario, stage: Stage, mode: Mode): 
   return judge(scenario.what, { calm: calm.value, control: control.value, storm: storm.value, processors, burnt, faults });
 }
 
-/** What the scenario before left behind, and what this one prepared, is over, or as good as it gets. */
+/** Waits until work of the former scenario and of this one's preparation is over, but no longer than `seconds`. */
 async function settled({ cgroupParent }: Stage, seconds: number): Promise<void> {
   for (let turn = 0; turn < seconds; turn++) {
     const { processors } = await whileCounting(cgroupParent, () => sleep(1_000));
@@ -47,7 +48,7 @@ async function settled({ cgroupParent }: Stage, seconds: number): Promise<void> 
   }
 }
 
-/** What went on beside the neighbour: without what its own requests take, of which it made fewer. */
+/** The processor time used beside the neighbour's own requests, of which there were fewer than in the calm part. */
 function beside(calm: Counted<Sampled>, meanwhile: Counted<Sampled>): Processors {
   const rate = ({ value, seconds }: Counted<Sampled>) => value.latencies.length / seconds;
   const fewer = rate(meanwhile) / Math.max(rate(calm), 0.01);

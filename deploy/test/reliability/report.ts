@@ -1,4 +1,4 @@
-// The result of a run as a Markdown table. Pure.
+// Turns the result of a run into a Markdown table. Has no side effects.
 import os from "node:os";
 import type { Processors } from "./burn.ts";
 import { FLOOR_MS, MOST_RATIO, type Mode, type Verdict } from "./scenario.ts";

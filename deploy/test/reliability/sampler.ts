@@ -1,4 +1,4 @@
-// Samples in a thread of their own: what goes on beside them must not delay who measures.
+// Takes samples in a separate thread, so that the load beside it does not delay the measurement.
 import { once } from "node:events";
 import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
 import { createApiClient } from "../src/api-client.ts";
@@ -7,7 +7,7 @@ import type { Tenant } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
 interface Job {
-  /** Of the scenario that asks. */
+  /** Name of the scenario. */
   name: string;
   neighbour: Tenant;
   options: SampleOptions;

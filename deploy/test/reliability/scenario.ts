@@ -1,10 +1,13 @@
-// What a scenario is, and how it is judged.
+// The parts of a scenario, and how its result is judged.
 import type { ApiClient } from "../src/api-client.ts";
 import { quantile } from "../bench/rows.ts";
 import type { Processors } from "./burn.ts";
 import type { Sampled } from "./load.ts";
 
-/** In full 10 minutes in all, on a machine with nothing else to do; short for `.ci/run`, where what fails counts and times do not. */
+/**
+ * `full` takes 10 minutes in all and needs a machine with nothing else to do; `short` is for `.ci/run`, where failures count and times do
+ * not.
+ */
 export type Mode = "full" | "short";
 
 export interface Tenant {
@@ -13,35 +16,35 @@ export interface Tenant {
   client: ApiClient;
 }
 export interface Stage {
-  /** Who is bad. */
+  /** The tenant that behaves badly. */
   greedy: Tenant;
-  /** Who should not notice. */
+  /** The tenant that should not notice it. */
   neighbour: Tenant;
   stateDir: string;
-  /** The group of all sandboxes, below every hierarchy's root. */
+  /** The cgroup of all sandboxes, below every hierarchy's root. */
   cgroupParent: string;
-  /** Ends a part with SIGKILL and waits for the next one. */
+  /** Ends a part with SIGKILL and waits until it is started again. */
   kill(part: string): Promise<void>;
 }
 export interface Scenario {
   what: string;
   /** One request of the neighbour; undefined: it was served as it should be. */
   ask(neighbour: Tenant): Promise<string | undefined>;
-  /** Before anything is measured. */
+  /** Runs before anything is measured. */
   prepare(stage: Stage): Promise<void>;
-  /** Begins what is bad; returns the way to end it. */
+  /** Begins the bad behaviour; returns the function that ends it. */
   begin(stage: Stage): Promise<() => Promise<void>>;
-  /** Between two requests of a client, milliseconds; `clients` ask at a time. */
+  /** Pause between two requests of a client, milliseconds; `clients` call at a time. */
   pauseMs: number;
   clients: number;
-  /** Fewer than the usual samples, where one takes long. */
+  /** Number of samples if it is not the usual one, for requests that take long. */
   samples?: number;
-  /** What else must hold afterwards; texts of what does not. */
+  /** Checks what else must hold afterwards; returns a text for each failed check. */
   after?(stage: Stage): Promise<string[]>;
 }
 
 export const MOST_RATIO = 2;
-/** Below this a difference is the machine's and not anybody's, milliseconds. */
+/** Smaller differences are noise of the machine, milliseconds. */
 export const FLOOR_MS = 5;
 
 export interface Verdict {
@@ -50,18 +53,18 @@ export interface Verdict {
   control: number;
   storm: number;
   samples: number;
-  /** What went on beside the neighbour, and what the control burnt of it. */
+  /** `processors`: time used beside the neighbour; `burnt`: what the control burnt of it. */
   processors: Processors;
   burnt: Processors;
-  /** Why it does not hold, whatever the time. */
+  /** Reasons to fail other than time. */
   faults: string[];
-  /** Why it does not hold by its time. */
+  /** The reason to fail by time. */
   slow: string | undefined;
 }
 
 const p99 = ({ latencies }: Sampled): number => quantile(latencies, 0.99);
 
-/** The neighbour's p99 may be twice what it is when the same processor time is burnt elsewhere; nothing of it may fail. */
+/** The neighbour's p99 may be at most twice its p99 while the control burns the same processor time, and none of its requests may fail. */
 export function judge(
   what: string,
   measured: { calm: Sampled; control: Sampled; storm: Sampled; processors: Processors; burnt: Processors; faults: string[] },

@@ -1,4 +1,4 @@
-// What one greedy tenant, an anonymous client or a bad day does, and what its neighbour may notice of it.
+// The scenarios: what a greedy tenant, an anonymous client or killed processes do, and what a neighbour may notice of it.
 import { randomUUID } from "node:crypto";
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
@@ -8,7 +8,7 @@ import type { Scenario, Stage, Tenant } from "./scenario.ts";
 
 const fixture = (name: string): string => readFileSync(path.resolve(import.meta.dirname, "../fixtures", name), "utf8");
 const HELLO = `export default { fetch: () => new Response("hello") };\n`;
-/** Imports for ever, or as long as a start may take. */
+/** A function whose import never ends, so that its start takes as long as it may. */
 const HANGING = `await new Promise((resolve) => setTimeout(resolve, 3_600_000)); export default {};\n`;
 const SPINNING = `export default { fetch: () => { for (;;); } };\n`;
 const FLOODING = `import { writeSync } from "node:fs";
@@ -36,7 +36,7 @@ async function warm({ client }: Tenant): Promise<string | undefined> {
 }
 const withQuiet = ({ neighbour }: Stage): Promise<void> => deployed(neighbour, "quiet", { "index.js": HELLO }, { min: 1 });
 
-/** Asks again and again until it is ended, so many at a time; what is answered does not matter. */
+/** Sends requests, `count` at a time, until the returned function is called; the answers do not matter. */
 function again(count: number, ask: () => Promise<unknown>, pauseMs = 0): () => Promise<void> {
   let ended = false;
   const all = Array.from({ length: count }, async () => {
@@ -135,7 +135,7 @@ const crashing: Scenario = {
   },
 };
 
-/** A deploy of the neighbour from its source to its version being live. */
+/** One deploy of the neighbour, from its source until its version is live. */
 async function deployOnce({ client }: Tenant): Promise<string | undefined> {
   const text = randomUUID();
   const { state, problem } = await client.deploy("deploying", {
@@ -165,7 +165,7 @@ const spinningDeploys: Scenario = {
   samples: 20,
 };
 
-/** The first request of a version that nobody runs. */
+/** The first request to a version that has no instance. */
 async function coldOnce({ client }: Tenant): Promise<string | undefined> {
   const name = `cold-${coldTurn++ % COLD}`;
   const answer = await client.call(name);
@@ -188,7 +188,8 @@ const startStorm: Scenario = {
   async begin({ greedy }) {
     let ended = false;
     const deploying = (async () => {
-      const capped = (error: unknown) => (String(error).includes("QUOTA_EXCEEDED") ? (ended = true) : Promise.reject(error)); // on a small machine
+      // A small machine refuses before all 30 are made, because its cap on memory is lower.
+      const capped = (error: unknown) => (String(error).includes("QUOTA_EXCEEDED") ? (ended = true) : Promise.reject(error));
       for (let at = 0; at < 30 && !ended; at++)
         await greedy.client.create(`many-${at}`, { "index.js": `${HELLO}// ${at}\n` }, { min: 5, memoryMib: 128 }).catch(capped);
     })();
@@ -245,7 +246,7 @@ const badDay: Scenario = {
     };
   },
   async after({ neighbour }) {
-    // What was acknowledged is there, and new things can be made.
+    // New versions can be deployed again.
     const end = Date.now() + 30_000;
     for (;;) {
       const state = await deployOnce(neighbour).catch(String);

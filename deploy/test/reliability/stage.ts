@@ -1,4 +1,4 @@
-// One real platform, started as a user starts it, with two tenants who do not know each other.
+// One real platform, started as a user starts it, with two independent tenants.
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cgroupParent } from "../../single/src/parts.ts";
@@ -23,7 +23,7 @@ export async function openStage(): Promise<{ stage: Stage; close(): Promise<void
   const neighbour = tenant("neighbour", ((await made.json()) as { token: { secret: string } }).token.secret);
 
   const { killAndWait, pidOf } = processesOf(stateDir);
-  /** One that is being started again already is ended when it is there. */
+  /** Kills a part; one that is just being restarted is killed once it runs. */
   async function kill(part: string): Promise<void> {
     while (pidOf(part) === undefined) await sleep(25);
     await killAndWait(part);

@@ -1,5 +1,5 @@
-// Every field of every operation at its borders and beyond, walked from the API's own OpenAPI document: whatever is sent, the answer has a
-// code, and never says that the platform failed.
+// Sends values at and beyond the borders of every field of every operation in the API's own OpenAPI document: each answer must have an
+// error code, and none may say that the platform failed.
 import { hash, randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -60,7 +60,7 @@ afterAll(async () => {
 const resolve = (schema: Schema): Schema =>
   schema.$ref === undefined ? schema : resolve(document.components.schemas[schema.$ref.split("/").at(-1)!]!);
 
-/** What is tried wherever something stands, whatever its type. */
+/** Values that are tried in every field, whatever its type. */
 const ANYWHERE: unknown[] = [
   null, true, 0, -1, 1.5, 2 ** 31 - 1, 2 ** 31, -(2 ** 31) - 1, 2 ** 53 - 1, 2 ** 53, 1e308, "", "a", "\0", "a\0b", "\ud800", "\udc00x", "é".repeat(40),
   "a".repeat(256), "a".repeat(70_000), "../x", "' or 1=1 --", "%00", "YWJj", "[object Object]", "__proto__", "2026-01-01", "-0", "0x10", "1e3",
@@ -79,7 +79,7 @@ function borders(given: Schema): unknown[] {
   return [...numbers, ...lengths.map((length) => "a".repeat(length)), ...lists, ...(schema.enum ?? [])];
 }
 
-/** A value that the schema takes, or nearly. */
+/** A value that the schema accepts, or nearly. */
 function sample(given: Schema, name = ""): unknown {
   const schema = resolve(given);
   if (schema.enum !== undefined) return schema.enum[0];
@@ -95,7 +95,7 @@ function sample(given: Schema, name = ""): unknown {
   return "known";
 }
 
-/** Every place in a body, as a path of names; `additionalProperties` and elements by one example. */
+/** Every field of a body, as a path of names; `additionalProperties` and array elements are represented by one example. */
 function places(given: Schema, path: string[] = [], depth = 0): { path: string[]; schema: Schema }[] {
   const schema = resolve(given);
   const below = Object.entries(schema.properties ?? {});
@@ -154,7 +154,7 @@ describe("at every border", () => {
       for (const { name, in: where, schema } of operation.parameters ?? []) {
         const values = [...ANYWHERE, ...borders(schema)].map(text).filter((value) => value.isWellFormed() && value.length < 5_000);
         for (const value of values) {
-          if (where === "path" && (value === "" || value === "." || value === "..")) continue; // another path
+          if (where === "path" && (value === "" || value === "." || value === "..")) continue; // would be another route's path
           const url =
             where === "path"
               ? fill(path, { [name]: value })
@@ -226,7 +226,8 @@ describe("limits of a body", () => {
   test("values: so many, and one more", async () => {
     const list = (count: number) => JSON.stringify({ name: "x", extra: Array.from({ length: count }, () => 1) });
     const own = 3; // the object, its name, the list
-    expect((await codeOf(await post(list(LIMITS.apiBodyValues - own))))[1]).toContain("extra"); // what the schema says
+    // The limit lets it pass, and the schema refuses it.
+    expect((await codeOf(await post(list(LIMITS.apiBodyValues - own))))[1]).toContain("extra");
     expect((await codeOf(await post(list(LIMITS.apiBodyValues - own + 1))))[1]).toContain("more than");
   });
 
@@ -246,7 +247,7 @@ describe("caps of a tenant", () => {
       small.app.request("/v1/tokens", { method: "POST", headers, body: JSON.stringify({ name: "x", scopes: ["read", "read"] }) });
     const answers = await Promise.all(Array.from({ length: 12 }, make));
     const made = answers.filter(({ status }) => status === 201);
-    expect(made).toHaveLength(3); // and the one that asks, and the one that a tenant comes with
+    expect(made).toHaveLength(3); // besides these the tenant has its first token and the one that makes the requests
     for (const answer of answers)
       if (answer.status !== 201) expect(await answer.json()).toMatchObject({ code: "QUOTA_EXCEEDED", hint: expect.any(String) });
     const { id, scopes } = (await made[0]!.json()) as { id: string; scopes: string[] };

@@ -1,5 +1,5 @@
-// Each route of the API as its callers see it: who may, who may not, what of another tenant looks as if it were not there, and what is wrong
-// with the input. In this process, on a real Postgres, without root and without a sandbox.
+// Each route of the API with every kind of token: which tokens are allowed and refused, that another tenant's resources look as if they did
+// not exist, and wrong input. The API runs in this process on a real Postgres, without root and without a sandbox.
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createApiPlatform, type ApiPlatform } from "../src/api-platform.ts";
@@ -8,7 +8,7 @@ import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
 type Who = "admin" | "deploy" | "read" | "invoke" | "operator" | "stranger" | "nobody";
 interface Case {
   who: Who;
-  /** Of the route, filled in; what the fixtures are called otherwise. */
+  /** The route's path with values filled in; `$name` stands for the fixture of that name in `known`. */
   path: string;
   body?: unknown;
   headers?: Record<string, string>;
@@ -68,7 +68,7 @@ const OF_BYTES = `sha256:${createHash("sha256").update(BYTES).digest("hex")}`;
 const NOBODY = { who: "nobody", answer: [401, "UNAUTHENTICATED"] } as const;
 const UUID = "0190a000-0000-7000-8000-000000000000";
 
-/** In order: what changes something comes after what needs it. */
+/** The order matters: cases that change a fixture come after cases that need it. */
 const ROUTES: Record<string, Case[]> = {
   "GET /v1/whoami": [
     { ...NOBODY, path: "/v1/whoami" },

@@ -1,4 +1,4 @@
-// The README's table of what a tenant may have, and what the chart takes, are what the code has.
+// The README's table of a tenant's caps and the values that the chart accepts match the code.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";

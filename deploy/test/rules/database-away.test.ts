@@ -1,4 +1,4 @@
-// Postgres is away: every operation of the API says so, with what to do, and none that the platform failed inside.
+// While Postgres is not reachable, every operation of the API says so with a hint, and none answers with an internal error.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createApiPlatform, type ApiPlatform } from "../src/api-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
@@ -8,7 +8,7 @@ let api: ApiPlatform;
 let tokens: { tenant: string; operator: string };
 const ID = "01900000-0000-7000-8000-000000000001";
 const DIGEST = `sha256:${"0".repeat(64)}`;
-/** Bodies that each operation takes. */
+/** A valid body for each operation that needs one. */
 const BODIES: Record<string, object> = {
   "POST /v1/tenants": { slug: "new-tenant" },
   "PATCH /v1/tenants/{id}": { risk: "elevated" },

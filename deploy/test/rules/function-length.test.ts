@@ -1,4 +1,4 @@
-// The length rule counts a function's own lines, on both sides of its limit.
+// The length rule counts a function's own lines; tested just below and just above its limit.
 import { expect, test } from "vitest";
 import { MOST_LINES, tooLong } from "../src/function-length.ts";
 

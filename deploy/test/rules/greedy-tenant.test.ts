@@ -1,4 +1,4 @@
-// A tenant that uses what is its right so that it would get more than others: on a real Postgres, with real stores and the real worker.
+// A tenant uses allowed operations to try to get more than others: on a real Postgres, with real stores and the real worker.
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { once } from "@fnctl/control-plane/db/once";

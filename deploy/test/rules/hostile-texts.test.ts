@@ -1,4 +1,4 @@
-// What a builder or a function's code says when it fails is theirs: whatever characters it holds, the build comes to its one end.
+// The error text of a builder or of a function's code is the tenant's own: whatever characters it holds, the build ends exactly once.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { by, createBuildPlatform, type BuildPlatform, type Builder } from "../src/build-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";

@@ -1,4 +1,4 @@
-// The check that keeps rooms apart sees what it must: a made-up ring, and a made-up room.
+// The check of imports between rooms (top-level source folders) finds a made-up import cycle and a made-up room.
 import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** What the project's own rules say of these files. */
+/** Adds these files and runs the project's own dependency rules. */
 async function judge(files: Record<string, string>): Promise<{ code: number; text: string }> {
   for (const [name, text] of Object.entries(files)) {
     await mkdir(path.dirname(path.join(folder, name)), { recursive: true });

@@ -1,6 +1,6 @@
-// The part of the control plane that reconciles, wired as `wiring/` wires it, over the driver that the cluster sees; what it would read from
-// the database is made up here. A process of its own, so that its memory and its processor time are those of the control plane alone.
-// `node control-plane.ts` reads a Plan as JSON on stdin and answers each line `more N` or `look` with a Report as a line of JSON.
+// The part of the control plane that reconciles, connected as in `wiring/`, with the real Kubernetes driver; data that it would read from
+// the database is made up here. It is a separate process, so that its memory and processor time are those of the control plane alone. `node
+// control-plane.ts` reads a Plan as JSON on stdin and answers each line `more N` or `look` with a Report as a line of JSON.
 import { createHash, randomUUID } from "node:crypto";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
@@ -26,7 +26,7 @@ export interface Plan {
   perTenant: number;
 }
 export interface Report {
-  /** Instances that are loaded and have been told to be the version that they are. */
+  /** Instances that have been loaded and have answered `init`. */
   ready: number;
   errors: number;
   lastError: string;
@@ -66,7 +66,7 @@ const driver = await createKubernetesDriver({
 
 const known = new Map<string, VersionInfo>();
 const routes = new Map<string, Route>();
-/** One more function that wants one instance at all times. */
+/** Adds a function with `min: 1`. */
 function addFunction(tenantId: string): void {
   const [functionId, versionId] = [randomUUID(), randomUUID()];
   const image = { tenantId, functionId, versionId, version: 1, layer: digest, configHash: "0".repeat(64) };

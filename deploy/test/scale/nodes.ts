@@ -1,4 +1,5 @@
-// Simulated nodes (kwok) in a real cluster: the API server, its scheduler and its controllers are real, pods only say that they run.
+// Simulated nodes (kwok) in a real cluster: the API server, its scheduler and its controllers are real, the pods run nothing and only have
+// the status of running pods.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -28,7 +29,10 @@ export interface SimulatedNodes {
   close(): Promise<void>;
 }
 
-/** The real nodes take no pods meanwhile. `sandboxes`: address of the process that plays what runs in the pods of platform `uid`. */
+/**
+ * Adds simulated nodes; the real nodes take no pods meanwhile. `sandboxes`: address of the process that simulates the sandboxes of platform
+ * `uid`.
+ */
 export async function openSimulatedNodes(cluster: Cluster, uid: string, sandboxes: string): Promise<SimulatedNodes> {
   const kubectl = (args: string[], input?: string) => run(cluster, "kubectl", args, input);
   const folder = await mkdtemp(path.join(tmpdir(), "fnctl-kwok-"));

@@ -1,5 +1,5 @@
-// Plays every simulated pod's sandbox: one TLS server that is whoever it is asked to be, with the key that the pod's spec holds. It says
-// what the runtime protocol wants to hear and runs nothing. A process of its own: what it costs is not the platform's.
+// Simulates the sandboxes of all simulated pods with one TLS server, which answers for each server name with the key in that pod's spec. It
+// gives the answers of the runtime protocol and runs no code. It is a separate process, so that its cost is not counted as the platform's.
 // `node sandboxes.ts KUBECONFIG PLATFORM_UID ADDRESS`; prints "listening".
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";

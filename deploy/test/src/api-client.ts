@@ -30,7 +30,7 @@ export function tokenIn(config: string): string {
   return file.contexts[file.current]!.token;
 }
 
-/** `up` shows the operator's token once, so it stands in what `up` wrote. */
+/** `up` shows the operator's token once, so it is read from the log of `up`. */
 export function operatorTokenIn(stateDir: string): string {
   const found = /^Operator's token.*\n\s*(fnctl_\S+)/m.exec(readFileSync(`${stateDir}/up.log`, "utf8"))?.[1];
   if (found === undefined) throw new Error("up.log shows no operator's token");
@@ -75,7 +75,7 @@ export function createApiClient({ url, tenant, token }: ApiClientOptions) {
     return (await made.json()) as { number: number; build: { id: string } };
   }
 
-  /** Creates a version of the archive as it is, and follows its build to the end. */
+  /** Creates a version from the unchanged archive, and follows its build to the end. */
   async function deployArchive(name: string, source: Buffer, config: Record<string, unknown> = {}, as = token()): Promise<Deployed> {
     const version = await create(name, source, config, as);
     const stream = await api("GET", `/v1/builds/${version.build.id}/events`, { token: as });

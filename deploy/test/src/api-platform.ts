@@ -1,4 +1,4 @@
-// The management API as it is, in this process: real Postgres, real stores, no sandbox and no root. For tests of its routes.
+// The real management API in this process, with a real Postgres and real stores, without sandbox and root; for tests of its routes.
 import { createTokenStore } from "@fnctl/control-plane/accounts/token-store";
 import { createApi } from "@fnctl/control-plane/api/app";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
@@ -43,10 +43,10 @@ export async function createApiPlatform(
   return {
     platform,
     app,
-    /** What the API logged as the platform's own fault. */
+    /** Errors that the API reported as the platform's own fault. */
     errors,
     operator: operatorSecret,
-    /** A tenant's token. */
+    /** Makes a token of a tenant. */
     async token(tenantId: string, scopes: ("admin" | "deploy" | "read" | "invoke")[] = ["admin"]): Promise<string> {
       const tokens = createTokenStore(db, DEFAULT_CAPS);
       return (await tokens.create(by(tenantId), { name: "test", scopes, expiresAt: null })).secret;

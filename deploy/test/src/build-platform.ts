@@ -1,5 +1,5 @@
-// What builds stand on, put together for tests: real Postgres, stores and files, the real worker, pool and leases over the memory driver.
-// Only the builder sandbox is a double: a server that speaks the builder protocol and does as it is told.
+// Everything that builds need, for tests: a real Postgres, real stores and files, the real worker, pool and leases over the memory driver.
+// Only the builder sandbox is a double, a server that speaks the builder protocol and does what the test says.
 import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
@@ -34,7 +34,7 @@ import { createMemoryDriver, createMemoryWorld } from "@fnctl/control-plane/sand
 import { openModule } from "@fnctl/control-plane/sandbox/memory/open-module";
 import type { TestPostgres } from "./test-postgres.ts";
 
-/** What a builder does with one build: the module that it made, or the message of its failure. */
+/** The result of a builder's build: the module that it made, or the message of its failure. */
 export type Builder = (number: number) => Promise<{ module: string } | { failed: string }>;
 export interface DeployOptions {
   promote?: boolean;
@@ -42,7 +42,7 @@ export interface DeployOptions {
   max?: number;
   memoryMib?: number;
 }
-/** A pool that starts each sandbox when it is asked for. */
+/** Settings of a pool that starts each sandbox only when it is asked for. */
 const NOT_WARM = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };
 const HELLO = "export default (request, response) => response.end('hello');";
 
@@ -52,7 +52,7 @@ const storesOf = (db: TenantDatabase, spool: string, caps: TenantCaps) => ({
   blobs: createBlobStore(db, spool, caps),
 });
 
-/** As whom tests change something of a tenant. */
+/** The caller in whose name tests change something of a tenant. */
 export const by = (tenantId: string): Caller => ({ tenantId, actor: PLATFORM });
 
 export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCaps = DEFAULT_CAPS) {
@@ -92,7 +92,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
     folder,
     builders,
     errors: [] as unknown[],
-    /** A worker with pool and leases of its own, as each control plane has. */
+    /** Makes a worker with its own pool and leases, as each control plane has. */
     worker(labelEgress: WorkerOptions["labelEgress"] = async () => undefined) {
       const onError = (error: unknown) => void this.errors.push(error);
       const queue = createFairQueue({ parallel: 64, perOwner: 64 });
@@ -131,7 +131,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
         onError,
       });
     },
-    /** Takes builds as the only owner of a platform does. */
+    /** Makes a pump that takes builds as the owner of a platform does. */
     pump(worker: BuildWorker, places = 2) {
       return createBuildPump({
         mayBegin: async () => true,
@@ -142,7 +142,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
         onError: (error) => void this.errors.push(error),
       });
     },
-    /** Takes the build, and others before it where they come first, and brings it to its end. */
+    /** Takes the build, and any others that come before it, and runs it to its end. */
     async run(job: BuildJob, worker?: BuildWorker): Promise<void> {
       while (!taken.delete(job.buildId)) {
         const next = await system.takeNextBuild(1_000, []);
@@ -155,7 +155,7 @@ export async function createBuildPlatform(postgres: TestPostgres, caps: TenantCa
       const slug = `t-${randomBytes(6).toString("hex")}`;
       return (await tenants.create({ slug, risk: "standard", tokenName: "first" }, PLATFORM)).tenant.id;
     },
-    /** What `fnctl deploy` does before the build: source, version, queued build. */
+    /** Does what `fnctl deploy` does before the build: uploads the source, creates the version and its queued build. */
     async deploy(tenantId: string, name: string, requestId = "request-of-the-deploy", source = name, more: DeployOptions = {}) {
       const sourceDigest = `sha256:${createHash("sha256").update(source).digest("hex")}`;
       await data.blobs.put(by(tenantId), sourceDigest, Readable.from([Buffer.from(source)]));
@@ -189,7 +189,7 @@ function createBuilders(folder: string) {
     server?.close();
   }
   return {
-    /** Replaced by tests, and so is what it prints. */
+    /** The lines that a builder prints; tests may replace them, and `behave` too. */
     lines: ["building"],
     behave: (async () => ({ module: HELLO })) as Builder,
     count: () => builds,

@@ -1,4 +1,4 @@
-// The closing line: adds up what the suites left in the results folder. A suite without a result counts as one failure.
+// Prints the closing line: adds up the counts that the suites left in the results folder. A suite without a result counts as one failure.
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 

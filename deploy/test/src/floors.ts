@@ -1,9 +1,10 @@
-// Security floors of what is installed (instead of npm audit): fails below one. Keep in step with SECURITY.md.
+// Checks installed packages against the lowest secure versions (instead of npm audit), and fails if one is lower. Keep this list in step
+// with SECURITY.md.
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "../../..");
-/** One floor per major line where several are maintained. */
+/** Lowest version of each package; one for each major line if several are maintained. */
 const FLOORS: Record<string, string[]> = {
   hono: ["4.13.11"],
   "@hono/node-server": ["2.1.7"],
@@ -31,7 +32,7 @@ function* packageFiles(folder: string): Generator<string> {
       try {
         yield* packageFiles(path.join(inside, "node_modules"));
       } catch {
-        // no packages of its own
+        // the package has no packages of its own
       }
     }
   }

@@ -1,5 +1,5 @@
-// No function has more than 50 lines of its own: those of the functions in it are theirs, and blank lines and comments are nobody's. The
-// linter's rule counts a closure's lines for its surroundings, too. Part of `npm run check`.
+// No function may have more than 50 lines of its own. Lines of functions inside it, blank lines and comments are not counted. The linter's
+// own rule also counts the lines of inner functions, so it is not used. Part of `npm run check`.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -7,7 +7,7 @@ import { parseSync } from "@swc/core";
 
 const ROOT = path.resolve(import.meta.dirname, "../../..");
 export const MOST_LINES = 50;
-/** Tests and tables of cases say one thing after the other. */
+/** Files without this limit: tests and tables of cases are long lists of simple steps. */
 const FREE = /\.test\.ts$|\/testing\/|\/bench\/|protocol-cases\/|admission-mutations\.ts$/;
 const FUNCTIONS = /^(Function(Declaration|Expression)|ArrowFunctionExpression|(Class|Private)Method|Constructor|MethodProperty)$/;
 
@@ -25,7 +25,7 @@ interface Node {
   key?: { value?: string };
 }
 
-/** Functions of a syntax tree, with those that stand directly in each. */
+/** All functions of a syntax tree, each with the functions directly inside it. */
 function functionsIn(tree: unknown, outer: Found | undefined, all: Found[]): Found[] {
   if (Array.isArray(tree)) for (const one of tree) functionsIn(one, outer, all);
   else if (typeof tree === "object" && tree !== null) {
@@ -45,7 +45,8 @@ function functionsIn(tree: unknown, outer: Found | undefined, all: Found[]): Fou
 /** `line name: lines` of each function that is too long. */
 export function tooLong(source: string): string[] {
   const bytes = Buffer.from(source);
-  // Positions are bytes, counted from the start of all that this process has parsed; the tree begins at its first token, so there is one.
+  // swc counts positions in bytes from the start of everything this process has parsed, and the tree begins at its first token, so a `;` is
+  // put first.
   const tree = parseSync(`;${source}`, { syntax: "typescript", target: "es2024" });
   const first = tree.span.start + 1;
   const lineOf = (position: number) =>

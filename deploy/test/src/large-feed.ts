@@ -52,7 +52,8 @@ createServer(createInternalListener(deps as unknown as InternalDeps)).listen(soc
 const orders: Record<string, () => Promise<unknown>> = {
   memory: async () => {
     (globalThis as { gc?: () => void }).gc?.();
-    return process.memoryUsage.rss();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
   },
   change: async () => {
     version += 1;

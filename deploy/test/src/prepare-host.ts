@@ -1,4 +1,4 @@
-// What tests of parts need on this machine, made the same way as `npm run up` makes it: runsc, root file systems, Postgres, users.
+// Prepares what tests of single parts need on this machine, in the same way as `npm run up`: runsc, root file systems, Postgres, users.
 import { mkdir } from "node:fs/promises";
 import { ROOTFS_NAMES, prepareRootfs } from "@fnctl/runtime-images/base/prepare";
 import { installPostgres } from "../../single/src/postgres.ts";

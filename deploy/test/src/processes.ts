@@ -1,8 +1,8 @@
-// The processes of one platform, found by what they were started with, for tests that look at them or end them.
+// Finds the processes of one platform by their command lines, for tests that inspect or end them.
 import { readFileSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** With NUL between the arguments (proc(5)); empty when the process is gone. */
+/** A process's command line, with NUL between the arguments (proc(5)); empty when the process is gone. */
 export function commandLine(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8");

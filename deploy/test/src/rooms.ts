@@ -1,4 +1,5 @@
-// The room graph of ARCHITECTURE.md is what the imports say: `rooms.ts` compares it, `rooms.ts --write` writes it anew. Part of `npm run check`.
+// Keeps the graph of rooms (top-level source folders) in ARCHITECTURE.md equal to the imports: `rooms.ts` compares it, `rooms.ts --write`
+// rewrites it. Part of `npm run check`.
 import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -14,7 +15,7 @@ const cruiseSchema = z.object({
   modules: z.array(z.object({ source: z.string(), dependencies: z.array(z.object({ resolved: z.string() })) })),
 });
 
-/** `[room, room that it imports]`, types counted, tests not. */
+/** Pairs `[room, room that it imports]`; imports of types count, imports in tests do not. */
 export function edgesOf(cruise: unknown, folder: string): [string, string][] {
   const roomOf = (file: string) => (file.startsWith(`${folder}/`) ? /^([^/]+)\//.exec(file.slice(folder.length + 1))?.[1] : undefined);
   const isTest = (file: string) => /\.test\.ts$|\/testing\/|conformance[^/]*\.ts$/.test(file);
@@ -53,7 +54,7 @@ export function drawRooms(edges: readonly [string, string][]): string[] {
 async function draw(): Promise<string> {
   const args = ["--config", ".dependency-cruiser.cjs", "--output-type", "json", "gateway/src", "control-plane/src"];
   const program = path.join(ROOT, "node_modules/.bin/depcruise");
-  // It ends with the number of violations, which the step before tells.
+  // depcruise exits with the number of violations; an earlier step of the check reports them.
   const { stdout } = await promisify(execFile)(program, args, { cwd: ROOT, maxBuffer: 2 ** 28 }).catch((error: { stdout?: string }) => ({
     stdout: error.stdout ?? "",
   }));

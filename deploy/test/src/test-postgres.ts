@@ -1,4 +1,4 @@
-// A real Postgres of its own for a test: embedded server, temporary folder, Unix socket.
+// Starts a real Postgres for a test: the embedded server, in a temporary folder, on a Unix socket.
 import { spawn } from "node:child_process";
 import { appendFile, chmod, chown, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
@@ -16,20 +16,20 @@ const passwords: Record<RoleName, string> = { owner: "owner-test", app: "app-tes
 
 export interface TestPostgres {
   admin: string;
-  /** The administrator's connection over TCP, where it listens there. */
+  /** The administrator's connection over TCP, if the server listens there. */
   tcp: string;
   url(role: RoleName): string;
   migrate(): Promise<string[]>;
   stop(): Promise<void>;
 }
 
-/** Starts it with the four roles made; `migrate` is the caller's to call. */
-/** Where else it listens, and for whom (CIDR), with passwords. */
+/** A TCP address that the server also listens on, and the clients (CIDR) that may connect there with passwords. */
 export interface TcpDoor {
   address: string;
   clients: string;
 }
 
+/** Starts the server and makes the four roles; the caller runs `migrate`. */
 export async function startTestPostgres(door?: TcpDoor): Promise<TestPostgres> {
   const home = await installPostgres(readSettings(process.env).cacheDir);
   const ids = (await ensureUsers()).ids.postgres;

@@ -1,4 +1,4 @@
-// A database as the platform makes it, with two tenants who have a function of the same name each.
+// A database as the platform makes it, with two tenants that each have a function of the same name.
 import pg from "pg";
 import { startTestPostgres } from "./test-postgres.ts";
 

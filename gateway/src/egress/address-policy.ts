@@ -1,10 +1,10 @@
-// Which addresses may be dialled: public unicast only, whatever name led to them (SECURITY B5).
+// Decides which addresses may be dialled: only public unicast, whatever name resolved to them (SECURITY B5).
 import { isIPv4, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { blockListOf, cidrSchema, type Cidr } from "./cidr.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 
-// IANA IPv4 Special-Purpose Address Registry (RFC 6890 and later), multicast, and the cloud's own addresses that look public.
+// IANA IPv4 Special-Purpose Address Registry (RFC 6890 and later), multicast, and addresses of cloud services that look public.
 const DENIED_V4 = [
   "0.0.0.0/8",
   "10.0.0.0/8",
@@ -26,8 +26,8 @@ const DENIED_V4 = [
   "240.0.0.0/4",
   "168.63.129.16/32",
 ];
-// Global unicast is 2000::/3 (RFC 4291). Inside it: Teredo, ORCHID and other protocol assignments, documentation, 6to4 (which
-// embeds an IPv4 address), and the AS112 and SRv6 ranges. Outside it everything is denied: loopback, unique local, link-local,
+// Only global unicast, 2000::/3 (RFC 4291), is allowed. Denied inside it: Teredo, ORCHID and other protocol assignments, documentation,
+// 6to4 (which embeds an IPv4 address), and the AS112 and SRv6 ranges. Denied outside it is everything: loopback, unique local, link-local,
 // IPv4-mapped, NAT64, multicast.
 const GLOBAL_V6 = ["2000::/3"];
 const DENIED_V6 = ["2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20", "3ffe::/16"];
@@ -36,7 +36,7 @@ const parse = (ranges: readonly string[]): Cidr[] => ranges.map((range) => cidrS
 
 export type AddressPolicy = (address: string) => boolean;
 
-/** `allowed` are the operator's exceptions. Returns true for an address that may be dialled. */
+/** `allowed` are the operator's exceptions. The policy returns true for an address that may be dialled. */
 export function createAddressPolicy(allowed: readonly Cidr[], ownAddresses: () => string[] = createOwnAddresses()): AddressPolicy {
   const exceptions = blockListOf(allowed);
   const denied4 = blockListOf(parse(DENIED_V4));
@@ -47,16 +47,16 @@ export function createAddressPolicy(allowed: readonly Cidr[], ownAddresses: () =
       if (exceptions.check(address, "ipv4")) return true;
       return !denied4.check(address, "ipv4") && !ownAddresses().includes(address);
     }
-    // A zone (`fe80::1%eth0`) only ever stands on link-local addresses.
+    // An address with a zone (`fe80::1%eth0`) is link-local.
     if (!isIPv6(address) || address.includes("%")) return false;
-    // An IPv4 address in IPv6 clothes must not profit from an exception for the IPv4 range, or hide from the list.
+    // An IPv4-mapped IPv6 address must neither profit from an exception for the IPv4 range nor bypass the IPv4 deny list.
     if (/^::ffff:/i.test(address)) return false;
     if (exceptions.check(address, "ipv6")) return true;
     return global6.check(address, "ipv6") && !denied6.check(address, "ipv6") && !ownAddresses().includes(address);
   };
 }
 
-/** The machine's own addresses, public ones included: its services are not the functions' business. */
+/** The machine's own addresses, including public ones: functions must not reach the machine's services. */
 function createOwnAddresses(): () => string[] {
   let known: string[] = [];
   let readAt = -Infinity;

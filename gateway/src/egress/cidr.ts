@@ -1,4 +1,4 @@
-// `10.0.0.0/8`, `fd00::/8`, or one address.
+// Parses `10.0.0.0/8`, `fd00::/8`, or a single address.
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 

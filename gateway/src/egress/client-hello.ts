@@ -27,7 +27,7 @@ export function readClientHello(bytes: Buffer): Hello {
   }
 }
 
-/** Payload of all handshake records that are here whole; undefined for something else between them. */
+/** The joined payload of all complete handshake records; undefined if there is a record of another type. */
 function joinRecords(bytes: Buffer): Buffer | undefined {
   const parts: Buffer[] = [];
   let offset = 0;
@@ -55,7 +55,7 @@ class Reader {
     if (this.at + length > this.bytes.length) throw new RangeError("short");
     return this.bytes.subarray(this.at, (this.at += length));
   }
-  /** A vector with a length of `width` bytes before it. */
+  /** Reads a vector whose length is in the `width` bytes before it. */
   vector(width: 1 | 2): Buffer {
     return this.take(this.take(width).readUIntBE(0, width));
   }
@@ -64,7 +64,7 @@ class Reader {
   }
 }
 
-/** Undefined when there is none. Throws on two of them, or on a malformed one. */
+/** Undefined when there is no server name. Throws on two of them, or on a malformed one. */
 function readServerName(hello: Reader): string | undefined {
   hello.take(2 + 32);
   hello.vector(1);

@@ -1,4 +1,4 @@
-// The egress proxy's own internal listener: the control plane says which sandbox may go where.
+// The egress proxy's internal listener, by which the control plane sets what each sandbox may reach.
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { egressSourceSchema } from "@fnctl/control-plane/contract/internal";

@@ -1,4 +1,4 @@
-// The egress proxy of a cluster: one TCP port for all sandboxes, which show a credential instead of coming in on a socket of their own.
+// The egress proxy of a cluster: one TCP port for all sandboxes, which show a credential instead of having a socket of their own.
 import type { Server } from "node:http";
 import type { ReadCredential } from "./credential.ts";
 import type { Dial } from "./dial.ts";
@@ -14,7 +14,7 @@ interface Deps {
 }
 
 export function createCredentialServer(deps: Deps): { server: Server; end(outcome: string): void } {
-  /** Insertion order is the order of last use; bytes are counted for as long as a source is remembered. */
+  /** In the order of last use; a source's bytes are counted for as long as the source is remembered. */
   const sources = new Map<string, Source>();
 
   function sourceOf(instance: string, settings: Source["settings"]): Source {

@@ -1,4 +1,4 @@
-// The egress proxy of a cluster: who shows a good credential gets what it says, and nobody else anything.
+// The egress proxy of a cluster: a client with a good credential may reach what the credential allows, and every other client is refused.
 import { connect, type AddressInfo, type Server } from "node:net";
 import { EGRESS_CREDENTIAL, egressKey } from "@fnctl/control-plane/contract/egress-credential";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
@@ -20,7 +20,7 @@ let target: number;
 
 beforeEach(async () => {
   const own: ConnectionRecord[] = [];
-  records = own; // a tunnel of the test before may end late
+  records = own; // a tunnel of the previous test may still end and write its record
   target = (await tcpServer((socket) => socket.end("hello from the target"))).port;
   const dial = createDial({
     policy: createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]),
@@ -58,7 +58,7 @@ async function credential(change: Change = {}): Promise<string> {
 }
 const basic = (token: string, user = ID) => `Basic ${Buffer.from(`${user}:${token}`).toString("base64")}`;
 
-/** All that comes back to a CONNECT. */
+/** Sends a CONNECT and resolves with all bytes that come back. */
 const ask = (authorization: string | undefined, host = "good.example"): Promise<string> =>
   new Promise((resolve) => {
     const socket = connect((proxy.server.address() as AddressInfo).port, "127.0.0.1");
@@ -67,7 +67,7 @@ const ask = (authorization: string | undefined, host = "good.example"): Promise<
     socket.on("close", () => resolve(text)).on("error", () => undefined);
     const shown = authorization === undefined ? "" : `proxy-authorization: ${authorization}\r\n`;
     socket.write(`CONNECT ${host}:${target} HTTP/1.1\r\nhost: ${host}:${target}\r\n${shown}\r\n`);
-    socket.write("x"); // speaks first, as a client does
+    socket.write("x"); // the client speaks first in the tunnel
   });
 
 test("a good credential opens what it names, and the log names tenant and instance", async () => {

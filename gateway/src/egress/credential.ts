@@ -1,4 +1,4 @@
-// The one place that judges egress credentials (SECURITY E1): algorithm, type, issuer, audience and age are all asked for.
+// The one place that checks egress credentials (SECURITY E1): algorithm, type, issuer, audience and age are all checked.
 import { EGRESS_CREDENTIAL, egressClaimsSchema, egressKey } from "@fnctl/control-plane/contract/egress-credential";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 import { jwtVerify } from "jose";
@@ -7,7 +7,7 @@ const BASIC = /^basic +([A-Za-z0-9+/=]{1,8000})$/i;
 
 export type ReadCredential = (proxyAuthorization: string | undefined) => Promise<{ instance: string; source: EgressSource } | undefined>;
 
-/** Undefined for whatever is not a good credential; why is nobody's business. */
+/** Returns undefined for anything but a good credential; the reason is not told to the client. */
 export function createReadCredential(internalSecret: string): ReadCredential {
   const key = egressKey(internalSecret);
   return async (header) => {

@@ -1,4 +1,4 @@
-// Finds and connects to a target: resolves the name here, checks every address, dials one that was checked, never the name again.
+// Connects to a target: resolves the name, checks every address, and dials a checked address, so that the name is never resolved again.
 import { lookup } from "node:dns/promises";
 import { connect, type Socket } from "node:net";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
@@ -8,9 +8,9 @@ import type { Target } from "./target.ts";
 
 export interface Dialled {
   socket: Socket;
-  /** What was connected to, for the log. */
+  /** The address that was connected to, for the log. */
   address: string;
-  /** Bytes that a proxy sent behind its answer. */
+  /** Bytes that an upstream proxy sent right behind its answer. */
   early: Buffer;
 }
 export type Resolve = (host: string) => Promise<string[]>;
@@ -18,7 +18,7 @@ export type Dial = (target: Target) => Promise<Dialled>;
 
 export const systemResolve: Resolve = async (host) => (await lookup(host, { all: true, verbatim: true })).map((entry) => entry.address);
 
-/** `upstreamProxy`: the operator's own proxy; it is dialled as it is, because its operator chose it. */
+/** `upstreamProxy`: the operator's own proxy. Its address is not checked, because the operator chose it. */
 export function createDial(deps: { policy: AddressPolicy; resolve: Resolve; upstreamProxy: URL | undefined }): Dial {
   return async (target) => {
     const { upstreamProxy } = deps;
@@ -36,7 +36,7 @@ export function createDial(deps: { policy: AddressPolicy; resolve: Resolve; upst
   };
 }
 
-/** One denied address among several condemns the name: a mixed answer is how rebinding begins. */
+/** One denied address among several makes the whole name denied, because DNS rebinding attacks begin with a mixed answer. */
 async function resolveChecked(deps: { policy: AddressPolicy; resolve: Resolve }, target: Target, mayBeUnknown: boolean): Promise<string[]> {
   const addresses = await within(EGRESS_LIMITS.resolveMs, deps.resolve(target.host)).catch(() => []);
   if (addresses.length === 0 && !mayBeUnknown)

@@ -1,4 +1,4 @@
-// The proxy as a sandbox meets it: who may use which socket, and where a tunnel may lead.
+// The proxy as a sandbox sees it: which sandbox may use which socket, and where a tunnel may lead.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

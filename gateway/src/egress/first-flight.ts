@@ -1,4 +1,4 @@
-// What a client says first must be about the host it asked for (SECURITY B5): the TLS server name, or an HTTP/1 Host field.
+// A client's first bytes must name the host that it asked for (SECURITY B5), as TLS server name or in an HTTP/1 Host field.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { readClientHello } from "./client-hello.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
@@ -6,14 +6,14 @@ import type { Target } from "./target.ts";
 
 const HTTP_START = /^[A-Z]{3,10} \S+ HTTP\/1\.[01]\r?\n/;
 const MAYBE_HTTP = /^[A-Z]{1,10}(?: \S*(?: H?T?T?P?\/?1?\.?[01]?\r?)?)?$/;
-/** On these ports TLS is the only thing spoken, so anything else is refused. */
+/** On these ports only TLS is allowed; anything else is refused. */
 const TLS_ONLY = new Set([443]);
 
 const refuse = (detail: string): never => {
   throw new PlatformError("FORBIDDEN", detail, { hint: "The TLS server name and the Host field must be the host that was asked for." });
 };
 
-/** True: the flight is fine and may go on. False: more bytes are needed. Throws: refused. */
+/** True: the bytes are fine and may be sent on. False: more bytes are needed. Throws when the tunnel must be refused. */
 export function judgeFirstFlight(bytes: Buffer, target: Target): boolean {
   const hello = readClientHello(bytes);
   switch (hello.state) {
@@ -30,7 +30,7 @@ export function judgeFirstFlight(bytes: Buffer, target: Target): boolean {
   }
 }
 
-/** Other protocols (databases, mail) pass: the host and its address were checked already. */
+/** Protocols other than TLS and HTTP (databases, mail) pass, because the host and its address were checked already. */
 function judgePlain(bytes: Buffer, target: Target): boolean {
   const text = bytes.toString("latin1");
   if (!HTTP_START.test(text)) return MAYBE_HTTP.test(text) && text.length < 64 ? enough(bytes) : true;

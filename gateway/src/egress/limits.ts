@@ -1,4 +1,4 @@
-// Numbers of the egress proxy. Those of one source come with it (`maxBytes`, `maxConnections`).
+// Limits of the egress proxy. Limits of a single source come with the source (`maxBytes`, `maxConnections`).
 export const EGRESS_LIMITS = {
   /** Time for a CONNECT request's header, and its size. */
   headersMs: 10_000,
@@ -9,12 +9,12 @@ export const EGRESS_LIMITS = {
   /** Name resolution and connecting, milliseconds each. */
   resolveMs: 5_000,
   connectMs: 10_000,
-  /** Addresses of one name that are tried. */
+  /** How many addresses of one name are tried. */
   addresses: 4,
   /** From CONNECT's answer to a whole first flight (TLS ClientHello), milliseconds and bytes. */
   firstFlightMs: 10_000,
   firstFlightBytes: 32 * 1024,
-  /** A tunnel without a byte, and the longest life of one, milliseconds. */
+  /** How long a tunnel may be without a byte, and its longest life, milliseconds. */
   idleMs: 5 * 60_000,
   tunnelMs: 60 * 60_000,
   /** Body of a call to the control socket, bytes. */

@@ -21,19 +21,19 @@ const proxySchema = z
 
 const schema = z
   .object({
-    /** One machine: folder of the sandboxes' sockets. */
+    /** On one machine: the folder of the sandboxes' sockets. */
     FNCTL_EGRESS_ROOT: z
       .string()
       .startsWith("/", "an absolute path")
       .max(60, "at most 60 bytes: socket paths below it are bounded")
       .optional(),
-    /** Cluster: where sandboxes come in with a credential. */
+    /** In a cluster: the listener for sandboxes, which show a credential. */
     FNCTL_EGRESS_LISTEN: listenAddressSchema.optional(),
     FNCTL_EGRESS_CONTROL_SOCKET: listenAddressSchema,
     FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
-    /** The operator's own way out. Names that cannot be resolved here are then left to it. */
+    /** The operator's own proxy. If it is set, names that cannot be resolved here are left to it. */
     FNCTL_EGRESS_UPSTREAM_PROXY: z.preprocess((value) => (value === "" ? undefined : value), proxySchema),
-    /** Ranges of the deny list that may be reached all the same, e.g. a registry mirror's. */
+    /** Exceptions from the deny list, e.g. the range of a registry mirror. */
     FNCTL_EGRESS_ALLOW_PRIVATE: cidrList,
     FNCTL_EGRESS_LOG: z.string().min(1).default("-"),
   })

@@ -1,4 +1,4 @@
-// The proxy as a sandbox sees it: CONNECT on its own Unix socket, and nothing else.
+// The listener that one sandbox sees: it serves only CONNECT, on the sandbox's own Unix socket.
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
@@ -26,7 +26,7 @@ export function createSourceServer(onConnect: OnConnect, maxConnections: () => n
     const hosts = request.rawHeaders.filter(
       (_value, index) => index % 2 === 0 && request.rawHeaders[index]?.toLowerCase() === "host",
     ).length;
-    // Two Host fields are two answers to one question.
+    // Two Host fields are ambiguous, so they are replaced by a value that no target matches.
     const host = hosts > 1 ? "\0" : request.headers.host;
     onConnect({ authority: request.url ?? "", host, proxyAuthorization: request.headers["proxy-authorization"], client, head });
   });
@@ -44,7 +44,7 @@ export function createSourceServer(onConnect: OnConnect, maxConnections: () => n
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     else socket.destroy();
   });
-  // Connections that have not asked for anything yet count too; the tunnels are counted one by one.
+  // This limit also counts connections that have not sent a request yet; tunnels are counted separately.
   server.on("connection", (socket) => {
     server.getConnections((_error, count) => {
       if (count > maxConnections() + 16) socket.destroy();

@@ -1,4 +1,4 @@
-// All sources: their sockets on disk, and their settings beside them, so that a killed proxy comes back with every sandbox's way out.
+// All sources, with their sockets and their settings on disk, so that a killed proxy serves every sandbox again after its restart.
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync, chmodSync } from "node:fs";
 import { join } from "node:path";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
@@ -10,7 +10,7 @@ import { createSourceServer } from "./source-listener.ts";
 import { runTunnel } from "./tunnel.ts";
 
 export interface SourceRegistry {
-  /** Makes or changes a source; answers the folder to mount. */
+  /** Makes or changes a source; resolves with the folder to mount into its sandbox. */
   put(instance: string, settings: EgressSource): Promise<string>;
   remove(instance: string): Promise<void>;
   get(instance: string): Source | undefined;
@@ -29,14 +29,14 @@ interface Entry {
   listener: OpenListener;
 }
 
-// Begins with no dot, so that no instance can name the state folder or its parent.
+// An id must not begin with a dot, so that it cannot name the state folder or the parent folder.
 const INSTANCE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
 const STATE = ".state";
 const SOCKET_PATH_BYTES = 107;
 
 export async function openSourceRegistry(deps: Deps): Promise<SourceRegistry> {
   mkdirSync(join(deps.root, STATE), { recursive: true, mode: 0o700 });
-  // Sandboxes get their own folder mounted and never walk through this one; others on the host need not list it.
+  // A sandbox gets only its own folder mounted, so it need not enter this one; other users on the host need not list it.
   chmodSync(deps.root, 0o711);
   const registry = new Registry(deps);
   await registry.restore();
@@ -55,7 +55,7 @@ class Registry implements SourceRegistry {
       const instance = file.replace(/\.json$/, "");
       if (!file.endsWith(".json") || !INSTANCE.test(instance)) continue;
       const parsed = egressSourceSchema.safeParse(readJson(join(this.deps.root, STATE, file)));
-      // A file cut short by a crash belongs to a source that was never acknowledged.
+      // A file that a crash cut short belongs to a source whose `put` was never answered, so it is removed.
       if (parsed.success) await this.open(instance, parsed.data);
       else rmSync(join(this.deps.root, STATE, file));
     }
@@ -83,7 +83,7 @@ class Registry implements SourceRegistry {
     if (Buffer.byteLength(path) > SOCKET_PATH_BYTES)
       throw new PlatformError("BAD_REQUEST", `The socket's path ${path} is longer than ${SOCKET_PATH_BYTES} bytes.`);
     mkdirSync(folder, { recursive: true });
-    // The umask must not close it: the sandbox comes under another uid.
+    // Set again because the umask may have removed rights: the sandbox enters under another uid.
     chmodSync(folder, 0o755);
     const source: Source = { instance, settings, bytes: 0, tunnels: new Set() };
     const server = createSourceServer(

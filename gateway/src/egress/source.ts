@@ -1,4 +1,5 @@
-// One sandbox that may go out: known by the socket it comes in on, which is mounted into it alone (DESIGN section 7).
+// One sandbox that may use the egress proxy. It is known by the socket on which it connects, which is mounted into it alone (DESIGN section
+// 7).
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 
 export interface Source {
@@ -13,7 +14,7 @@ export interface Source {
 export interface ConnectionRecord {
   time: string;
   instance: string;
-  /** Null: a pooled sandbox that nobody has yet. */
+  /** Null for a pooled sandbox that belongs to no tenant yet. */
   tenant: string | null;
   label: string;
   target: string;

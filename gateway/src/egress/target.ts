@@ -1,4 +1,4 @@
-// The target of a CONNECT: a plain host name and a port. Everything that two parsers could read differently is refused (SECURITY B5).
+// The target of a CONNECT: a plain host name and a port. Any text that two parsers could read differently is refused (SECURITY B5).
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 

@@ -1,4 +1,4 @@
-// What goes through a tunnel once it stands: the first bytes must be for the host that was named, and all of it is counted.
+// Bytes in an established tunnel: the first ones must be for the host that was named, and all of them are counted.
 import { describe, expect, it } from "vitest";
 import { clientHello, control, dial, eachTestItsOwn, names, records, rules, start, stop, tcpServer } from "../testing/egress.ts";
 import { until } from "../testing/platform.ts";

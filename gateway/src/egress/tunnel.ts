@@ -1,4 +1,4 @@
-// One CONNECT: judged, dialled, carried both ways under its source's caps, and logged when it ends.
+// One CONNECT: it is checked, dialled, carried both ways under its source's caps, and logged when it ends.
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
@@ -94,7 +94,7 @@ class Tunnel {
     this.readFirstFlight(target, socket, head);
   }
 
-  /** Nothing of the client's goes out before it has said whom it means. */
+  /** No byte of the client is sent on before its first bytes have named the target host. */
   private readFirstFlight(target: Target, socket: Socket, head: Buffer): void {
     let bytes = head;
     const late = setTimeout(
@@ -127,7 +127,7 @@ class Tunnel {
     judge();
   }
 
-  /** False: the cap is reached and the tunnel is gone. */
+  /** Counts the bytes; false when the cap is reached and the tunnel has been ended. */
   private count(chunk: Buffer, direction: "bytesUp" | "bytesDown"): boolean {
     this.record[direction] += chunk.length;
     this.source.bytes += chunk.length;
@@ -138,17 +138,17 @@ class Tunnel {
   }
 
   private upstreamClosed(): void {
-    // What was read already still flows to the client; its close ends the tunnel.
+    // Bytes that were read already still flow to the client; the tunnel ends when the client closes.
     if (!this.client.writableEnded) this.client.end();
     if (this.client.destroyed) this.end("closed");
   }
 
-  /** A refusal before the tunnel stands is told in HTTP. */
+  /** Refuses a tunnel that is not established yet, by an HTTP answer. */
   refuse(error: unknown): void {
     const problem = toProblem(error);
     if (this.answered || this.ended || this.client.destroyed) return this.end(problem.code);
     const body = JSON.stringify(problem);
-    // A refused one holds no place while its client reads why.
+    // A refused tunnel does not count while its client reads the reason.
     this.source.tunnels.delete(this);
     this.record.outcome = `${problem.code}: ${problem.detail}`;
     this.client.end(

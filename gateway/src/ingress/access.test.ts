@@ -194,7 +194,7 @@ describe("a path route", () => {
     });
     await platform.serve(upstream, { function: "wide", access: "public", tenantId: hello.tenantId });
     const byHost = await platform.call("/", { host: "wide--acme.localhost" });
-    expect(byHost.headers).toMatchObject(wide); // its own origin
+    expect(byHost.headers).toMatchObject(wide); // the function has an origin of its own
     for (const host of ["localhost", "api.example.com"]) {
       const answer = await platform.call("/fn/acme/wide/", { host });
       for (const name of Object.keys(wide)) expect(answer.headers).not.toHaveProperty(name);

@@ -1,4 +1,4 @@
-// Clients and functions that try to hold more than their share (SECURITY D5, H3), each limit from both sides.
+// Clients and functions that try to use more than their share (SECURITY D5, H3); each limit is tested just below and above.
 import { request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
@@ -25,7 +25,7 @@ function dial(localAddress = "127.0.0.1"): Promise<Socket> {
     socket.once("connect", () => resolve(socket)).once("error", reject);
   });
 }
-/** All that comes until the other side ends it. */
+/** All bytes until the other side ends the connection. */
 function answerOf(socket: Socket): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
@@ -69,7 +69,7 @@ describe("connections of one address", () => {
     last.write(`${HEAD}connection: close\r\n\r\n`);
     expect(await served).toContain("good");
 
-    const refill = await dial("127.0.0.2"); // takes the place that was given back
+    const refill = await dial("127.0.0.2"); // uses the slot that became free
     const refused = await dial("127.0.0.2");
     expect(await answerOf(refused)).toBe("");
     expect(refill.closed).toBe(false);
@@ -80,7 +80,7 @@ describe("connections of one address", () => {
 
 describe("a response body", () => {
   const CHUNK = Buffer.alloc(4 * 1024 * 1024, "a");
-  /** How the client sees an answer of `bytes`: how much came, and whether it was whole. */
+  /** How much of an answer of `bytes` reaches the client, and whether the client sees it as complete. */
   async function receive(bytes: number): Promise<{ received: number; whole: boolean }> {
     const upstream = await platform.upstream((_request, answer) => {
       let left = bytes;

@@ -12,7 +12,7 @@ afterEach(() => platform.stop());
 
 const codeOf = (answer: { body: string }): string => JSON.parse(answer.body).code;
 const reasons = (): string[] => platform.control.released.map((release) => release.reason);
-/** Leases these upstreams in turn, the last one for ever. */
+/** Each lease is for the next of these upstreams, and from then on for the last one. */
 function leaseInTurn(...upstreams: Upstream[]): void {
   platform.control.onLease = (request) => makeLease(request, (upstreams.length > 1 ? upstreams.shift()! : upstreams[0]!).path);
 }
@@ -173,8 +173,8 @@ describe("poisoning (D6)", () => {
         const id = /GET \/(\S+)/.exec(chunk.toString())?.[1] ?? "";
         socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${id.length}\r\n\r\n${id}`);
         setImmediate(() => {
-          // Behind the answer, on what is an idle connection now: the answer to whoever comes next. The gateway runs in this
-          // process, so while this spins it reads nothing, and finds the next request and the poison together.
+          // A second answer on the connection, which is idle now, would become the answer to the next request. The gateway runs in this
+          // process, so while this spins it reads nothing, and then finds the next request and the poison together.
           socket.write("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nPOISONED");
           answered += 1;
           const end = performance.now() + (answered % 50 === 0 ? 80 + Math.random() * 120 : 0);

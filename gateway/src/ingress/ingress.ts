@@ -1,4 +1,4 @@
-// Wires the ingress together. Everything below gets what it needs as arguments; nothing here reads the environment.
+// Wires the ingress together. All modules get their dependencies as arguments; none of them reads the environment.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { readFileSync } from "node:fs";
 import { dialEndpoint } from "@fnctl/control-plane/contract/endpoint";
@@ -28,15 +28,15 @@ import type { QueueLimits } from "./fleet/version-fleet.ts";
 
 export interface Ingress {
   readonly address: OpenListener["address"];
-  /** Not ready, stop accepting, finish what runs, give the leases back. */
+  /** Reports not ready, stops accepting, finishes running requests, and gives the leases back. */
   drain(): Promise<void>;
 }
 
 export interface IngressHooks {
   warn: (message: string, facts: Record<string, unknown>) => void;
-  /** Somebody asked for a drain over the admin socket. */
+  /** Called when a drain was requested over the admin socket. */
   drainAsked?: () => void;
-  /** Other limits than the contract's, for tests. */
+  /** Replaces the contract's queue limits, for tests. */
   queue?: QueueLimits;
 }
 
@@ -62,7 +62,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     topics: [routesReplica(routes, routesChanged), tokensReplica(tokens)],
     metrics,
     warn,
-    listener: {
+    handlers: {
       connected: () => fleet.renewNow(),
       recall: (leaseId) => fleet.recall(leaseId),
       instanceEnded: (instance, reason) => fleet.instanceEnded(instance, reason),

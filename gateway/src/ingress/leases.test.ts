@@ -17,7 +17,7 @@ afterEach(async () => {
   await platform.stop();
 });
 
-/** Answers `/hold` when the test says so, everything else at once. */
+/** An upstream that answers `/hold` when the test ends the held answer, and everything else at once. */
 const holding = () => platform.upstream((request, answer) => void (request.url === "/hold" ? held.push(answer) : answer.end("ok")));
 const codeOf = (answer: { body: string }): string => JSON.parse(answer.body).code;
 const reasons = (): string[] => platform.control.released.map((release) => release.reason);
@@ -83,7 +83,7 @@ describe("growing", () => {
     expect([owner.status, JSON.parse(owner.body)]).toMatchObject([502, { ...failing, detail: "No such file: sk-canary" }]);
     const strangers = [
       await platform.call("/", { host: "open--acme.localhost", token: null }),
-      await platform.call("/", { host: "open--acme.localhost" }), // it is public: nobody asks who calls
+      await platform.call("/", { host: "open--acme.localhost" }), // it is public, so the token is ignored
       await platform.call("/", { token: invoker }),
     ];
     for (const answer of strangers) {
@@ -124,7 +124,7 @@ describe("growing", () => {
   });
 });
 
-/** What ingress says it holds. */
+/** The leases that ingress reports as its own. */
 async function leased() {
   platform.control.cutStreams();
   const before = platform.control.renewals.length;

@@ -96,7 +96,7 @@ describe("streaming", () => {
     const answer = await response(request);
     answer.pause();
     let before = -1;
-    // The writer comes to rest long before it has written all.
+    // The writer stops long before it has written everything, because of backpressure.
     await until(async () => {
       const still = sent === before;
       before = sent;

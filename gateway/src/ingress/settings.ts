@@ -19,7 +19,7 @@ const schema = z
     FNCTL_INGRESS_LISTEN: listenAddressSchema.default({ kind: "tcp", host: "127.0.0.1", port: 8080 }),
     /** Functions answer at `<function>--<tenant>.<domain>`. */
     FNCTL_FUNCTION_DOMAIN: z.string().toLowerCase().regex(DOMAIN, "a domain name").default("localhost"),
-    /** Host names (no port) of the API, and of path routes. */
+    /** Host names (without port) at which the API and path routes are served. */
     FNCTL_API_HOSTS: z
       .string()
       .default("localhost,127.0.0.1,[::1]")
@@ -28,15 +28,15 @@ const schema = z
     FNCTL_CONTROL_SOCKET: listenAddressSchema,
     FNCTL_API_SOCKET: listenAddressSchema,
     FNCTL_ADMIN_SOCKET: listenAddressSchema,
-    /** PEM of whom the control plane is believed to be, where it is called over TCP. */
+    /** PEM of the authority that must have signed the control plane's certificate, where it is called over TCP. */
     FNCTL_INTERNAL_CA_FILE: z.string().min(1).optional(),
     FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
     /** A file, or `-` for stdout. */
     FNCTL_ACCESS_LOG: z.string().min(1).default("-"),
     FNCTL_ALLOW_PATH_ROUTES: flag.default(true),
-    /** Addresses (CIDR) of proxies in front whose X-Forwarded-* are believed. */
+    /** Addresses (CIDR) of proxies in front whose X-Forwarded-* fields are trusted. */
     FNCTL_TRUSTED_PROXIES: z.string().default("").transform(list),
-    /** After SIGTERM: how long to go on accepting while load balancers notice, milliseconds. */
+    /** How long to go on accepting after SIGTERM, until load balancers have noticed, milliseconds. */
     FNCTL_DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(0),
   })
   .transform((env) => ({

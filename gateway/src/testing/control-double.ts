@@ -1,4 +1,4 @@
-// The control plane's internal listener as a script: the contract over a real Unix socket, its answers under the test's hand.
+// A double of the control plane's internal listener: it speaks the contract over a real Unix socket, and the test sets its answers.
 import { createHash, randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { z } from "zod";
@@ -27,7 +27,7 @@ export interface ControlDouble {
   readonly released: Releases;
   readonly renewals: z.infer<typeof renewRequestSchema>[];
   readonly sinces: (string | null)[];
-  /** Where the stream stands, and the positions that the gateway said it serves. */
+  /** The current position of the stream, and the positions that the gateway has reported as applied. */
   position(): string;
   readonly applied: string[];
   /** Routes and tokens of the snapshot. */

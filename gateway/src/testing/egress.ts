@@ -1,4 +1,4 @@
-// An egress proxy as a sandbox meets it: its Unix socket, real TCP servers behind it, names under the test's control.
+// An egress proxy for tests: a sandbox's Unix socket, real TCP servers behind it, and name resolution that the test controls.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ const SECRET = "e".repeat(64);
 export const TENANT = "00000000-0000-4000-8000-000000000001";
 let folder: string;
 let egress: Egress;
-/** What names resolve to, for the test to change; and which were asked for. */
+/** The addresses of names, which the test may change, and the names that were asked for. */
 export let names: Record<string, string[]>;
 export let asked: string[];
 const servers: Server[] = [];
@@ -35,7 +35,7 @@ export async function start(env: Record<string, string> = {}): Promise<void> {
     return names[host] ?? [];
   });
 }
-/** A proxy of its own for every test of the file that calls this. */
+/** Gives every test of the calling file a proxy of its own. */
 export function eachTestItsOwn(): void {
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "eg-"));
@@ -46,11 +46,11 @@ export function eachTestItsOwn(): void {
   afterEach(async () => {
     await egress.stop();
     for (const server of servers.splice(0)) server.close();
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 }); // sockets may go while it looks
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 }); // sockets may vanish meanwhile
   });
 }
 
-/** A server that keeps what it gets; `greet` speaks first. */
+/** A TCP server that keeps the bytes it gets; `onSocket` may speak first. */
 export async function tcpServer(
   onSocket: (socket: Socket) => void = () => {},
 ): Promise<{ port: number; got: () => string; sockets: Set<Socket> }> {
@@ -87,7 +87,7 @@ interface Tunnel {
   socket: Socket;
   status: number;
   head: string;
-  /** All after the head. */
+  /** All bytes after the head. */
   got: () => string;
   closed: () => boolean;
 }
@@ -123,7 +123,7 @@ export function dial(
     if (options.first !== undefined) socket.write(options.first);
   });
 }
-/** What a TLS client sends first for this server name. */
+/** The first bytes that a TLS client sends for this server name. */
 export async function clientHello(servername: string): Promise<Buffer> {
   let hello = Buffer.alloc(0);
   const sink = createServer((socket) =>

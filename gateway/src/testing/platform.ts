@@ -1,4 +1,4 @@
-// A whole ingress with a scripted control plane and real instances, in one temporary folder.
+// A whole ingress with a scripted control plane and real servers as instances, in one temporary folder.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpRequest, type IncomingHttpHeaders, type RequestListener, type RequestOptions } from "node:http";
 import { connect, type Socket } from "node:net";
@@ -70,7 +70,7 @@ export class Platform {
     this.upstreams.push(upstream);
     return upstream;
   }
-  /** A function whose every lease is this upstream; private ones take TOKEN. Resolves when ingress knows it. */
+  /** Makes a function whose leases are all for this upstream; private functions accept TOKEN. Resolves when ingress knows the function. */
   async serve(upstream: Upstream, overrides: Partial<Route> = {}, lease: Partial<Lease> = {}): Promise<Route> {
     const route = makeRoute(overrides);
     this.control.onLease = (request) => makeLease(request, upstream.path, lease);
@@ -83,7 +83,7 @@ export class Platform {
     this.control.send({ type: "route", route });
     await this.settled();
   }
-  /** The change stream has been read up to here: a removal of nothing is the last line, and the gauge moves with a marker route. */
+  /** Resolves when ingress has read the change stream up to now, which a marker route at the end of the stream shows. */
   async settled(): Promise<void> {
     const marker = makeRoute({ function: `m${(this.count += 1)}`, tenant: "marker", access: "public", timeoutMs: 100 });
     const before = await this.gauge("routes");
@@ -104,7 +104,7 @@ export class Platform {
       headers: secret === undefined ? {} : { authorization: `Bearer ${secret}` },
     });
   }
-  /** A request to the function `hello--acme` unless `host` says else. */
+  /** Sends a request to the function `hello--acme`, unless `host` names another. */
   call(
     path: string,
     options: {
@@ -119,7 +119,7 @@ export class Platform {
     if (options.token !== null) headers["authorization"] ??= `Bearer ${options.token ?? TOKEN}`;
     return send({ host: "127.0.0.1", port: this.port, method: options.method ?? "GET", path, headers }, options.body);
   }
-  /** Bytes in, all bytes out until the other side closes. */
+  /** Sends bytes, and resolves with all bytes that come until the other side closes. */
   raw(bytes: string | Buffer): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.port, "127.0.0.1");
@@ -162,7 +162,7 @@ export function send(options: RequestOptions, body?: string | Buffer): Promise<A
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Waits for what must come true; fails with the condition's text when it does not within `ms`. */
+/** Waits until the condition is true; fails with the condition's source text when that takes longer than `ms`. */
 export async function until(condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
   const end = Date.now() + ms;
   while (!(await condition())) {

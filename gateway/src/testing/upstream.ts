@@ -1,4 +1,4 @@
-// Real node:http servers on Unix sockets that stand for instances.
+// Real node:http servers on Unix sockets that stand in for instances.
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createRawServer, type Server as RawServer, type Socket } from "node:net";
 
@@ -28,7 +28,7 @@ export async function startUpstream(path: string, listener: RequestListener): Pr
   return { path, close: closing(server, sockets) };
 }
 
-/** Speaks bytes, for hostile answers. */
+/** Starts a raw socket server, for hostile answers that node:http would not send. */
 export async function startRawUpstream(path: string, onSocket: (socket: Socket) => void): Promise<Upstream> {
   const server = createRawServer((socket) => {
     socket.on("error", () => {});

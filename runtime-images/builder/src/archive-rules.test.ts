@@ -1,4 +1,4 @@
-// The counted limits of a source archive, each on both sides; without any bytes.
+// The counted limits of a source archive, each just below and just above; no archive bytes are needed.
 import { describe, expect, test } from "vitest";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { createArchiveRules } from "./archive-rules.ts";

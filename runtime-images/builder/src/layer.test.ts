@@ -1,4 +1,5 @@
-// What the builder itself counts before it sends a layer: in its own words, and no less than the platform counts on reading it back.
+// The builder's own size check before it sends a layer: it gives its own message, and is no laxer than the platform's check of the received
+// layer.
 import { expect, test } from "vitest";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { checkLayerSize, type LayerFiles } from "./layer.ts";

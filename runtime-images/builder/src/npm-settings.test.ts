@@ -1,4 +1,4 @@
-// What of an .npmrc reaches npm: an allowlist.
+// Only settings of an allowlist reach npm from a project's .npmrc.
 import { expect, test } from "vitest";
 import { npmSettings } from "./npm-settings.ts";
 

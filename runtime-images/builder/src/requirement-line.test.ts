@@ -86,7 +86,7 @@ test.each([
   ["./vendor/x-1.tar.gz", /would have to be built/],
   ["vendor\\x-1-py3-none-any.whl", /is not a path|is not understood/],
   ["./libs/x ; sys_platform == 'win32'", /no condition/],
-  // To uv, another place and a fragment, in which the rest of the line disappears.
+  // uv would read another path and a fragment here, and ignore the rest of the line.
   ["./x@file:..%2Fsource%2Fpkg#a-1.whl", /is not the name of a wheel/],
   ["-e ./x@git+file:..%2Fsource#a-1.whl", /is not the name of a wheel/],
   ["https://files.example/x!y-1-py3-none-any.whl", /is not the name of a wheel/],

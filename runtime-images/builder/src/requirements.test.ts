@@ -1,4 +1,4 @@
-// What a requirements file asks for together with the files it names, each limit on both sides.
+// Reading a requirements file together with the files it names, with each limit just below and just above.
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";

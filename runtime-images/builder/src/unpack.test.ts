@@ -50,7 +50,7 @@ async function refusal(bytes: Buffer): Promise<string> {
   return error?.message ?? "";
 }
 
-/** One ustar header, to be bent: bytes of a field are replaced and the checksum made good again. */
+/** A manipulated ustar header: bytes of a field are replaced and the checksum is corrected. */
 function rawHeader(name: string, fields: Array<[offset: number, bytes: Buffer | string]>): Buffer {
   const header = Buffer.alloc(512);
   header.write(name, 0);

@@ -1,4 +1,5 @@
-// Who is calling. One answer for every kind of bad token, so that a caller learns nothing from the difference (SECURITY E10).
+// Finds out who is calling. Every kind of bad token gets the same answer, so that a client learns nothing from the difference (SECURITY
+// E10).
 import { randomUUID } from "node:crypto";
 import { createMiddleware } from "hono/factory";
 import { PlatformError } from "../../contract/errors.ts";

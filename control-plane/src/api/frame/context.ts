@@ -22,7 +22,7 @@ export function tenantOf(c: ApiContext, scope: Scope): string {
   return owner.tenantId;
 }
 
-/** As whom a change is made, if the token allows `scope`. */
+/** The tenant and token in whose name a change is made, if the token allows `scope`; FORBIDDEN otherwise. */
 export const callerOf = (c: ApiContext, scope: Scope): Caller => ({ tenantId: tenantOf(c, scope), actor: actorOf(c) });
 export const actorOf = (c: ApiContext): Actor => ({ kind: "token", tokenId: c.get("owner").tokenId });
 

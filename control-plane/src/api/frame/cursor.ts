@@ -12,7 +12,7 @@ export function fromCursor(cursor: string | undefined): string | undefined {
 }
 const notOurs = () => new PlatformError("BAD_REQUEST", "The cursor is not one that this API gave out.");
 
-/** The cursor of a list that is in the order of numbers. */
+/** Reads the cursor of a list that is sorted by a number. */
 export function numberCursor(cursor: string | undefined): number | undefined {
   const key = fromCursor(cursor);
   if (key === undefined) return undefined;

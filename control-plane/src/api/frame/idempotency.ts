@@ -1,4 +1,4 @@
-// What an Idempotency-Key stands for: one request, by its own content.
+// An Idempotency-Key belongs to one request, which is recognised by a hash of its content.
 import { createHash } from "node:crypto";
 import { PlatformError } from "../../contract/errors.ts";
 import type { OnceKey } from "../../db/once.ts";
@@ -6,7 +6,7 @@ import type { OnceKey } from "../../db/once.ts";
 /** Longest key, characters. */
 const KEY_CHARACTERS = 255;
 
-/** `request`: all that the answer depends on. */
+/** `request`: every value that the answer depends on. */
 export function onceKey(key: string | undefined, request: unknown): OnceKey | undefined {
   if (key === undefined) return undefined;
   if (key.length === 0 || key.length > KEY_CHARACTERS)

@@ -1,5 +1,5 @@
-// JSON bodies of the API before any schema sees them: so many values and no more, so deep and no deeper, and text that can be stored. A
-// schema reports a problem for each value, which a body of 125,000 wrong ones turns into a stack that overflows.
+// Checks JSON bodies of the API before any schema sees them: the number of values, the depth, and that all text can be stored. A schema
+// reports a problem for each value, and a body of 125,000 wrong values would overflow its stack.
 import { createMiddleware } from "hono/factory";
 import { PlatformError } from "../../contract/errors.ts";
 import { LIMITS } from "../../contract/limits.ts";
@@ -20,7 +20,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Throws BAD_REQUEST. Without recursion: how deep it goes is the caller's choice. */
+/** Throws BAD_REQUEST. It does not recurse, because the client chooses how deep the body is nested. */
 function checkValues(body: unknown): void {
   const open: { value: unknown; depth: number }[] = [{ value: body, depth: 0 }];
   for (let values = 1; open.length > 0; values++) {

@@ -1,4 +1,4 @@
-// Shapes that every operation shares.
+// Parts of OpenAPI descriptions that all operations share.
 import { z } from "zod";
 import { PROBLEM_TYPE, problemSchema } from "../../contract/errors.ts";
 
@@ -14,7 +14,7 @@ export const PROBLEMS = {
 
 export const json = <T extends z.ZodType>(schema: T, description: string) => ({ description, content: { "application/json": { schema } } });
 export const body = <T extends z.ZodType>(schema: T) => ({ body: { required: true, content: { "application/json": { schema } } } });
-/** Headers of such a stream. */
+/** Headers of an answer that is a stream of JSON lines. */
 export const NDJSON = { "content-type": "application/x-ndjson" };
 export const stream = (description: string) => ({ description, content: { "application/x-ndjson": { schema: z.string() } } });
 export const SECURITY = [{ token: [] }];

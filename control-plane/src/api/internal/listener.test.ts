@@ -1,4 +1,5 @@
-// The internal listener's two secrets: gateways' and agents' (SECURITY D8). What it answers to gateways is tested with them.
+// The internal listener's two secrets, for gateways and for log agents (SECURITY D8). Its answers to gateways are tested in the gateway's
+// tests.
 import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
 import http from "node:http";

@@ -1,5 +1,5 @@
-// The internal listener: what gateways and the supervisor ask. Never reachable from the public one (SECURITY D8); every call carries
-// the shared secret, and without a secret the process does not start.
+// The internal listener answers gateways, the supervisor and log agents. It cannot be reached from the public listener (SECURITY D8); every
+// call carries a shared secret, and the process does not start without one.
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
@@ -25,9 +25,9 @@ import type { Reconciler } from "../../instances/upkeep/reconciler.ts";
 const BODY_CAP = 4 * 1024 * 1024;
 const BASE = "http://internal";
 
-/** What node agents are told. */
+/** What the nodes' log agents may ask. */
 export interface LogAgents {
-  /** Theirs alone, and good for nothing else here: they run where sandboxes do. */
+  /** A secret of the agents' own that opens no other path of this listener, because agents run on the nodes where sandboxes run. */
   secret: string;
   channels(instances: string[]): Promise<LogChannel[]>;
 }
@@ -67,7 +67,7 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
     const asked = request.url ?? "/";
-    // Read before it is known who asks: what is no address is nobody's, and no error of ours.
+    // The URL is parsed before the secret is checked; one that cannot be parsed is treated as "/" instead of ending as an internal error.
     const url = new URL(URL.canParse(asked, BASE) ? asked : "/", BASE);
     if (!mayAsk(url.pathname)(request)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
     if (request.method === "GET" && url.pathname === INTERNAL_PATHS.changes) {

@@ -16,11 +16,11 @@ import { createRouter } from "../frame/router.ts";
 import { NDJSON, PROBLEMS, SECURITY, json, stream } from "../frame/responses.ts";
 
 export interface BuildDeps {
-  /** Refuses what would be stored while there is little room for it. */
+  /** Refuses uploads while the disk is nearly full. */
   freeSpace: Pick<FreeSpace, "require">;
   blobs: BlobStore;
   builds: BuildStore;
-  /** Resolves when gateways have been sent all that was committed before. */
+  /** Resolves when gateways have applied all changes that were committed before the call, or their time for it is over. */
   published(): Promise<void>;
   /** Resolves when the build may have news, or after `timeoutMs`. */
   buildChanged(buildId: string, timeoutMs: number): Promise<void>;
@@ -106,8 +106,9 @@ export function buildRoutes({ freeSpace, blobs, builds, buildChanged, published 
       const changed = buildChanged(job.buildId, POLL_MS);
       const ended = (await builds.get(job)).endedAt !== null;
       const events = await builds.events(job, last, BATCH);
-      if (ended || events.some(({ type }) => type === "end")) await published(); // the end means that the new version is what is served
-      for (const event of events) yield Buffer.from(`${JSON.stringify(event)}\n`); // a response is of bytes
+      // A client that reads the end event may rely on the new version being served.
+      if (ended || events.some(({ type }) => type === "end")) await published();
+      for (const event of events) yield Buffer.from(`${JSON.stringify(event)}\n`); // a response body needs bytes, not strings
       last = events.at(-1)?.seq ?? last;
       if (events.length === BATCH) continue;
       if (ended || !follow) return;

@@ -1,4 +1,4 @@
-// What operators ask about the platform itself.
+// Lets operators read and repeat the platform's checks of its own isolation.
 import { createRoute } from "@hono/zod-openapi";
 import { conditionsSchema, type Condition } from "../../contract/conditions.ts";
 import { requireOperator } from "../frame/context.ts";
@@ -8,7 +8,7 @@ import { createRouter } from "../frame/router.ts";
 export interface OperatorDeps {
   conditions: {
     current(): Condition[];
-    /** Finds out anew. */
+    /** Runs the checks again. */
     check(): Promise<Condition[]>;
   };
 }

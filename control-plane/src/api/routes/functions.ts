@@ -32,7 +32,7 @@ export interface FunctionDeps {
   endpoint: Endpoint;
   instances: InstanceTable;
   enqueueBuild(job: { tenantId: string; buildId: string }): void;
-  /** A function is gone from the database: what it left elsewhere can go too. */
+  /** Called when a function is gone from the database, so that its logs and its images' references can be removed too. */
   onRemoved(removed: { tenantId: string; functionId: string; name: string; versions: number[] }): void;
 }
 const named = { params: z.object({ name: slugSchema }) };

@@ -1,4 +1,4 @@
-// Logs of functions, from the collector: readable at zero instances.
+// Logs of functions, read from the collector, so that they can be read while the function has no instance.
 import { Readable } from "node:stream";
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
@@ -26,7 +26,7 @@ export function logRoutes({ functions, logs }: { functions: FunctionStore; logs:
   app.openapi(READ_LOGS, async (c) => {
     const tenantId = tenantOf(c, "read");
     const { row } = await functions.get(tenantId, c.req.valid("param").name);
-    if (c.req.method === "HEAD") return c.body(null, 200, NDJSON) as never; // a stream that nobody would read, nor end
+    if (c.req.method === "HEAD") return c.body(null, 200, NDJSON) as never; // nobody would read or end the stream of a HEAD request
     const lines = await logs.read(tenantId, row.id, c.req.valid("query"), c.req.raw.signal);
     return c.body(Readable.toWeb(lines) as never, 200, NDJSON) as never;
   });

@@ -21,7 +21,7 @@ export interface AccountDeps {
   tenants: TenantStore;
   tokens: TokenStore;
   endpoint: Endpoint;
-  /** Resolves when every instance of a raised tenant has been looked at; throws UNAVAILABLE when one could not be. */
+  /** Resolves when every instance of a raised tenant has been checked; throws UNAVAILABLE when one could not be checked. */
   raised(tenantId: string): Promise<void>;
 }
 type TokenLike = {
@@ -122,7 +122,8 @@ export function accountRoutes({ tenants, tokens, endpoint, raised }: AccountDeps
     requireOperator(c);
     const { id } = c.req.valid("param");
     const changed = await tenants.setRisk(id, c.req.valid("json").risk, actorOf(c));
-    if (changed.risk === "elevated") await raised(id); // also when it was before: who was told UNAVAILABLE asks again
+    // Also when it was raised before: an operator who got UNAVAILABLE repeats the request.
+    if (changed.risk === "elevated") await raised(id);
     return c.json(tenantResource(changed), 200);
   });
 

@@ -1,4 +1,4 @@
-// Routes: each function that has a live version, with all that a request for it must know.
+// Routes: each function that has a live version, with everything a gateway needs to serve it.
 import type { Route } from "../../contract/internal.ts";
 import type { PageStart, SystemDatabase } from "../../db/system-database.ts";
 import { requiredIsolation } from "../../functions/isolation.ts";

@@ -1,4 +1,4 @@
-// Tokens of tenants, by their hash: those that are not revoked. An expired one is refused by whoever holds it.
+// Hashes of tenants' tokens that are not revoked. Gateways refuse expired tokens themselves.
 import type { TokenRecord } from "../../contract/internal.ts";
 import type { PageStart, SystemDatabase } from "../../db/system-database.ts";
 import { readPage } from "../page.ts";

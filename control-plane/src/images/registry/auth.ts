@@ -6,7 +6,7 @@ export interface Credentials {
   username: string;
   password: string;
 }
-/** One plain GET, no redirects followed; the caller's HTTP client with its limits. */
+/** Does one plain GET without following redirects, by the caller's HTTP client with its limits. */
 export type GetDocument = (url: URL, headers: Record<string, string>) => Promise<Buffer>;
 
 export const CREDENTIALS_HINT = "Check the registry's address and credentials in the platform's settings.";
@@ -25,7 +25,7 @@ type Parameters = Record<string, string>;
 interface Grant {
   header: string;
   until: number;
-  /** What was asked for it; absent for a password, which does not end. */
+  /** The challenge's parameters that the token was asked for with; absent for a password, which does not expire. */
   parameters?: Parameters;
 }
 
@@ -40,7 +40,7 @@ export function createAuth(registry: URL, credentials: Credentials | undefined, 
     const realm = new URL(place, registry);
     if (realm.protocol !== "https:" && registry.protocol === "https:") throw refused("names a token service without TLS");
     if (service !== undefined) realm.searchParams.set("service", service);
-    // One parameter for each: a mount asks for two repositories at once (distribution, docs/spec/auth/token.md).
+    // One `scope` parameter for each repository, because a mount needs rights to two of them (distribution, docs/spec/auth/token.md).
     for (const one of (parameters["scope"] ?? scope).split(" ")) realm.searchParams.append("scope", one);
     const answer = tokenSchema.safeParse(parsed(await getDocument(realm, basic === undefined ? {} : { authorization: basic })));
     const token = answer.data?.token ?? answer.data?.access_token;
@@ -56,15 +56,15 @@ export function createAuth(registry: URL, credentials: Credentials | undefined, 
 
   return {
     /**
-     * What is known to be asked for, before any challenge. What has ended is renewed first: a registry that refuses a large body may
-     * close the connection before its 401 is read.
+     * The Authorization header that the registry is known to want for this scope, before it sends any challenge. An expired token is
+     * renewed first: a registry that refuses a large body may close the connection before its 401 is read.
      */
     async headerFor(scope: string): Promise<string | undefined> {
       const known = grants.get(scope);
       if (known === undefined || known.until > Date.now() || known.parameters === undefined) return known?.header;
       return renew(known.parameters, scope);
     },
-    /** After a 401. `challenges`: its WWW-Authenticate. */
+    /** The Authorization header to send after a 401. `challenges`: the values of its WWW-Authenticate. */
     async answer(challenges: readonly string[], scope: string): Promise<string> {
       const known = challenges.map(splitOnce);
       const bearer = known.find(([scheme]) => scheme === "bearer");
@@ -81,7 +81,7 @@ export function createAuth(registry: URL, credentials: Credentials | undefined, 
 const parametersOf = (text: string): Parameters =>
   Object.fromEntries([...text.matchAll(/([a-z_]+)="([^"]*)"/gi)].map(([, key = "", value = ""]) => [key, value]));
 
-/** The scheme, in small letters, and what follows. */
+/** The scheme in lower case, and the rest of the text. */
 const splitOnce = (text: string): [string, string] => {
   const at = text.indexOf(" ");
   return at < 0 ? [text.toLowerCase(), ""] : [text.slice(0, at).toLowerCase(), text.slice(at + 1)];

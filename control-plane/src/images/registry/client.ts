@@ -6,22 +6,22 @@ import { PlatformError } from "../../contract/errors.ts";
 import { CREDENTIALS_HINT, createAuth, type Credentials } from "./auth.ts";
 
 export const REGISTRY_LIMITS = {
-  /** Manifests, configs, tag lists, tokens: bytes. */
+  /** The most bytes of a manifest, config, tag list or token answer. */
   documentBytes: 4 * 1024 * 1024,
-  /** Of one request, of one blob's download after it broke, and of an upload from its start. */
+  /** Tries of one request, of one blob's download that broke, and of one upload that had to start anew. */
   tries: 4,
   backoffMs: 200,
   backoffMostMs: 5_000,
-  /** A registry that asks for a longer pause is taken for unreachable. */
+  /** A registry that asks for a longer pause counts as unreachable. */
   retryAfterMostMs: 15_000,
   redirects: 3,
   headersMs: 30_000,
   bodyMs: 60_000,
-  /** One PATCH of an upload. */
+  /** Body of one PATCH of an upload. */
   chunkBytes: 16 * 1024 * 1024,
-  /** Of one blob that is read; the largest that the platform writes are bases and layers of half a gigabyte. */
+  /** The most bytes of one blob that is read; the largest blobs that the platform writes are bases and layers of half a gigabyte. */
   blobBytes: 1024 ** 3,
-  /** Of one list of tags or referrers. */
+  /** The most pages of one list of tags or referrers. */
   pages: 100,
 } as const;
 
@@ -32,23 +32,26 @@ export interface RegistryOptions {
   /** PEM to trust in place of the built-in roots. */
   ca?: string | undefined;
 }
-/** Among `expect`: a connection that breaks is no failure, and not tried again blindly. The caller asks how far it came. */
+/**
+ * In `expect`, this says that a broken connection is not a failure and is not retried blindly: the caller asks the registry how much it
+ * got.
+ */
 export const BROKEN = 0;
 export interface Call {
   method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** Below `/v2/`, or what a Location said. */
+  /** A path below `/v2/`, or the URL of a Location field. */
   to: string | URL;
-  /** Repository whose rights are asked for. */
+  /** Repository for which credentials with the needed rights are requested. */
   repository: string;
   headers?: Record<string, string>;
   /** Made anew for each try. */
   body?: () => Buffer | Readable;
-  /** Statuses that are no failure; the caller tells them apart. */
+  /** Statuses that do not count as a failure; the caller handles each. */
   expect: readonly number[];
 }
 export type Answer = Dispatcher.ResponseData;
 export type Head = Pick<Answer, "statusCode" | "headers">;
-/** What a try came to: an answer that was read, or why not, and whether another try may help. */
+/** Result of one try: an answer that was read, or the error and whether another try may help. */
 type Outcome<T> = { taken: T } | { error: PlatformError; again: boolean; broken: boolean; pauseMs?: number | undefined };
 
 const REDIRECTS = [301, 302, 303, 307, 308];
@@ -62,7 +65,7 @@ export function createRegistryClient(options: RegistryOptions) {
     const bytes = await readDocument(answer);
     if (answer.statusCode === 200) return bytes;
     const message = `The registry's token service answered ${answer.statusCode}.`;
-    if (mayPass(answer.statusCode)) throw new Error(message); // not coded: tried again like a broken connection
+    if (mayPass(answer.statusCode)) throw new Error(message); // not a PlatformError, so that it is retried like a broken connection
     throw new PlatformError("UNAVAILABLE", message, { hint: CREDENTIALS_HINT });
   });
 
@@ -82,7 +85,10 @@ export function createRegistryClient(options: RegistryOptions) {
   const scopeOf = ({ repository, method }: Call): string =>
     `repository:${repository}:${method === "GET" || method === "HEAD" ? "pull" : method === "DELETE" ? "delete,pull,push" : "pull,push"}`;
 
-  /** One try: with what is known, then once more with what the challenge asks for. Credentials go to the registry's own origin only. */
+  /**
+   * One try: first with the known credentials, then once more with those that the challenge asks for. Credentials go to the registry's own
+   * origin only.
+   */
   async function once(asked: Call, url: URL): Promise<Answer> {
     const own = url.origin === registry.origin;
     const scope = scopeOf(asked);
@@ -125,7 +131,10 @@ export function createRegistryClient(options: RegistryOptions) {
     }
   }
 
-  /** Rejects with a coded error for any status that is not expected. A connection that breaks under `take` is a failed try as well. */
+  /**
+   * Rejects with a coded error for any status that is not expected. A connection that breaks while `take` reads the answer is a failed try,
+   * too.
+   */
   async function exchange<T>(asked: Call, take: (answer: Answer) => Promise<T>): Promise<T | undefined> {
     const url = new URL(asked.to, new URL("/v2/", registry));
     for (let tried = 1; ; tried++) {
@@ -140,12 +149,12 @@ export function createRegistryClient(options: RegistryOptions) {
 
   return {
     registry,
-    /** For answers whose body says nothing. */
+    /** For calls whose answer's body is not needed. */
     call: async (asked: Call): Promise<Head> => (await exchange(asked, headOf)) ?? { statusCode: BROKEN, headers: {} },
-    /** With the body as a whole, capped. */
+    /** Resolves with the answer's whole body, whose size is capped. */
     document: async (asked: Call): Promise<Head & { bytes: Buffer }> =>
       (await exchange(asked, async (answer) => ({ ...(await headOf(answer, false)), bytes: await readDocument(answer) })))!,
-    /** With the body still to be read. */
+    /** Resolves with an answer whose body the caller still has to read. */
     open: async (asked: Call): Promise<Answer> => (await exchange(asked, async (answer) => answer))!,
     pause: (tried: number): Promise<void> => sleep(backoff(tried)),
     path: (repository: string) => `${registry.pathname.replace(/^\/|\/$/g, "")}/${repository}`.replace(/^\//, ""),
@@ -172,7 +181,7 @@ async function readDocument(answer: Answer): Promise<Buffer> {
 /** Full jitter (SECURITY 4.1). */
 const backoff = (tried: number): number => Math.random() * Math.min(REGISTRY_LIMITS.backoffMs * 2 ** tried, REGISTRY_LIMITS.backoffMostMs);
 
-/** Milliseconds, from seconds or a date (RFC 9110 section 10.2.3). */
+/** The pause that a Retry-After field asks for, in milliseconds; the field has seconds or a date (RFC 9110 section 10.2.3). */
 function retryAfter(answer: Answer): number | undefined {
   const text = String(answer.headers["retry-after"] ?? "");
   const pause = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();

@@ -5,7 +5,7 @@ import { REGISTRY_LIMITS, type Call, type Head, type RegistryClient } from "./cl
 import { sha256 } from "../../service/digest.ts";
 
 export function createDocuments(client: RegistryClient) {
-  /** Undefined when there is none. */
+  /** Resolves with undefined when the registry has no such document. */
   async function find(asked: Omit<Call, "method" | "expect">, digest?: string): Promise<(Head & { bytes: Buffer }) | undefined> {
     const answer = await client.document({ ...asked, method: "GET", expect: [200, 404] });
     if (answer.statusCode === 404) return undefined;
@@ -21,7 +21,10 @@ export function createDocuments(client: RegistryClient) {
       if (answer === undefined) throw new PlatformError("NOT_FOUND", `The image registry has no such thing (GET in ${asked.repository}).`);
       return answer.bytes;
     },
-    /** Page after page, as far as Link goes (distribution-spec, "Listing Tags"). No page at all when the first is not there. */
+    /**
+     * Yields page after page by following Link fields (distribution-spec, "Listing Tags"); yields nothing when the first page does not
+     * exist.
+     */
     async *pages(first: string, repository: string, headers: Record<string, string> = {}): AsyncGenerator<Head & { bytes: Buffer }> {
       let to: string | URL | undefined = first;
       for (let page = 0; to !== undefined; page++) {
@@ -45,7 +48,7 @@ function nextPage(registry: URL, { headers }: Head): URL | undefined {
   return url;
 }
 
-/** What a registry sent, as what it must be. */
+/** Parses a document that a registry sent by the schema that it must match. */
 export function parseAs<T extends z.ZodType>(schema: T, bytes: Buffer, what: string): z.output<T> {
   let value: unknown;
   try {

@@ -1,9 +1,9 @@
-// Reads one blob: what breaks goes on where it broke, and bytes that the digest does not promise end in an error.
+// Reads one blob: a download that breaks is resumed where it broke, and bytes that do not match the digest end in an error.
 import { PlatformError } from "../../contract/errors.ts";
 import { DigestMeter } from "../../service/digest.ts";
 import { REGISTRY_LIMITS, type Answer, type RegistryClient } from "./client.ts";
 
-/** Fails at its end when the bytes are not the digest's: what came before must not be used until it has ended. */
+/** Throws after the last byte when the bytes do not match the digest, so the caller must not use any of them before the end. */
 export async function* blobBytes(
   client: RegistryClient,
   repository: string,
@@ -13,8 +13,8 @@ export async function* blobBytes(
   const meter = new DigestMeter();
   for (let tried = 1; ; tried++) {
     const answer = await openAt(client, repository, digest, meter.bytes);
-    let known = answer.statusCode === 206 ? 0 : meter.bytes; // 200: it does not know ranges and begins anew
-    // Not `for await`: what the reader of this generator throws into it is no broken connection.
+    let known = answer.statusCode === 206 ? 0 : meter.bytes; // 200: the registry does not support ranges and starts from the first byte
+    // Not `for await`: an error that the reader throws into this generator must not be treated as a broken connection.
     const chunks = (answer.body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     try {
       for (;;) {

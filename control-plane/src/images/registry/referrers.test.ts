@@ -1,4 +1,4 @@
-// What a registry says is attached to what, where it says what no honest one does; the honest ones are in deploy/test/registry.
+// Lists of referrers from a registry that lies about what is attached to a digest; honest registries are tested in deploy/test/registry.
 import { expect, test } from "vitest";
 import type { RegistryClient } from "./client.ts";
 import type { References } from "./references.ts";

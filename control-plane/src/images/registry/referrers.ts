@@ -17,7 +17,7 @@ export interface ReferrersDeps {
 }
 const FALLBACK = /^sha256-([0-9a-f]{64})$/;
 const fallbackTag = (subject: string): string => subject.replace(":", "-");
-/** Undefined: a tag like any other. */
+/** The subject of a fallback tag; undefined for an ordinary tag. */
 export const subjectOf = (tag: string): string | undefined => {
   const hex = FALLBACK.exec(tag)?.[1];
   return hex === undefined ? undefined : `sha256:${hex}`;
@@ -26,7 +26,7 @@ const NOTHING: Index = { schemaVersion: 2, mediaType: MEDIA.index, manifests: []
 
 export function createReferrers({ client, documents, references, putDocument, putManifest }: ReferrersDeps) {
   const at = client.path;
-  /** For one subject; other processes do not write, for one control plane acts at a time (ownership/). */
+  /** One write at a time for each subject. Other processes do not write, because only the owner acts (platform/owner.ts). */
   const oneAtATime = createKeyedMutex();
 
   async function readFallback(repository: string, subject: string): Promise<{ index: Index; etag: string | undefined }> {
@@ -37,7 +37,10 @@ export function createReferrers({ client, documents, references, putDocument, pu
     return { index: parseAs(indexSchema, found.bytes, "list of referrers"), etag: typeof etag === "string" ? etag : undefined };
   }
 
-  /** Read, add, write, and look again: not every registry heeds If-Match, and another writer's list may have replaced ours. */
+  /**
+   * Reads the list, adds the entry, writes it, and reads again: some registries ignore If-Match, and another writer's list may have
+   * replaced ours.
+   */
   async function addToFallback(repository: string, subject: string, entry: Descriptor): Promise<void> {
     for (let tried = 1; tried <= REGISTRY_LIMITS.tries + 1; tried++) {
       const { index, etag } = await readFallback(repository, subject);
@@ -60,7 +63,8 @@ export function createReferrers({ client, documents, references, putDocument, pu
       known = true;
       found.push(...parseAs(indexSchema, bytes, "list of referrers").manifests);
     }
-    // Filtered here whatever OCI-Filters-Applied says: the same again changes nothing, and a registry that claims it wrongly is caught.
+    // Filtered here whatever OCI-Filters-Applied says: filtering twice changes nothing, and a registry may claim wrongly that it has
+    // filtered.
     return ofType(known ? found : (await readFallback(repository, subject)).index.manifests, artifactType);
   }
 
@@ -82,7 +86,7 @@ export function createReferrers({ client, documents, references, putDocument, pu
     },
   };
 
-  /** `kept` grows by what was looked at. */
+  /** Adds every visited subject to `kept`, so that no subject is visited twice. */
   async function drop(repository: string, subject: string, kept: Set<string>): Promise<void> {
     kept.add(subject);
     for (const { digest } of await list(repository, subject)) {
@@ -96,11 +100,11 @@ export function createReferrers({ client, documents, references, putDocument, pu
   return {
     store,
     /**
-     * Everything that is attached to a digest which lives no longer, and the list of it. A list is what somebody wrote: it may lead in a
-     * circle, or name what is still alive. What it names of `living` stays, with what is attached to that.
+     * Removes all artifacts that are attached to a digest which is no longer used, and the list of them. Such a list is not trusted: it may
+     * form a circle, or name digests that are still used. Digests in `living` stay, with everything that is attached to them.
      */
     drop: (repository: string, subject: string, living: ReadonlySet<string>): Promise<void> => drop(repository, subject, new Set(living)),
-    /** What the lists of these subjects hold. */
+    /** All artifacts that the lists of these subjects name. */
     async attachedTo(repository: string, subjects: readonly string[]): Promise<Attached[]> {
       const all: Attached[] = [];
       for (const subject of subjects) for (const { digest } of await list(repository, subject)) all.push({ digest, subject });

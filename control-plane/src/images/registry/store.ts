@@ -1,5 +1,5 @@
-// ImageStore over an OCI 1.1 registry. A repository of ours (a tenant, or `base`) is `<prefix>/<repository>` there. Blobs that nothing
-// refers to are the registry's own garbage collection's business; it shows no times, so nothing here could judge their age.
+// ImageStore over an OCI 1.1 registry. A repository of ours (a tenant, or `base`) is `<prefix>/<repository>` there. Unreferenced blobs are
+// left to the registry's own garbage collection: a registry shows no times, so their age cannot be known here.
 import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
@@ -20,7 +20,7 @@ import { createKeyedMutex } from "../../service/keyed-mutex.ts";
 import { uploadBlob } from "./upload.ts";
 
 export interface RegistryStoreOptions extends RegistryOptions {
-  /** Folder for blobs on their way: their digest must be known before the registry is asked whether it has them. */
+  /** Folder in which blobs wait for their upload: their digest must be known before the registry is asked whether it has them. */
   spoolDir: string;
 }
 
@@ -29,7 +29,7 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
   const documents = createDocuments(client);
   const references = createReferences(client, documents);
   const at = client.path;
-  /** For one blob: distribution 2.8 loses sight of one that is uploaded twice at once. */
+  /** One upload at a time for each blob: distribution 2.8 loses a blob that is uploaded twice at the same time. */
   const oneAtATime = createKeyedMutex();
 
   async function has(repository: string, digest: string): Promise<number | undefined> {
@@ -103,7 +103,8 @@ export function createRegistryStore(options: RegistryStoreOptions): ImageStore {
       const query = new URLSearchParams({ mount: digest, from: at(from) });
       const place = `${at(to)}/blobs/uploads/?${query.toString()}`;
       const { statusCode } = await client.call({ method: "POST", to: place, repository: at(to), expect: [201, 202] });
-      // 202: it does not mount; the upload that it began ends by itself, and the bytes go through us.
+      // 202 means that the registry does not mount. The upload that it opened instead expires by itself, and the bytes are copied through
+      // this process.
       if (statusCode === 202 && (await has(to, digest)) === undefined) await putBlob(to, MEDIA.layer, bytesOf(from, digest));
     },
     async getImage(repository, reference) {

@@ -1,4 +1,4 @@
-// What goes from a repository of a registry: tags that nothing uses, and artifacts whose subject is gone.
+// Removes unused tags from a repository of a registry, and artifacts whose subject is gone.
 import type { UsedImages } from "../layout-store.ts";
 import { livingWith } from "../artifact.ts";
 import type { References } from "./references.ts";
@@ -7,7 +7,10 @@ import { subjectOf, type createReferrers } from "./referrers.ts";
 type Referrers = Pick<ReturnType<typeof createReferrers>, "attachedTo" | "drop">;
 
 export function createRegistrySweep(references: References, referrers: Referrers) {
-  /** Digests that lost a name since they were last looked at. Those of a process that ended are left to the registry's own collection. */
+  /**
+   * Digests that lost a tag and whose artifacts may have to go. Those that an earlier process noted are left to the registry's garbage
+   * collection.
+   */
   const unnamed = new Map<string, Set<string>>();
   const unnamedIn = (repository: string) => unnamed.get(repository) ?? unnamed.set(repository, new Set()).get(repository)!;
   const listTags = async (repository: string) => (await references.list(repository)).filter((tag) => subjectOf(tag) === undefined);
@@ -25,7 +28,7 @@ export function createRegistrySweep(references: References, referrers: Referrers
     return removed;
   }
 
-  /** Removes what is attached to those of these digests that live no longer. */
+  /** Removes the artifacts that are attached to those of `digests` that are no longer used. */
   async function removeAttached(
     repository: string,
     digests: readonly string[],
@@ -51,7 +54,7 @@ export function createRegistrySweep(references: References, referrers: Referrers
     unnamedIn(repository).add(digest);
   }
 
-  /** Resolves with how many tags went. `before`: milliseconds since the epoch. */
+  /** Resolves with the number of removed tags. `before`: milliseconds since the epoch. */
   async function sweep(repository: string, before: number, used: () => Promise<UsedImages>): Promise<number> {
     const seen = await references.list(repository);
     const inUse = await used();

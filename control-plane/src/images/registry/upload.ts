@@ -1,5 +1,5 @@
-// Pushes one blob that lies in a file: in one request, or in chunks. What breaks goes on where the registry says that it stopped; an
-// upload that it has lost starts anew.
+// Pushes one blob from a file, in one request or in chunks. A broken upload is resumed at the byte that the registry reports; an upload
+// that the registry has lost starts anew.
 import { createReadStream } from "node:fs";
 import { PlatformError } from "../../contract/errors.ts";
 import { BROKEN, REGISTRY_LIMITS, type Head, type RegistryClient } from "./client.ts";
@@ -13,19 +13,19 @@ interface Upload {
   client: RegistryClient;
   repository: string;
   blob: Blob;
-  /** Where it goes on; each answer may move it. */
+  /** URL for the next request of this upload; each answer may change it. */
   location: URL;
-  /** Bytes. */
+  /** Size of a chunk, bytes. */
   chunk: number;
 }
 const BINARY = { "content-type": "application/octet-stream" };
-/** A registry says these of an upload that it no longer has, or that stands elsewhere than its Location says. */
+/** Statuses by which a registry says that it no longer has the upload, or that its offset is another one than we sent. */
 const LOST = [400, 404, 416, BROKEN];
 
-/** How often one upload may be gone on with too early. */
+/** How often one upload may be resumed while the registry is still writing earlier bytes. */
 const MOST_EARLY = 20;
 
-/** The registry has the blob when this resolves. `has`: whether it does, whatever became of an answer. */
+/** The registry has the blob when this resolves. `has` asks the registry for the blob, because an answer may have been lost. */
 export async function uploadBlob(client: RegistryClient, repository: string, blob: Blob, has: () => Promise<boolean>): Promise<void> {
   for (let begun = 1; begun <= REGISTRY_LIMITS.tries; begun++) {
     const upload = await begin(client, repository, blob);
@@ -51,7 +51,7 @@ async function cancel({ client, location: to, repository }: Upload): Promise<voi
   await client.call({ method: "DELETE", to, repository, expect: [204, ...LOST, 405] }).catch(() => undefined);
 }
 
-/** False: the registry may have lost it. */
+/** False: the registry may have lost the upload. */
 async function transfer(upload: Upload): Promise<boolean> {
   const { client, repository, blob, chunk } = upload;
   const whole = blob.size <= chunk;
@@ -75,7 +75,8 @@ async function sendChunks(upload: Upload): Promise<boolean> {
       continue;
     }
     const next = await progressOf(upload);
-    // A registry that is busy still writes what came before a cut, and refuses until it has: that is no break, and may be some times.
+    // A busy registry still writes the bytes that came before a break, and refuses more until then: this counts as progress, up to
+    // MOST_EARLY times.
     const came = status !== BROKEN && next !== undefined && next > start && ++early < MOST_EARLY;
     if (!came) stuck += 1;
     if (next === undefined || next > blob.size || stuck === REGISTRY_LIMITS.tries) return false;
@@ -85,7 +86,7 @@ async function sendChunks(upload: Upload): Promise<boolean> {
   return true;
 }
 
-/** The answer's status; 202: it was taken. */
+/** Resolves with the answer's status; 202 means that the chunk was accepted. */
 async function sendChunk(upload: Upload, start: number, end: number): Promise<number> {
   const { client, repository, blob, location: to } = upload;
   const headers = { ...BINARY, "content-range": `${start}-${end}`, "content-length": String(end - start + 1) };
@@ -95,13 +96,13 @@ async function sendChunk(upload: Upload, start: number, end: number): Promise<nu
   return answer.statusCode;
 }
 
-/** How many bytes the registry has (distribution-spec, "Get the status of an upload"). Undefined: none that can be added to. */
+/** How many bytes the registry has (distribution-spec, "Get the status of an upload"); undefined when the upload cannot be resumed. */
 async function progressOf(upload: Upload): Promise<number | undefined> {
   const { client, repository, location: to } = upload;
   const answer = await client.call({ method: "GET", to, repository, expect: [204, ...LOST.filter((status) => status !== BROKEN)] });
   if (answer.statusCode !== 204) return undefined;
   if (answer.headers.location !== undefined) upload.location = locationOf(client, answer);
-  // `0-0` is said of an upload without any byte as well (distribution), and no chunk is a single byte.
+  // distribution also answers `0-0` for an empty upload; since no chunk is a single byte, `0-0` always means empty here.
   const last = Number(/^(?:bytes=)?0-(\d+)$/.exec(String(answer.headers["range"] ?? ""))?.[1] ?? 0);
   return last === 0 ? 0 : last + 1;
 }

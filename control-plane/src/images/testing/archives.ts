@@ -1,4 +1,5 @@
-// Archives made block by block (pax(1), "ustar Interchange Format"), so that they can say what no library would write; for tests.
+// Archives made block by block (pax(1), "ustar Interchange Format"), so that they can contain headers that no library would write; for
+// tests.
 import { Readable } from "node:stream";
 
 export interface RawEntry {

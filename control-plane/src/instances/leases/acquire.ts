@@ -10,9 +10,9 @@ import type { Instance, InstanceTable } from "./instance-table.ts";
 import { LEASE_TTL_MS } from "./lease-times.ts";
 import type { TenantUse } from "./tenant-use.ts";
 
-/** While an instance ends that another function's request waits for. */
+/** Pause between two looks while a request waits for another instance to end and make room. */
 const ROOM_POLL_MS = 50;
-/** While other gateways' instances are asked back. */
+/** Pause between two looks while another gateway's instance is being recalled. */
 const RECALL_POLL_MS = 200;
 
 export interface AcquireOptions {
@@ -24,9 +24,9 @@ export interface AcquireOptions {
   startingOf(versionId: string): number;
   ends: Pick<Ends, "stop">;
   recall(leaseId: string): void;
-  /** Instances of the version that are kept although nobody asks. */
+  /** How many instances of the version are kept even without requests. */
   minOf(functionId: string, versionId: string): number;
-  /** Throws when nobody may be given it. */
+  /** Throws when the instance may not be leased to any gateway. */
   requireFit(instance: Instance): Promise<void>;
   /** Resolves when something may have changed, or after this many milliseconds. */
   changed(timeoutMs: number): Promise<void>;
@@ -56,7 +56,10 @@ export function createAcquire(options: AcquireOptions) {
     };
   }
 
-  /** For a tenant that has all it may: an instance that nobody uses goes, the one longest unused first. False: all are in use or kept. */
+  /**
+   * Frees room for a tenant that runs as many instances as it may, by ending the one that is unused for longest. False: all are in use or
+   * kept by `min`.
+   */
   function makeRoom(tenantId: string): boolean {
     const spare = table
       .ofTenant(tenantId)
@@ -70,7 +73,7 @@ export function createAcquire(options: AcquireOptions) {
     return spare.length > 0 || table.ofTenant(tenantId).some(({ state }) => state === "stopping");
   }
 
-  /** Starts one more, or waits for the room to do so. Undefined: look again. */
+  /** Starts one more instance, or waits a moment for room. Undefined: the caller must look again. */
   async function startOne(info: VersionInfo, holder: string, end: number): Promise<Lease | undefined> {
     const refusal = use.refusal(info);
     if (refusal !== undefined) {
@@ -82,7 +85,7 @@ export function createAcquire(options: AcquireOptions) {
     return instance.lease === undefined ? grant(instance, holder, timing) : undefined;
   }
 
-  /** All that may run do. Asks another gateway for one of its own, and waits for that. */
+  /** For a version that runs all instances that it may: recalls an instance from another gateway, and waits a moment for it. */
   async function askBack(mine: readonly Instance[], begun: number, info: VersionInfo, holder: string, end: number): Promise<void> {
     const elsewhere = mine.find(({ lease }) => lease !== undefined && lease.holder !== holder);
     if (begun === 0 && elsewhere === undefined && mine.every(({ lease }) => lease !== undefined))
@@ -92,19 +95,19 @@ export function createAcquire(options: AcquireOptions) {
     await changed(Math.min(RECALL_POLL_MS, end - Date.now()));
   }
 
-  /** One look at what there is. Undefined: look again. */
+  /** One try to find or start an instance. Undefined: try again. */
   async function attempt({ versionId, holder }: Request, info: VersionInfo, end: number): Promise<Lease | undefined> {
     const mine = table.ofVersion(versionId);
     const free = mine.find(({ lease, orphanUntil }) => lease === undefined && orphanUntil === undefined);
     if (free !== undefined && free.unjudged === undefined) return grant(free, holder);
     const begun = options.startingOf(versionId);
-    if (free !== undefined) await requireFit(free); // somebody else may have it afterwards
+    if (free !== undefined) await requireFit(free); // meanwhile another request may take it, so look again
     else if (mine.length + begun < info.max) return startOne(info, holder, end);
     else await askBack(mine, begun, info, holder, end);
     return undefined;
   }
 
-  /** Waits at most `waitMs`. Throws NOT_FOUND, QUOTA_EXCEEDED, CONCURRENCY_EXCEEDED, CAPACITY_UNAVAILABLE, or why a start failed. */
+  /** Waits at most `waitMs`. Throws NOT_FOUND, QUOTA_EXCEEDED, CONCURRENCY_EXCEEDED, CAPACITY_UNAVAILABLE, or a failed start's error. */
   return async function acquire(request: Request): Promise<Lease> {
     const info = await options.versions.get(request.functionId, request.versionId);
     const end = Date.now() + request.waitMs;

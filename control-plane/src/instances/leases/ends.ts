@@ -1,5 +1,5 @@
-// How instances end: stopped by the platform, or found dead. Each end is announced to gateways, noted for the function's owner, and told to
-// the holder who asks why.
+// Handles the ends of instances, whether the platform stops them or finds them dead. Each end is announced to gateways, noted for the
+// tenant of the function, and reported to the gateway that held the lease when it asks why.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sandbox } from "../../sandbox/driver.ts";
 import type { Deaths } from "../start/deaths.ts";
@@ -7,7 +7,10 @@ import type { InstanceFailure } from "../start/launch.ts";
 import type { Instance, InstanceTable } from "./instance-table.ts";
 import { createRecentEnds } from "./recent-ends.ts";
 
-/** A gateway sees a connection end before the sandbox's process is gone, on a busy machine hundreds of milliseconds: so long the driver is asked again. */
+/**
+ * How long the driver is asked again: a gateway sees a connection end before the sandbox's process is gone, on a busy machine by hundreds
+ * of milliseconds.
+ */
 const END_NOTICE_MS = 1_000;
 const END_POLL_MS = 10;
 
@@ -17,10 +20,10 @@ export interface EndsOptions {
   stopInstance(id: string): Promise<void>;
   listInstances(): Promise<Sandbox[]>;
   emit(change: { type: "instance-ended"; instance: string; reason: string }): void;
-  /** An instance ended against its will: for its owner's log and `describe`. */
+  /** An instance ended without being asked to; this goes to the function's log and to `describe`. */
   onFailure(failure: InstanceFailure): void;
   onError(error: unknown): void;
-  /** Something ends, so who waits for room may look again. */
+  /** An instance is ending, so a request that waits for room may look again. */
   onEnding(): void;
 }
 
@@ -35,12 +38,12 @@ export function createEnds({ table, deaths, stopInstance, listInstances, emit, o
       await stopInstance(instance.sandbox.id);
       table.remove(instance);
     } catch (error) {
-      instance.state = "stuck"; // it still exists and counts; the reconciler asks again
+      instance.state = "stuck"; // it still exists and counts; the reconciler retries the stop
       onError(error);
     }
   }
 
-  /** Stops it and tells whoever holds it. */
+  /** Stops an instance and announces its end to the gateway that holds it. */
   function announce(instance: Instance, reason: string): void {
     emit({ type: "instance-ended", instance: instance.sandbox.id, reason });
     void stop(instance);
@@ -53,11 +56,11 @@ export function createEnds({ table, deaths, stopInstance, listInstances, emit, o
   }
 
   /**
-   * Why instances ended, as the driver says it; each is noted for its owner and removed. One that the driver no longer has is gone too.
-   * Resolves with all that the driver has.
+   * Finds instances that ended, by asking the driver; each is noted as a failure and removed. An instance that the driver no longer lists
+   * has ended, too. Resolves with all sandboxes of the driver.
    */
   async function reap(): Promise<Sandbox[]> {
-    const before = table.all(); // what is added while the driver answers may not be in its answer
+    const before = table.all(); // taken first: an instance that is added meanwhile may be missing from the driver's answer
     const sandboxes = await listInstances();
     const listed = new Map(sandboxes.map((sandbox) => [sandbox.id, sandbox]));
     for (const instance of before) {
@@ -76,9 +79,9 @@ export function createEnds({ table, deaths, stopInstance, listInstances, emit, o
     announce,
     noteFailure,
     reap,
-    /** Why the holder's instance ended, if it did a moment ago. */
+    /** Why the instance of a lease ended, if that was a moment ago; answered to its holder only. */
     reasonOf: recent.of,
-    /** Resolves when the driver has noticed that these ended, or was given its time for it. */
+    /** Resolves when the driver has noticed that these instances ended, or after END_NOTICE_MS. */
     async noticed(broken: readonly Instance[]): Promise<void> {
       for (const until = Date.now() + END_NOTICE_MS; broken.some(({ state }) => state === "ready"); await sleep(END_POLL_MS)) {
         await reap();

@@ -1,4 +1,4 @@
-// The control plane's picture of running instances: which version each holds for life, and who holds its lease.
+// The control plane's table of running instances: which version each belongs to for life, and which gateway holds its lease.
 import type { Sandbox } from "../../sandbox/driver.ts";
 import type { VersionInfo } from "../start/version-info.ts";
 
@@ -8,7 +8,7 @@ export interface HeldLease {
   /** Milliseconds since the epoch; after this and a grace the instance is stopped. */
   expiresAt: number;
 }
-/** A sandbox that became a version's, once and for life. */
+/** A sandbox into which a version's code was loaded; it belongs to that version for life. */
 export interface Instance {
   sandbox: Sandbox;
   tenantId: string;
@@ -18,18 +18,21 @@ export interface Instance {
   slots: number;
   idleTimeoutMs: number;
   inUse: number;
-  /** It serves, or could, since then; a sandbox of the pool may be much older. */
+  /** Time since which the instance could serve; its sandbox may have waited in the pool much longer. */
   since: number;
-  /** `stuck`: its stop failed; it is tried again. */
+  /** `stuck`: its stop failed and will be retried. */
   state: "ready" | "stopping" | "stuck";
   lease?: HeldLease;
-  /** Free (no lease) since then. */
+  /** Time since which it has no lease. */
   freeSince: number;
-  /** Found running after a restart of the control plane: its holder has until then to say so. */
+  /** Set on an instance that was adopted after a restart of the control plane: until this time its holder may claim it by a renewal. */
   orphanUntil?: number;
-  /** Isolated less than its tenant must be by now: it gets no new lease, and ends when its holder gives it back. */
+  /** Its isolation is weaker than its tenant now requires: it gets no new lease, and ends when its holder gives it back. */
   unfit?: true;
-  /** Not known to be fit since this judgement, because the database did not answer it (0: never judged): it gets no new lease meanwhile. */
+  /**
+   * Number of the last check of its isolation that failed because the database did not answer (0: never checked); until a check succeeds it
+   * gets no new lease.
+   */
   unjudged?: number;
 }
 
@@ -74,7 +77,7 @@ export function createInstanceTable() {
       delete instance.orphanUntil;
       instance.freeSince = Date.now();
       if (lease === undefined) {
-        instance.inUse = 0; // whoever gives it back has no request in it
+        instance.inUse = 0; // a gateway gives an instance back only when it has no request in it
         return;
       }
       instance.lease = lease;
@@ -82,12 +85,12 @@ export function createInstanceTable() {
     },
     get: (id: string) => byId.get(id),
     ofLease: (leaseId: string) => byLease.get(leaseId),
-    /** Those of a version that may serve; what is being stopped or must not get anything new no longer counts. */
+    /** The instances of a version that may get requests, so without those that are being stopped or are `unfit`. */
     ofVersion: (versionId: string): Instance[] =>
       [...(byVersion.get(versionId) ?? [])].filter(({ state, unfit }) => state === "ready" && unfit === undefined),
     ofFunction: (functionId: string): Instance[] => [...byId.values()].filter((instance) => instance.functionId === functionId),
     ofTenant: (tenantId: string): Instance[] => [...(byTenant.get(tenantId) ?? [])],
-    /** What a tenant's instances may use, those included that are being stopped: they are still there. */
+    /** What a tenant's instances may use, including those that are being stopped, because they still exist. */
     useOf(tenantId: string): Use {
       const theirs = byTenant.get(tenantId) ?? [];
       let memoryMib = 0;

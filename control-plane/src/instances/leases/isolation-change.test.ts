@@ -1,4 +1,4 @@
-// A tenant is raised to elevated risk while its gVisor instances serve (SECURITY A2): over the memory driver, which has no Kata.
+// A tenant is raised to elevated risk while its gVisor instances serve (SECURITY A2). Runs over the memory driver, which has no Kata.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../../contract/errors.ts";
 import { createInstancesHost, type InstancesHost } from "../testing/instances-host.ts";
@@ -17,7 +17,7 @@ const running = async () => (await host.driver.list()).filter(({ state }) => sta
 const soon = { timeout: 5_000, interval: 20 };
 const refusal = expect.objectContaining({ code: "ISOLATION_UNAVAILABLE" });
 
-/** A version with one instance that `gw-1` holds, of a tenant that is then raised. */
+/** Makes a version with one instance that `gw-1` holds, and then raises its tenant's risk. */
 async function raised() {
   const { info, ask } = await host.version();
   const lease = await plane.leases.acquire(ask("gw-1"));
@@ -34,7 +34,7 @@ describe("an instance that is isolated less than its tenant must be", () => {
     const { ask, lease, give } = await raised();
     expect(plane.emitted).toEqual([{ type: "recall", leaseId: lease.leaseId }]);
     await expect(plane.leases.acquire(ask("gw-2"))).rejects.toEqual(refusal);
-    expect(await running()).toEqual([lease.instance]); // requests are in it
+    expect(await running()).toEqual([lease.instance]); // it runs on, because requests may be in it
     await give();
     await expect.poll(running, soon).toEqual([]);
     await expect(plane.leases.acquire(ask("gw-1"))).rejects.toEqual(refusal);
@@ -64,7 +64,7 @@ describe("an instance that is isolated less than its tenant must be", () => {
     await plane.leases.release({ holder: "gw-1", leases: [{ leaseId, reason: "recalled" }] }, () => true);
     expect(await running()).toHaveLength(1);
     host.raise(info);
-    await plane.reconciler.turn(); // nobody said anything: it is seen all the same
+    await plane.reconciler.turn(); // nothing announced the raise, but the reconciler's turn finds it
     await expect.poll(running, soon).toEqual([]);
   });
 
@@ -164,6 +164,6 @@ describe("an instance whose version the database does not tell when its tenant i
     host.forget(info);
     await plane.leases.isolation.look();
     await plane.leases.isolation.requireJudged(info.image.tenantId);
-    expect(host.errors).toEqual([]); // its function was removed: that is nobody's error, and would be one for each instance and second
+    expect(host.errors).toEqual([]); // a removed function is no error; otherwise each instance would report one every second
   });
 });

@@ -1,5 +1,5 @@
-// A tenant that must be isolated better than its instances are: each of them serves what it serves and gets nothing new (SECURITY A2).
-// Level-triggered: every look compares all instances with what their versions need now.
+// Handles tenants that now need a stronger isolation than their running instances have: such an instance finishes its requests and gets no
+// new ones (SECURITY A2). Level-triggered: every look compares all instances with the isolation that their versions need now.
 import { PlatformError } from "../../contract/errors.ts";
 import type { InstanceTable, Instance } from "./instance-table.ts";
 import type { VersionInfo, VersionInfoCache } from "../start/version-info.ts";
@@ -7,9 +7,9 @@ import type { VersionInfo, VersionInfoCache } from "../start/version-info.ts";
 export interface IsolationChangeOptions {
   table: InstanceTable;
   versions: Pick<VersionInfoCache, "get">;
-  /** Tells the holder to send nothing more there. */
+  /** Tells the holder of the lease to send no new requests to the instance. */
   recall(leaseId: string): void;
-  /** Ends it now; whoever holds it hears of that. */
+  /** Ends the instance now and tells its holder. */
   end(instance: Instance): void;
   stop(instance: Instance): Promise<void>;
   onError(error: unknown): void;
@@ -19,7 +19,7 @@ export function createIsolationChange({ table, versions, recall, end, stop, onEr
   let looking: Promise<void> = Promise.resolve();
   let begun = 0;
 
-  /** What the version needs; undefined when there is no such version any more. Throws when nobody could say. */
+  /** What the version needs; undefined when the version no longer exists. Throws when that could not be found out. */
   const needOf = ({ functionId, versionId }: Instance) =>
     versions.get(functionId, versionId).catch((error: unknown) => {
       if (error instanceof PlatformError && error.code === "NOT_FOUND") return undefined;
@@ -37,7 +37,7 @@ export function createIsolationChange({ table, versions, recall, end, stop, onEr
       instance.unjudged = Math.max(turn, instance.unjudged ?? 0);
       return;
     }
-    // A judgement that began before one that failed may have read what was true before the raise: it does not settle the later one.
+    // A judgement that began before a failed one may have read the state from before the raise, so it does not clear the failed one's mark.
     if (instance.unjudged !== undefined && instance.unjudged <= turn) delete instance.unjudged;
     if (info === undefined || info.isolation === instance.sandbox.isolation || instance.state !== "ready") return;
     instance.unfit = true;
@@ -55,14 +55,15 @@ export function createIsolationChange({ table, versions, recall, end, stop, onEr
   };
 
   return {
-    /** One alone, which is in the table: what its tenant needs may have changed while it started. */
+    /** Judges one instance that is in the table already: what its tenant needs may have changed while it started. */
     judge,
     look,
-    /** Resolves when every look that was begun has recalled what it had to. */
+    /** Resolves when every look that has begun is finished, and so has recalled all leases that it had to. */
     settled: (): Promise<void> => looking,
     /**
-     * For who promises that a tenant's instances are as they must be: looks once more at those of which nobody could say what they need.
-     * Throws UNAVAILABLE when that is still so of one. Others are not asked for this: a database that is away drains nothing.
+     * For a caller that must promise that all instances of a tenant are isolated well enough: judges the unjudged ones once more, and
+     * throws UNAVAILABLE when one of them still cannot be judged. It stops nothing, so that an unreachable database does not end running
+     * instances.
      */
     async requireJudged(tenantId: string): Promise<void> {
       const open = () =>
@@ -74,7 +75,7 @@ export function createIsolationChange({ table, versions, recall, end, stop, onEr
         hint: "Send the same request again: its success means that none of them gets a new request.",
       });
     },
-    /** A holder that has not confirmed the recall may still send requests: what it holds ends now, with the requests in it. */
+    /** A holder that has not confirmed the recall may still send requests, so its unfit instances end now, with the requests in them. */
     endUnconfirmed(serves: (holder: string) => boolean): void {
       for (const instance of table.all())
         if (instance.unfit === true && instance.state === "ready" && (instance.lease === undefined || !serves(instance.lease.holder)))

@@ -1,4 +1,4 @@
-// Leases: which gateway may use which instance. One owner decides; gateways hold what they were given until it is recalled or lapses.
+// Leases say which gateway may use which instance. The owner grants them; a gateway holds a lease until it is recalled or expires.
 import type { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
 import type { releaseRequestSchema, renewRequestSchema } from "../../contract/internal.ts";
@@ -17,7 +17,10 @@ import { renewLeases } from "./renew.ts";
 import { createTenantUse, type InstanceCaps } from "./tenant-use.ts";
 import { createWakeup } from "../../service/wakeup.ts";
 
-/** Instances, builders not counted: a stop for mistakes, far above what fits on one machine, or what one owner can look after in a cluster. */
+/**
+ * The most instances, builders not counted. This only stops mistakes: it is far above what fits on one machine, or what one owner can
+ * handle in a cluster.
+ */
 export const MAX_INSTANCES = { machine: 2_000, cluster: 50_000 } as const;
 
 export interface LeaseManagerOptions {
@@ -25,14 +28,14 @@ export interface LeaseManagerOptions {
   maxInstances: number;
   /** What one tenant's instances may use. */
   caps: InstanceCaps;
-  /** Instances of the version that are kept although nobody asks. */
+  /** How many instances of the version are kept even without requests. */
   minOf(functionId: string, versionId: string): number;
   versions: VersionInfoCache;
   start: Starter;
   stopInstance(id: string): Promise<void>;
   listInstances(): Promise<Sandbox[]>;
   emit(change: { type: "recall"; leaseId: string } | { type: "instance-ended"; instance: string; reason: string }): void;
-  /** An instance ended against its will, or did not load: for its owner's log and `describe`. */
+  /** An instance ended without being asked to, or did not load; this goes to the function's log and to `describe`. */
   onFailure(failure: InstanceFailure): void;
   onError(error: unknown): void;
 }
@@ -48,7 +51,7 @@ export function createLeaseManager(options: LeaseManagerOptions) {
   const end = (instance: Instance): void => ends.announce(instance, "isolation-raised");
   const isolation = createIsolationChange({ table, versions, recall, end, stop: ends.stop, onError });
 
-  /** Its tenant may have been raised since it was begun, and who asks meanwhile must not get what nobody has looked at. */
+  /** The tenant's required isolation may have been raised since the instance began to start, so it is judged before any gateway gets it. */
   async function requireFit(instance: Instance): Promise<void> {
     await isolation.judge(instance);
     if (instance.unfit === true) throw new PlatformError("UNAVAILABLE", "The tenant's isolation was raised while the instance started.");

@@ -1,10 +1,10 @@
-// Why instances ended that somebody held: the holder asks when it finds the connection broken, which may be after the reconciler's look
-// has found the end first and taken the instance out of the table.
+// Remembers why leased instances ended. The holder asks when it finds the connection broken, and by then the reconciler may have found the
+// end first and taken the instance out of the table.
 export interface EndReason {
   reason: string;
   detail: string;
 }
-/** Ends that are remembered; a holder asks within a second. */
+/** The most ends that are remembered, which is enough because a holder asks within a second. */
 export const REMEMBERED_ENDS = 1_000;
 
 export function createRecentEnds() {
@@ -16,7 +16,7 @@ export function createRecentEnds() {
       const [oldest] = ends.keys();
       if (ends.size > REMEMBERED_ENDS && oldest !== undefined) ends.delete(oldest);
     },
-    /** For the holder alone. */
+    /** Answers only the gateway that held the lease. */
     of(leaseId: string, holder: string): EndReason | undefined {
       const found = ends.get(leaseId);
       return found?.holder === holder ? { reason: found.reason, detail: found.detail } : undefined;

@@ -1,4 +1,4 @@
-// A gateway gives instances back: idle ones are kept for the next request or stopped, those that it found broken are stopped and noted.
+// A gateway gives instances back: idle ones are kept for the next request or stopped, broken ones are stopped and noted as failures.
 import type { z } from "zod";
 import type { releaseRequestSchema } from "../../contract/internal.ts";
 import type { Ends } from "./ends.ts";
@@ -8,13 +8,13 @@ type Request = z.infer<typeof releaseRequestSchema>;
 /** Reasons that say nothing against the instance. */
 const HEALTHY: ReadonlySet<Request["leases"][number]["reason"]> = new Set(["idle", "recalled", "drain"]);
 
-/** `keep`: whether an idle instance stays. Resolves with why instances ended that their holder found broken. */
+/** `keep`: whether an idle instance stays. Resolves with the reasons why instances that the holder found broken have ended. */
 export async function releaseLeases(
   { table, ends }: { table: InstanceTable; ends: Ends },
   request: Request,
   keep: (instance: Instance) => boolean,
 ): Promise<{ leaseId: string; reason: string; detail: string }[]> {
-  // Looked up first: what is found to have ended leaves the table meanwhile.
+  // The leases are looked up first, because instances that are found to have ended leave the table meanwhile.
   const held = request.leases.flatMap(({ leaseId, reason, detail }) => {
     const instance = table.ofLease(leaseId);
     return instance?.lease?.holder === request.holder ? [{ reason, detail, instance }] : [];
@@ -25,7 +25,7 @@ export async function releaseLeases(
     return why === undefined ? [] : [{ leaseId, ...why }];
   });
   for (const { reason, detail, instance } of held) {
-    if (instance.state !== "ready") continue; // found ended here or by another look: noted, and on its way out
+    if (instance.state !== "ready") continue; // its end was noticed already, and it is being stopped
     const healthy = HEALTHY.has(reason);
     if (!healthy) ends.noteFailure(instance, { reason, detail: detail ?? "" });
     table.lease(instance, undefined);

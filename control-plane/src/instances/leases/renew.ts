@@ -1,4 +1,5 @@
-// A gateway says what it holds, and is told what it has lost. What nobody holds since this process began is claimed by saying so.
+// A gateway sends the leases that it holds, and is told which it has lost. By the same call it claims instances that were adopted after a
+// restart.
 import type { z } from "zod";
 import type { renewRequestSchema } from "../../contract/internal.ts";
 import { LEASE_TTL_MS } from "./lease-times.ts";
@@ -19,7 +20,7 @@ export function renewLeases(table: InstanceTable, request: z.infer<typeof renewR
     instance.slots = slots;
     if (instance.lease?.leaseId === leaseId) instance.lease.expiresAt = expiresAt;
     else table.lease(instance, { leaseId, holder: request.holder, expiresAt });
-    if (instance.unfit === true) lost.push(leaseId); // no new requests; those in it keep it alive until it is given back
+    if (instance.unfit === true) lost.push(leaseId); // no new requests; it lives on for its running requests until it is given back
   }
   return { expiresAt, lost };
 }

@@ -1,4 +1,5 @@
-// What one tenant's instances may use, through leases over the memory driver: exact, with room made from what nobody uses.
+// Limits on what one tenant's instances may use, through leases over the memory driver: they are exact, and room is made by ending unused
+// instances.
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Lease } from "../../contract/internal.ts";
@@ -20,7 +21,7 @@ const tenantId = randomUUID();
 const version = (settings: VersionSettings = {}) => host.version({ tenantId, ...settings });
 const release = (lease: Lease, reason: "recalled" | "idle" = "recalled") =>
   plane.leases.release({ holder: "gw-1", leases: [{ leaseId: lease.leaseId, reason }] }, () => true);
-/** Says that requests are in it. */
+/** Renews the lease and reports that requests are in the instance. */
 const use = (lease: Lease) =>
   plane.leases.renew({
     holder: "gw-1",
@@ -47,9 +48,9 @@ describe("a tenant at its instances", () => {
       status: 429,
       hint: expect.any(String),
     });
-    await plane.leases.acquire((await host.version()).ask("gw-1")); // another tenant's
+    await plane.leases.acquire((await host.version()).ask("gw-1")); // a version of another tenant
     await release(held[0]!);
-    await plane.leases.acquire(next.ask("gw-1", 5_000)); // the free one went for it
+    await plane.leases.acquire(next.ask("gw-1", 5_000)); // the free instance was stopped to make room
     expect(plane.leases.table.useOf(tenantId).instances).toBe(3);
     expect(plane.leases.table.get(held[0]!.instance)).toBeUndefined();
   });
@@ -122,7 +123,7 @@ test("a version whose instances die again and again is not started for each requ
     started++;
     await host.driver.crash(lease.instance);
     await plane.leases.release({ holder: "gw-1", leases: [{ leaseId: lease.leaseId, reason: "broken" }] }, () => false);
-    await new Promise((resolve) => setTimeout(resolve, DEATHS.firstMs + 10)); // those that come together count as one
+    await new Promise((resolve) => setTimeout(resolve, DEATHS.firstMs + 10)); // deaths that come together count as one
   }
   expect(started).toBeLessThan(6);
 });

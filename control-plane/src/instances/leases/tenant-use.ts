@@ -1,4 +1,4 @@
-// How many instances a tenant runs and begins to run, against what it may: exact, because one owner starts them all.
+// Compares the instances that a tenant runs or starts with its limits. The count is exact, because the owner starts all of them.
 import { PlatformError } from "../../contract/errors.ts";
 import type { TenantCaps } from "../../contract/tenant-caps.ts";
 import type { InstanceTable, Use } from "./instance-table.ts";
@@ -16,8 +16,8 @@ export function createTenantUse(table: Pick<InstanceTable, "useOf">, caps: Insta
   };
   return {
     /**
-     * Why the tenant may not have one more now; undefined: it may. One above the cap for a version's `trial`: who has all it may, kept by
-     * `min`, could deploy nothing otherwise, a lower `min` neither.
+     * Why the tenant may not have one more instance now; undefined when it may. The `trial` of a new version may go one above the cap:
+     * otherwise a tenant whose `min` keeps it at the cap could deploy nothing, not even a version with a lower `min`.
      */
     refusal({ image: { tenantId }, memoryMib }: Pick<VersionInfo, "image" | "memoryMib">, trial = false): PlatformError | undefined {
       const most = trial ? { instances: caps.instances + 1, memoryMib: caps.memoryMib + memoryMib } : caps;
@@ -30,7 +30,7 @@ export function createTenantUse(table: Pick<InstanceTable, "useOf">, caps: Insta
         hint: "Lower `min` or `max`, or raise `concurrency`, of the tenant's functions; the operator can raise the quota.",
       });
     },
-    /** Counts one that is being started; returns its end. */
+    /** Counts an instance that is being started; call the returned function when the start has ended. */
     begin({ image: { tenantId }, memoryMib }: Pick<VersionInfo, "image" | "memoryMib">): () => void {
       add(tenantId, 1, memoryMib);
       return () => add(tenantId, -1, memoryMib);

@@ -1,5 +1,5 @@
-// What the warm pool should hold: a fixed part, and for a while one sandbox of each other kind that was asked for. Memory sizes are a
-// closed list, but nobody knows before which of them a platform's functions use.
+// What the warm pool should hold: a fixed part, and for a while some sandboxes of each other kind that was requested. Memory sizes are a
+// closed list, but it is not known beforehand which of them a platform's functions use.
 import { keyName, type PoolKey } from "./pool-key.ts";
 
 export interface Target {
@@ -8,11 +8,11 @@ export interface Target {
 }
 export interface PoolTargetsOptions {
   fixed: readonly Target[];
-  /** Sandboxes held of a kind that was asked for; 0: none. */
+  /** How many sandboxes of a requested kind are held; 0 turns this off. */
   demandSize: number;
-  /** How long after the last request for it, milliseconds. */
+  /** How long after its last request a kind is held, milliseconds. */
   demandMs: number;
-  /** Kinds held on demand; beyond it the one asked for longest ago goes. */
+  /** The most kinds held on demand; beyond that the kind with the oldest last request is dropped. */
   demandKinds: number;
   /** Called when a kind is no longer held. */
   onExpired(): void;
@@ -28,10 +28,10 @@ export function createPoolTargets(options: PoolTargetsOptions) {
     if (demanded.delete(name)) options.onExpired();
   }
   return {
-    /** Somebody asked for such a sandbox. */
+    /** Notes that a sandbox of this kind was requested. */
     note(key: PoolKey): void {
       const name = keyName(key);
-      // A builder is large and its tenant builds seldom: only a fixed one waits for the next build.
+      // Builders are not held on demand: they are large, and a tenant seldom builds. Only the fixed part may hold some.
       if (fixed.has(name) || options.demandSize === 0 || key.kind === "builder") return;
       clearTimeout(demanded.get(name)?.timer);
       demanded.delete(name);

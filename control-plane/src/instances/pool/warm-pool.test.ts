@@ -29,7 +29,7 @@ describe("the warm pool", () => {
     expect(waiting()).toBe(SIZE);
     const taken = await Promise.all([plane.pool.take(host.key, NOW), plane.pool.take(host.key, NOW)]);
     expect(new Set(taken.map(({ sandbox }) => sandbox.id)).size).toBe(2);
-    expect(taken.map(({ startMs }) => startMs)).toEqual([undefined, undefined]); // both were ready
+    expect(taken.map(({ startMs }) => startMs)).toEqual([undefined, undefined]); // both came from the pool
     await expect.poll(waiting, soon).toBe(SIZE);
     const now = (await host.driver.list()).map(({ id }) => id);
     expect(now).toHaveLength(SIZE + 2);
@@ -85,7 +85,7 @@ describe("the warm pool", () => {
     broken = false;
     await pool.whenFull(10_000);
     expect(pool.counts()).toEqual({ [keyName(host.key)]: 1 });
-    expect(errors).toHaveLength(1); // it waited before it tried again
+    expect(errors).toHaveLength(1); // it paused before the retry, so there was only one error
     await pool.close(true);
   });
 
@@ -115,9 +115,9 @@ describe("the warm pool", () => {
     for (const key of keys) expect((await pool.take(key, NOW)).startMs).toBeGreaterThan(0);
     const lastTwo = keys.slice(1).map((key) => keyName(key));
     await expect.poll(held, soon).toEqual(lastTwo);
-    expect((await pool.take(keys[2]!, NOW)).startMs).toBeUndefined(); // ready this time
+    expect((await pool.take(keys[2]!, NOW)).startMs).toBeUndefined(); // this time it came from the pool
     await expect.poll(held, { timeout: 4 * demandMs, interval: 20 }).toEqual([]);
-    await expect.poll(async () => (await host.driver.list()).length, soon).toBe(4); // those that were given out
+    await expect.poll(async () => (await host.driver.list()).length, soon).toBe(4); // only the sandboxes that were given out are left
     await pool.close(true);
   });
 

@@ -1,5 +1,5 @@
-// Pre-started generic sandboxes. A wrapper around a driver: it holds only sandboxes that never saw a tenant, gives each out once,
-// and starts the next in the background.
+// Pre-started generic sandboxes. The pool wraps a driver: it holds only sandboxes that never held a tenant's code, gives each out once, and
+// starts the next in the background.
 import { PlatformError } from "../../contract/errors.ts";
 import type { SandboxDriver, Sandbox } from "../../sandbox/driver.ts";
 import { newInstanceId } from "../../service/uuid7.ts";
@@ -10,21 +10,21 @@ import { createPoolTargets, type PoolTargetsOptions } from "./pool-targets.ts";
 export interface PoolOptions {
   driver: SandboxDriver;
   epoch: number;
-  /** Whose turn it is to start one. */
+  /** Decides whose sandbox is started next. */
   queue: FairQueue;
-  /** What it should hold. */
+  /** Which sandboxes the pool should hold. */
   targets: Omit<PoolTargetsOptions, "onExpired">;
-  /** Called before a start that has a way out, so that its socket is there to be mounted. */
+  /** Called before the start of a sandbox with access to the egress proxy, so that the proxy's socket exists when it is mounted. */
   prepareEgress(id: string): Promise<void>;
   onError(error: unknown): void;
 }
 
-/** Refilling waits this long after a sandbox was taken: the request that took it needs the processor now. */
+/** The pool is refilled this long after a sandbox was taken, because the request that took it needs the processor first. */
 const REFILL_DELAY_MS = 150;
 const RETRY_DELAY_MS = 2_000;
 export interface Taken {
   sandbox: Sandbox;
-  /** Milliseconds of the start when the pool was empty. */
+  /** How long the start took, milliseconds; absent when the sandbox came from the pool. */
   startMs?: number;
 }
 
@@ -66,7 +66,7 @@ export function createWarmPool(options: PoolOptions) {
 
   function launch(name: string, key: PoolKey): void {
     launching.set(name, pending(name) + 1);
-    // Nobody waits for it. Where sandboxes are of a tenant, so is the turn.
+    // Not urgent, because no request waits for it. Where sandboxes belong to a tenant, the start counts as that tenant's.
     const work = start(key, { owner: key.tenantId ?? "", urgent: false }).then(
       (sandbox) => (stopped ? driver.stop(sandbox.id) : void of(name).push(sandbox)),
       (error: unknown) => {
@@ -83,7 +83,7 @@ export function createWarmPool(options: PoolOptions) {
   }
 
   return {
-    /** Sandboxes found running at the start, still generic: they are as good as new ones. */
+    /** Takes in sandboxes that were found running after a restart and are still generic: they are as good as new ones. */
     adopt(instances: readonly Sandbox[]): void {
       for (const sandbox of instances) {
         const list = of(keyName(sandbox));
@@ -93,8 +93,8 @@ export function createWarmPool(options: PoolOptions) {
       schedule(0);
     },
     /**
-     * A generic sandbox, from the pool or fresh; from now on the caller's to stop. What nobody waits for takes none that another's request
-     * could have.
+     * A generic sandbox, from the pool or newly started; from now on the caller must stop it. A turn that is not urgent gets no pooled
+     * sandbox that a request of another tenant could use.
      */
     async take(key: PoolKey, turn: Turn): Promise<Taken> {
       const ready = turn.urgent || key.tenantId !== undefined ? of(keyName(key)).shift() : undefined;
@@ -106,7 +106,7 @@ export function createWarmPool(options: PoolOptions) {
       return { sandbox, startMs: performance.now() - begun };
     },
     holds: (id: string): boolean => [...idle.values()].some((list) => list.some((sandbox) => sandbox.id === id)),
-    /** Forgets a sandbox that ended while it waited. */
+    /** Forgets a sandbox that ended while it waited in the pool; false when the pool does not hold it. */
     drop(id: string): boolean {
       for (const list of idle.values()) {
         const at = list.findIndex((sandbox) => sandbox.id === id);
@@ -118,19 +118,19 @@ export function createWarmPool(options: PoolOptions) {
       }
       return false;
     },
-    /** Those of a tenant (where sandboxes belong to one) are of the wrong isolation now. */
+    /** Drops a tenant's pooled sandboxes (where sandboxes belong to a tenant), because their isolation is now too weak. */
     dropTenant(tenantId: string): void {
       targets.forget((key) => key.tenantId === tenantId);
       schedule(0);
     },
     counts: (): Record<string, number> => Object.fromEntries([...idle].map(([name, list]) => [name, list.length])),
-    /** Resolves when the pool holds what it should, or after `timeoutMs`. */
+    /** Resolves when the pool holds all wanted sandboxes, or after `timeoutMs`. */
     async whenFull(timeoutMs: number): Promise<void> {
       const end = Date.now() + timeoutMs;
       const full = () => targets.all().every(({ key, size }) => of(keyName(key)).length >= size);
       while (!full() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
     },
-    /** Starts no more; with `stopIdle` ends what waits. */
+    /** Starts no more sandboxes; with `stopIdle` it also stops those in the pool. */
     async close(stopIdle: boolean): Promise<void> {
       stopped = true;
       targets.close();

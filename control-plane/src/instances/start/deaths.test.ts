@@ -1,4 +1,5 @@
-// Repeated deaths pause longer and longer; one, or those that come together, pause nothing.
+// After repeated deaths of a version's instances the pause before the next start grows; a single death, or several at the same moment,
+// cause no pause.
 import { expect, test } from "vitest";
 import { DEATHS, createDeaths } from "./deaths.ts";
 

@@ -1,23 +1,24 @@
-// Versions whose instances end against their will soon after they began, again and again: the next start waits longer and longer, so that
-// a broken function, or a client that breaks it with each request, does not keep the machine starting sandboxes. Pure but for what it remembers.
+// Delays starts of versions whose instances keep ending by themselves soon after their start. The delay grows with each such end, so that a
+// broken function, or a client that breaks it with each request, does not keep the machine starting sandboxes. Its memory of earlier ends
+// is its only state.
 import { PlatformError } from "../../contract/errors.ts";
 
 export const DEATHS = {
-  /** Ends in a row after which nothing is delayed: one bad request may end one instance. */
+  /** So many ends in a row cause no delay: one bad request may end one instance. */
   free: 3,
   firstMs: 1_000,
   mostMs: 60_000,
-  /** An instance that lived so long proves that the version can. */
+  /** An instance that lived this long proves that its version works, and clears the count. */
   healthyMs: 30_000,
-  /** After a load that failed, the same answer for this long, and longer from time to time. */
+  /** After a failed load, further starts get the same error for this long; the time doubles with each failure. */
   failedInitMs: 2_000,
 } as const;
-/** Versions that are remembered; beyond it the one that is heard of longest ago goes. */
+/** The most versions that are remembered; beyond that the one with the oldest last end is forgotten. */
 const REMEMBERED = 10_000;
 
 interface Record {
   count: number;
-  /** The last one that was counted: many instances that end together are one event. */
+  /** Time of the last counted end: several instances that end together count as one. */
   at: number;
   until: number;
   error: Error | undefined;
@@ -32,7 +33,7 @@ export function createDeaths(now: () => number = Date.now) {
     const [oldest] = known.keys();
     if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest);
   }
-  /** How many there were before this one; what is long ago is forgiven. */
+  /** How many ends came before this one; ends of long ago no longer count. */
   function before(versionId: string): number {
     const record = known.get(versionId);
     return record === undefined || now() - record.at > 2 * DEATHS.mostMs ? 0 : record.count;
@@ -40,7 +41,7 @@ export function createDeaths(now: () => number = Date.now) {
   const pause = (first: number, times: number) => Math.min(first * 2 ** times, DEATHS.mostMs);
 
   return {
-    /** An instance of the version ended against its will. */
+    /** Notes that an instance of the version ended without being asked to. */
     ended(versionId: string, livedMs: number): void {
       if (livedMs >= DEATHS.healthyMs) return void known.delete(versionId);
       if (now() - (known.get(versionId)?.at ?? 0) < DEATHS.firstMs) return;
@@ -49,12 +50,12 @@ export function createDeaths(now: () => number = Date.now) {
       const until = times <= 0 ? 0 : now() + pause(DEATHS.firstMs, times - 1);
       remember(versionId, { count, at: now(), until, error: undefined });
     },
-    /** Its code did not load. */
+    /** Notes that the version's code did not load. */
     failed(versionId: string, error: Error): void {
       const count = before(versionId) + 1;
       remember(versionId, { count, at: now(), until: now() + pause(DEATHS.failedInitMs, count - 1), error });
     },
-    /** Throws while no instance of the version may be started. */
+    /** Throws while the version is delayed: until then no instance of it may be started. */
     require(versionId: string): void {
       const record = known.get(versionId);
       if (record === undefined || now() >= record.until) return;

@@ -1,4 +1,4 @@
-// Starts of instances: what is in the way of one, what is counted meanwhile, and what is learned when it fails.
+// Launches instances: refuses launches beyond a limit, counts those that are under way, and notes why one failed.
 import { PlatformError } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/internal.ts";
 import type { Deaths } from "./deaths.ts";
@@ -7,7 +7,7 @@ import type { Starter } from "./starter.ts";
 import type { TenantUse } from "../leases/tenant-use.ts";
 import type { VersionInfo } from "./version-info.ts";
 
-/** An instance ended against its will, or did not load. */
+/** An instance that ended without being asked to, or that did not load. */
 export interface InstanceFailure {
   tenantId: string;
   functionId: string;
@@ -16,7 +16,10 @@ export interface InstanceFailure {
   reason: string;
   detail: string;
 }
-/** A request waits, a version is started once before it goes live, or `min` asks for it: then nobody waits, and nothing is taken from others. */
+/**
+ * `request`: a request waits; `trial`: a version is started once before it goes live; `minimum`: `min` asks for it, so nothing waits, and
+ * it takes no sandbox from others.
+ */
 export type LaunchReason = "request" | "trial" | "minimum";
 
 export interface LauncherOptions {
@@ -25,10 +28,10 @@ export interface LauncherOptions {
   deaths: Deaths;
   maxInstances: number;
   start: Starter;
-  /** Throws when nobody may be given what was started. */
+  /** Throws when the started instance may not be leased to any gateway. */
   requireFit(instance: Instance): Promise<void>;
   onFailure(failure: InstanceFailure): void;
-  /** A start came to an end. */
+  /** Called when a start has succeeded or failed. */
   onSettled(): void;
 }
 

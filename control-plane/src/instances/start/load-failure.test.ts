@@ -1,4 +1,4 @@
-// What the owner of a function is told that did not load, for each way it can go, and what its clients are told.
+// What the tenant is told when its function does not load, for each way in which that can happen, and what the function's clients are told.
 import { createServer, type RequestListener } from "node:http";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,24 +1,27 @@
-// Why a version's code did not load, as its owner is told. Where the bootstrap could not say it, because it hangs or is gone, the driver knows
-// how the sandbox ended, and the log what it printed last.
+// Explains to the tenant why a version's code did not load. Where the bootstrap hangs or is gone and so cannot say why, the driver knows
+// how the sandbox ended, and the log has the last lines that it printed.
 import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "../../contract/errors.ts";
 import { NoInitAnswer } from "../../sandbox-client/instance-client.ts";
 import type { ImageRef, Sandbox, SandboxDriver } from "../../sandbox/driver.ts";
 
-/** A connection ends before its process is gone, on a busy machine hundreds of milliseconds: so long the driver is asked again. */
+/** How long the driver is asked again: a connection ends before its process is gone, on a busy machine by hundreds of milliseconds. */
 const END_NOTICE_MS = 1_000;
 const END_POLL_MS = 50;
-/** What was printed last is on its way through a pipe. */
+/** How long to wait for the last printed lines, which are still on their way through a pipe. */
 const OUTPUT_NOTICE_MS = 300;
 const OUTPUT_CHARACTERS = 4_000;
 
 export interface LoadWitness {
   driver: Pick<SandboxDriver, "list">;
-  /** Lines that the instance printed last. */
+  /** The last lines that the instance printed. */
   lastOutput(image: ImageRef, instance: string): Promise<string[]>;
 }
 
-/** Any other error is its own explanation. Asks the driver, so the instance must not be stopped before. */
+/**
+ * Replaces NoInitAnswer by an explained error; any other error stays as it is. It asks the driver, so the instance must not be stopped
+ * before.
+ */
 export async function explainLoadFailure(error: unknown, id: string, image: ImageRef, witness: LoadWitness): Promise<unknown> {
   if (!(error instanceof NoInitAnswer)) return error;
   const [what, hint] = explanation(error.timedOut ? "timeout" : await endOf(id, witness.driver));
@@ -28,7 +31,7 @@ export async function explainLoadFailure(error: unknown, id: string, image: Imag
   return new PlatformError("INIT_FAILED", what, { hint, facts, cause: error });
 }
 
-/** Undefined: it runs on. */
+/** How the sandbox ended; undefined when it still runs. */
 async function endOf(id: string, driver: LoadWitness["driver"]): Promise<Sandbox["ended"]> {
   for (const until = Date.now() + END_NOTICE_MS; ; await sleep(END_POLL_MS)) {
     const instances = await driver.list().catch(() => undefined);
@@ -60,7 +63,7 @@ function explanation(end: Sandbox["ended"] | "timeout"): [what: string, hint: st
   ];
 }
 
-/** What a function's clients are told of it: that it failed, and nothing of its inside. */
+/** Rethrows the error for a function's clients, who are told that the load failed but nothing of the code's own output. */
 export function hideLoadFailure(error: unknown): never {
   if (!(error instanceof PlatformError) || error.code !== "INIT_FAILED") throw error;
   throw new PlatformError("INIT_FAILED", "The function could not be loaded.", {

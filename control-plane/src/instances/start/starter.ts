@@ -1,4 +1,4 @@
-// From a version to a running instance of it: take a generic sandbox, place the code, send init.
+// Makes a running instance of a version: takes a generic sandbox, loads the code, sends `init`.
 import type { ImageRef, Sandbox, SandboxDriver } from "../../sandbox/driver.ts";
 import { CODE_SIZES_MIB } from "../../contract/limits.ts";
 import { PlatformError } from "../../contract/errors.ts";
@@ -9,7 +9,7 @@ import type { LaunchReason } from "./launch.ts";
 import type { PoolKey } from "../pool/pool-key.ts";
 import type { WarmPool } from "../pool/warm-pool.ts";
 
-/** So many sandboxes of the pool may turn out to be dead before a start fails. */
+/** How many sandboxes of the pool may turn out to be dead before a start fails. */
 const POOL_TRIES = 3;
 
 interface Loaded {
@@ -25,17 +25,17 @@ export interface Started {
 export interface StarterOptions {
   driver: SandboxDriver;
   pool: WarmPool;
-  /** Resolves when the driver can load it. */
+  /** Resolves when the driver can load this layer. */
   ensureLayer(tenantId: string, digest: string): Promise<void>;
-  /** Sandboxes belong to a tenant from their start, with room for code of a certain size. */
+  /** Whether sandboxes belong to a tenant from their start, with room for code of a certain size. */
   perTenant: boolean;
-  /** Lines that an instance printed last, as far as they are known. */
+  /** The last lines that an instance printed, as far as they are known. */
   lastOutput?(image: ImageRef, sandbox: string): Promise<string[]>;
   onError(error: unknown): void;
 }
 
 export function createStarter({ driver, pool, ensureLayer, perTenant, onError, ...options }: StarterOptions) {
-  /** A sandbox with the code in it. One that died while it waited in the pool costs another try, not the request. */
+  /** A sandbox with the code in it. If the pooled sandbox has died while it waited, another one is tried and the request does not fail. */
   async function loaded(info: VersionInfo, reason: LaunchReason, tries: number): Promise<Loaded> {
     const { tenantId } = info.image;
     const key: PoolKey = {
@@ -54,14 +54,15 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError, .
       driver.stop(generic.id).catch(onError);
       const died = error instanceof PlatformError && (error.code === "FUNCTION_CRASHED" || error.code === "NOT_FOUND");
       if (!died) throw error;
-      // Neither code is the caller's business: no code of theirs has run, and what is not found is ours.
+      // The driver's NOT_FOUND or FUNCTION_CRASHED would mislead the caller: none of the tenant's code has run, and the missing sandbox is
+      // the platform's.
       if (tries <= 1) throw new PlatformError("SANDBOX_FAILED", "The sandboxes that were ready have ended.", { cause: error });
       return loaded(info, reason, tries - 1);
     }
   }
 
   return async function start(info: VersionInfo, reason: LaunchReason): Promise<Started> {
-    // The layer first: a sandbox must not wait, nor be lost, while a layer is unpacked or turns out not to be there.
+    // The layer comes first: no sandbox should be taken and then wait, or be lost, while the layer is unpacked or found to be missing.
     await ensureLayer(info.image.tenantId, info.image.layer);
     const { sandbox, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
     const begun = performance.now();
@@ -80,7 +81,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError, .
 const PAGES_PER_TAR = 4;
 const MIB = 1024 * 1024;
 
-/** The least room that surely holds the unpacked layer, else the largest, which holds every layer that is not made to be awkward. */
+/** The smallest room that surely holds the unpacked layer, or else the largest, which holds every layer but deliberately awkward ones. */
 const codeMibFor = (layerBytes: number): (typeof CODE_SIZES_MIB)[number] =>
   CODE_SIZES_MIB.find((mib) => layerBytes * PAGES_PER_TAR <= mib * MIB) ?? CODE_SIZES_MIB[CODE_SIZES_MIB.length - 1]!;
 

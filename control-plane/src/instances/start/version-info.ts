@@ -1,4 +1,5 @@
-// All that starting an instance of a version needs; versions are immutable, so it is read once, and anew when their tenant's risk may have changed.
+// Everything that the start of an instance needs to know about its version. Versions are immutable, so this is read once, and again only
+// when the tenant's risk may have changed.
 import { createHash } from "node:crypto";
 import { LIMITS } from "../../contract/limits.ts";
 import { PlatformError } from "../../contract/errors.ts";
@@ -11,10 +12,10 @@ import type { ImageRef } from "../../sandbox/driver.ts";
 export interface VersionInfo {
   image: ImageRef;
   base: string;
-  /** Of the code layer's tar. */
+  /** Size of the code layer's tar. */
   layerBytes: number;
   isolation: Isolation;
-  /** The least that its tenant may have. */
+  /** The weakest isolation that the tenant may have. */
   floor: Isolation;
   memoryMib: ImageMemory;
   concurrency: number;
@@ -24,12 +25,12 @@ export interface VersionInfo {
   init: InitRequest;
 }
 type ImageMemory = 128 | 256 | 512 | 1024 | 2048;
-/** Versions kept in memory; beyond it the oldest goes. */
+/** The most versions kept in memory; beyond that the oldest is forgotten. */
 const KEPT = 10_000;
 
 export function createVersionInfo(system: SystemDatabase) {
   const known = new Map<string, VersionInfo>();
-  /** Grows with everything that is forgotten: what was read before that is not kept. */
+  /** Incremented whenever something is forgotten, so that a result whose read began before that is not cached. */
   let generation = 0;
   function forget(which: (info: VersionInfo) => boolean): void {
     generation++;

@@ -24,7 +24,7 @@ import type { InstanceCaps } from "../leases/tenant-use.ts";
 import { createWarmPool } from "../pool/warm-pool.ts";
 
 type Emitted = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
-/** Of the tests' control planes. */
+/** `maxInstances` of the tests' control planes. */
 export const MOST_INSTANCES = 48;
 type Settable = "max" | "min" | "concurrency" | "memoryMib" | "idleTimeoutMs";
 export type VersionSettings = Partial<Pick<VersionInfo, Settable>> & { tenantId?: string };
@@ -49,7 +49,7 @@ export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, q
   const errors: unknown[] = [];
   let silence: Promise<never> | undefined;
 
-  /** The part that ends with a control plane; the driver's world goes on. */
+  /** A control plane's own state; the sandboxes of the driver outlive it. */
   function controlPlane(epoch: number, over: MemoryDriver = driver) {
     const onError = (error: unknown) => void errors.push(error);
     const emitted: Emitted[] = [];
@@ -104,7 +104,7 @@ export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, q
     errors,
     routes,
     controlPlane,
-    /** A ready version of a new function, and what a gateway sends to get an instance of it. */
+    /** A ready version of a new function, and the request by which a gateway gets an instance of it. */
     async version(settings: VersionSettings = {}, module = ECHO) {
       const { tenantId = randomUUID(), ...more } = settings;
       const image = await placeLayer(layersDir, tenantId, { "index.mjs": module });
@@ -126,15 +126,15 @@ export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, q
       const { functionId, versionId } = image;
       return { info, ask: (holder: string, waitMs = 0) => ({ holder, functionId, versionId, waitMs }) };
     },
-    /** What the version's tenant needs from now on. */
+    /** From now on the version's tenant needs Kata. */
     raise: (info: VersionInfo): void => void known.set(info.image.versionId, { ...info, isolation: "kata", floor: "kata" }),
-    /** What the database does instead of answering; without it, it answers again. */
+    /** Makes reads of versions settle as `instead` does, like a database that is away; without an argument the database answers again. */
     silence(instead?: Promise<never>): void {
       silence = instead;
       instead?.catch(() => undefined);
     },
     forget: ({ image }: VersionInfo) => void known.delete(image.versionId),
-    /** Makes a version what its function serves. */
+    /** Makes the version the live one of its function. */
     serve({ image, min, max, concurrency, idleTimeoutMs }: VersionInfo): void {
       const { tenantId, functionId, versionId, version } = image;
       const target = { versionId, version, weight: 100 };

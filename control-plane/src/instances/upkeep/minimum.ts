@@ -1,11 +1,11 @@
-// Keeps `min` instances of what is served running. What is missing is found anew at each look, and started a few at a time: after a
-// restart that may be thousands, and requests' own cold starts, which wait for nobody here, must not queue behind them.
+// Keeps `min` instances of each live version running. Missing instances are found anew at each look and started a few at a time: after a
+// restart there may be thousands, and cold starts for waiting requests must not queue behind them.
 import type { Route } from "../../contract/internal.ts";
 import { createBackoff } from "./backoff.ts";
 import type { LeaseManager } from "../leases/lease-manager.ts";
 import type { VersionInfoCache } from "../start/version-info.ts";
 
-/** Starts at a time for the sake of `min`. */
+/** How many starts for `min` run at a time. */
 export const PARALLEL_MIN_STARTS = 32;
 
 export interface MinimumOptions {
@@ -16,9 +16,9 @@ export interface MinimumOptions {
 
 export function createMinimum({ leases, versions, onError }: MinimumOptions) {
   const backoff = createBackoff();
-  /** Looked at last and not begun yet, the next one at the end. */
+  /** Routes of the last look whose starts have not begun; the next one is at the end. */
   let waiting: Route[] = [];
-  /** Starts that may begin, because it is not too early to try again. */
+  /** Starts that may begin because their backoff has passed, one entry for each instance. */
   let due: Route[] = [];
   let running = 0;
   let lookedAt = 0;
@@ -54,7 +54,7 @@ export function createMinimum({ leases, versions, onError }: MinimumOptions) {
   }
 
   return {
-    /** All routes that want some; what an earlier look found and nobody began is forgotten. */
+    /** `routes`: all routes with a `min`. Starts that an earlier look found and that have not begun are forgotten. */
     look(routes: readonly Route[], now: number): void {
       lookedAt = now;
       backoff.forgetExcept(new Set(routes.flatMap((route) => route.targets.map(({ versionId }) => versionId))));

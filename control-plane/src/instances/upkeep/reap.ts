@@ -1,16 +1,16 @@
-// Which instances are to be stopped now. Pure: a picture in, a list out.
+// Decides which instances are stopped now. Pure: the state goes in, a list comes out.
 import type { Instance } from "../leases/instance-table.ts";
 import { LEASE_GRACE_MS } from "../leases/lease-times.ts";
 
 export interface ReapInput {
   instances: readonly Instance[];
   now: number;
-  /** Instances that the live version of a function keeps although nobody asks. */
+  /** How many instances the live version of a function keeps even without requests. */
   minOf(functionId: string, versionId: string): number;
   isLive(functionId: string, versionId: string): boolean;
 }
 
-/** Expired and orphaned ones, and free ones beyond their idle time (above `min`, oldest first). */
+/** Instances whose lease has expired, orphaned ones, and free ones beyond their idle time (only those above `min`, oldest first). */
 export function decideReap(input: ReapInput): { instance: Instance; reason: string }[] {
   const out: { instance: Instance; reason: string }[] = [];
   const kept = new Map<string, number>();

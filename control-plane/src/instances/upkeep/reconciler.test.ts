@@ -1,4 +1,4 @@
-// The reconcile loop over the memory driver: what should run runs, what should not ends, whatever failed on the way.
+// The reconcile loop over the memory driver: wanted instances run and unwanted ones end, whatever failed meanwhile.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { newInstanceId } from "../../service/uuid7.ts";
 import { BACKOFF } from "./backoff.ts";

@@ -1,5 +1,5 @@
-// The loop that keeps instances as they should be: `min` of live versions running, idle and lost ones stopped. Level-triggered: each
-// turn looks at all there is.
+// The loop that keeps the right instances running: it starts `min` instances of live versions and stops idle and lost ones.
+// Level-triggered: each turn looks at all instances.
 import type { Route } from "../../contract/internal.ts";
 import type { LeaseManager } from "../leases/lease-manager.ts";
 import { createMinimum } from "./minimum.ts";
@@ -25,7 +25,10 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   const minimum = createMinimum({ leases, versions, onError });
   const unknown = createUnknownSandboxes();
 
-  /** A cluster takes a minute to say that a lost node confirms nothing: whatever else there is to look at does not wait for it. */
+  /**
+   * Sandboxes whose stop is under way. A turn does not wait for it: a cluster takes a minute to say that a lost node does not confirm a
+   * stop.
+   */
   const dropping = new Set<string>();
   function drop(id: string): void {
     if (dropping.has(id)) return;
@@ -36,7 +39,7 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
       .finally(() => dropping.delete(id));
   }
 
-  /** Level-triggered: a stop that failed, here or anywhere, is asked for again until the driver has nothing that nobody uses. */
+  /** Level-triggered: a failed stop, whoever asked for it, is retried until the driver has no unused sandbox left. */
   function dropUnused(instances: readonly Sandbox[], now: number): void {
     const isKnown = (id: string) => leases.table.get(id) !== undefined || pool.holds(id);
     const ended = instances.filter(({ id, ended: end }) => end !== undefined && leases.table.get(id) === undefined && pool.drop(id));
@@ -60,9 +63,9 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
   return {
     isLive,
     minOf,
-    /** One look at everything; `run` repeats it. */
+    /** Runs the loop's body once; `run` repeats it. */
     turn,
-    /** After a restart: what runs is taken over, what is broken or of no known version is stopped. */
+    /** After a restart: takes over running sandboxes, and stops those that are broken or belong to no known version. */
     async adopt(): Promise<void> {
       const generic = [];
       for (const sandbox of await driver.list()) {
@@ -71,9 +74,10 @@ export function createReconciler({ leases, driver, pool, versions, routes, onErr
             ? undefined
             : await versions.get(sandbox.image.functionId, sandbox.image.versionId).catch(() => undefined);
         if (info !== undefined && sandbox.state === "loaded") leases.adopt(sandbox, info);
-        // A builder may have held a tenant's source: never given out again.
+        // A builder is not adopted: it may have held a tenant's source, so it must not be given out again.
         else if (sandbox.kind === "function" && sandbox.state === "idle") generic.push(sandbox);
-        // Nobody waits for its end, which a cluster confirms in seconds: the platform would not answer meanwhile. What is left over is looked for later.
+        // Not awaited: a cluster takes seconds to confirm a stop, and the platform would not answer meanwhile. Later turns retry a failed
+        // stop.
         else driver.stop(sandbox.id).catch(onError);
       }
       pool.adopt(generic);

@@ -1,4 +1,4 @@
-// What functions serve now, as routes say it.
+// Which versions are live, by the routes.
 import type { Route } from "../../contract/internal.ts";
 
 export interface ServedRoutes {
@@ -10,7 +10,7 @@ export function createServed(routes: ServedRoutes) {
     routes.get(functionId)?.targets.some((target) => target.versionId === versionId) ?? false;
   return {
     isLive,
-    /** Instances of the version that are kept although nobody asks. */
+    /** How many instances of the version are kept even without requests. */
     minOf: (functionId: string, versionId: string): number => (isLive(functionId, versionId) ? (routes.get(functionId)?.min ?? 0) : 0),
   };
 }

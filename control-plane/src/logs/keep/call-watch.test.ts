@@ -1,4 +1,5 @@
-// Unimplemented system calls: what is taken from the Sentry's file, what is told, and how often. With a real sandbox: driver tests, e2e.
+// Reports of unimplemented system calls: what is read from the Sentry's file, what is reported, and how often. The driver tests and e2e use
+// a real sandbox.
 import { randomUUID } from "node:crypto";
 import { appendFile, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -83,7 +84,7 @@ describe("a version's owner", () => {
     expect(await told()).toEqual([["vmsplice"], ["bpf", "vmsplice"]]);
   });
 
-  /** What is asked of the log, in order. */
+  /** Records the versions for which the log is read, in order. */
   function counted(refuse = false) {
     const asked: number[] = [];
     const failures: unknown[] = [];
@@ -112,7 +113,7 @@ describe("a version's owner", () => {
     for (let version = 1; version <= UNIMPLEMENTED.versions; version++) tell(version);
     expect(asked).toHaveLength(UNIMPLEMENTED.versions);
     await expect.poll(records, { timeout: 20_000, interval: 50 }).toBe(UNIMPLEMENTED.versions);
-    tell(1); // remembered, and the newest again
+    tell(1); // version 1 is remembered, and is now the most recently used
     expect(asked).toHaveLength(UNIMPLEMENTED.versions);
     for (const version of [UNIMPLEMENTED.versions + 1, 1, 2]) tell(version);
     expect(asked.slice(UNIMPLEMENTED.versions)).toEqual([UNIMPLEMENTED.versions + 1, 2]);

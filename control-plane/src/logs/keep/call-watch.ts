@@ -1,16 +1,19 @@
-// Looks into a sandbox's file of unimplemented system calls and tells the owner of a version once which ones it made. gVisor reports each
-// number once, made-up numbers too: the file grows by 40 KB a second for who wants it to, so it is emptied when it is large.
+// Looks into a sandbox's file of unimplemented system calls and reports once in a version's log which ones it made. gVisor reports each
+// number once, made-up numbers too: a hostile function can make the file grow by 40 KB a second, so it is emptied when it is large.
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync } from "node:fs";
 import type { LogChannel } from "../../contract/logs.ts";
 import type { Segments } from "./segments.ts";
 import { UNIMPLEMENTED, adviceOn, callsIn, namesIn } from "./unimplemented-calls.ts";
 
-/** Longer than a report is up to the name's end: one that was cut in two is seen with the next bytes. */
+/**
+ * Bytes that are read again: more than a report needs up to the end of the name, so a report that was cut in two is found with the next
+ * bytes.
+ */
 const OVERLAP = 128;
-/** Records of a log that are looked through for what was told before. */
+/** Number of records of a log that are searched for earlier reports. */
 const TOLD_RECORDS = 100;
 
-/** What was told about each version; the log itself remembers it over restarts, as long as it has the record. */
+/** Remembers which calls were reported for each version; after a restart they are read from the log, as long as it still has the record. */
 export function createCallReports(segments: Pick<Segments, "append" | "read">, onError: (error: unknown) => void) {
   const versions = new Map<string, Promise<Set<string>>>();
 
@@ -20,7 +23,7 @@ export function createCallReports(segments: Pick<Segments, "append" | "read">, o
     const records = await segments.read(channel, TOLD_RECORDS, undefined, isReport);
     return new Set(records.flatMap(({ message }) => namesIn(message)));
   }
-  /** Those that were asked for last stay; what could not be read is asked for again, not remembered. */
+  /** Keeps the versions that were used last; a log that could not be read is not remembered but read again. */
   function toldOf(channel: LogChannel): Promise<Set<string>> {
     const key = `${channel.functionId}/${channel.version}`;
     const known = versions.get(key) ?? toldBefore(channel);
@@ -43,7 +46,7 @@ export type CallReports = ReturnType<typeof createCallReports>;
 
 export interface CallWatchInput {
   file: string;
-  /** Nobody else bounds the file. */
+  /** True where nothing else limits the file's size. */
   keepSmall: boolean;
   channel(): LogChannel | undefined;
   reports: CallReports;
@@ -95,7 +98,7 @@ export function createCallWatch({ file, keepSmall, channel, reports }: CallWatch
   };
 }
 
-/** Never through a link. */
+/** Opens the file unless it is a symbolic link. */
 function open(file: string, toWrite: boolean): number | undefined {
   try {
     return openSync(file, (toWrite ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW | constants.O_NONBLOCK);

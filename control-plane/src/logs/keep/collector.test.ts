@@ -46,7 +46,7 @@ describe("lines", () => {
     const long = "x".repeat(10_000);
     for (let round = 0; round < 12; round++) {
       await print(one.paths.stdout, ...Array.from({ length: 80 }, (_, index) => `${round * 80 + index} ${long}`));
-      await new Promise((resolve) => setTimeout(resolve, 1_000)); // below the rate
+      await new Promise((resolve) => setTimeout(resolve, 1_000)); // stays below the rate limit
     }
     const numbers = async () => messages(await host.read(one.channel, { limit: "10000" })).map((text) => Number.parseInt(text));
     await expect.poll(numbers, soon).toEqual(Array.from({ length: 960 }, (_, index) => index));
@@ -118,7 +118,7 @@ describe("a flood", () => {
       records.filter(({ source }) => source === "platform").reduce((sum, { message }) => sum + Number.parseInt(message, 10), 0);
     const kept = (records: LogRecord[]) => records.filter(({ source }) => source === "stdout").length;
     await expect.poll(async () => dropped(await all()) + kept(await all()), soon).toBe(LINES);
-    expect(kept(await all())).toBeLessThanOrEqual(5 * 1000); // a second's worth, for each second that it took
+    expect(kept(await all())).toBeLessThanOrEqual(5 * 1000); // one second's worth of lines for each second that the flood took
     expect((await all()).find(({ source }) => source === "platform")?.message).toMatch(/^\d+ lines dropped/);
   });
 });
@@ -210,7 +210,7 @@ test("the only line of an instance that ended as soon as it had a name is kept u
   const theirs = async () => (await host.openFiles()).filter((file) => file.startsWith(one.paths.logFolder)).length;
   await expect.poll(theirs, soon).toBe(3); // two pipes and the Sentry's file
   await one.name();
-  await new Promise((resolve) => setTimeout(resolve, 100)); // loading and importing take longer
+  await new Promise((resolve) => setTimeout(resolve, 100)); // in a real start, loading and importing take longer than this
   const pipe = await open(one.paths.stderr, "w");
   await rm(one.paths.logFolder, { recursive: true });
   await pipe.write("SyntaxError\n");

@@ -11,10 +11,10 @@ const channel: LogChannel = {
   functionId: "01900000-0000-7000-8000-00000000000b",
   version: 7,
 };
-/** As JSON: escapes at most double the message, and a little around it. */
+/** Longest record as JSON: escapes at most double the message, and the other fields need a little more. */
 const RECORD_BYTES = LIMITS.logLineBytes * 3 * 2 + 512;
 
-/** Through splitter and parser, in chunks as a pipe gives them. */
+/** Sends bytes through splitter and parser, in chunks as a pipe delivers them. */
 function records(bytes: Buffer, chunkBytes = 64 * 1024): Draft[] {
   const out: Draft[] = [];
   const onLine = (line: string) => void out.push(parseRecord(line, "stdout", channel));

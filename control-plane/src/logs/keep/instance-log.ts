@@ -1,4 +1,4 @@
-// From what one instance writes to records in its function's log: the same for pipes and for the kubelet's files.
+// Turns the output of one instance into records of its function's log, for pipes and for the kubelet's files alike.
 import type { LogChannel } from "../../contract/logs.ts";
 import type { LineSink } from "./line-splitter.ts";
 import { parseRecord, type Draft } from "./parse-record.ts";
@@ -7,17 +7,17 @@ import type { Segments } from "./segments.ts";
 
 export interface InstanceLogInput {
   segments: Pick<Segments, "append">;
-  /** Whose lines these are, as far as it is known; until then they belong to nobody. */
+  /** The function that the lines belong to; undefined while it is not known, and then the lines are not kept. */
   channel(): LogChannel | undefined;
-  /** When the line that is being read was written, milliseconds since the epoch: what the rate goes by. */
+  /** When the line that is being read was written, milliseconds since the epoch; the rate limit uses this time. */
   now?(): number;
-  /** A record that is not kept all the same: it is there already. */
+  /** True for a record that is in the log already and must not be kept again. */
   isKnown?(draft: Draft, at: number): boolean;
 }
 
 export function createInstanceLog({ segments, channel, now = Date.now, isKnown }: InstanceLogInput) {
   const rate = createRate(now);
-  /** What the platform has to say about this instance. */
+  /** Adds a record of the platform about this instance. */
   function note(message: string): void {
     const owner = channel();
     if (owner === undefined) return;

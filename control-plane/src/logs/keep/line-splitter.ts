@@ -1,19 +1,21 @@
 // Cuts a byte stream into lines without ever holding more than one capped line.
 import { LIMITS } from "../../contract/limits.ts";
 
-/** Bytes of a line that are held: in any alphabet more than the text that is kept of it, so that a cut one is seen to be cut. */
+/** Bytes of a line that are held: in any alphabet this is more than the text that is kept, so that a cut line is recognised as cut. */
 const CAP = LIMITS.logLineBytes * 4;
 
-/** A line that comes byte by byte is put together now and then: each part takes a hundred times its byte. */
+/** Most parts of a line before they are joined: when a line comes byte by byte, each part takes a hundred times its byte in memory. */
 const MOST_PARTS = 256;
 
 export interface LineSink {
-  /** Asked with a line's bytes, and the first part of them, before it is made a string: lines that nobody keeps must cost next to nothing. */
+  /**
+   * Decides about a line by its size and its first bytes, before it becomes a string: lines that are not kept must cost next to nothing.
+   */
   admit(bytes: number, begin: Buffer): boolean;
   onLine(line: string): void;
 }
 
-/** Tells `sink` of each line that is not empty; of a longer one only the first bytes are kept. */
+/** Passes each line that is not empty to `sink`; of a line longer than CAP only the first bytes. */
 export function createLineSplitter(sink: LineSink) {
   let parts: Buffer[] = [];
   let held = 0;

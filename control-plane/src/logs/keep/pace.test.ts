@@ -1,4 +1,4 @@
-// A writer is read so fast and no faster, by lines or by bytes, whichever is more.
+// A writer is read no faster than its limits of lines and bytes allow.
 import { expect, test } from "vitest";
 import { createPace } from "./pace.ts";
 
@@ -9,10 +9,10 @@ test("what is below the limits rests never, what is above as long as it takes to
   const pace = createPace(LIMITS, () => now);
   for (let tenth = 0; tenth < 50; tenth++, now += 100) expect(pace.spend(89, 9_000)).toBe(0);
   now += 60_000;
-  expect(pace.spend(90, 10)).toBe(0); // a tenth of a second's worth at once
+  expect(pace.spend(90, 10)).toBe(0); // after a rest, a tenth of a second's worth may be read at once
   expect(pace.spend(990, 10)).toBe(1_000);
   now += 1_000;
-  expect(pace.spend(1, 50_000)).toBe(500); // by bytes
+  expect(pace.spend(1, 50_000)).toBe(500); // here the byte limit decides
 });
 
 test.each([

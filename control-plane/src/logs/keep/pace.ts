@@ -1,22 +1,25 @@
-// How fast a writer is read. Taking lines apart costs this process's time, which is nobody's sandbox's: who writes faster than this is read
-// later, until its pipe is full and it has to drop lines, or wait, itself. Pure but for what it remembers.
+// Limits how fast a sandbox's output is read. Splitting lines costs processor time of this process, which no sandbox is charged for: output
+// that comes faster is read later, until the pipe is full and the sandbox itself has to drop lines or wait. It does no input or output.
 
 export interface PaceLimits {
-  /** Line ends, empty lines included: each costs about as much as a hundred bytes. */
+  /** Line ends, empty lines included; each costs about as much time as a hundred bytes. */
   lines: number;
   bytes: number;
 }
-/** One read costs about as much as so many lines, however little it brings: a writer of single bytes is read a thousand times a second or two. */
+/**
+ * One read costs about as much as this many lines, however few bytes it returns, so a writer of single bytes is read one or two thousand
+ * times a second.
+ */
 const LINES_PER_READ = 10;
-/** What may be read at once after a rest. */
+/** After a rest, as much as this time allows may be read at once. */
 const BURST_MS = 100;
 
-/** `limits`: a second's worth. */
+/** `limits`: what may be read in one second. */
 export function createPace(limits: PaceLimits, now: () => number = performance.now.bind(performance)) {
-  /** Until then everything that was read is paid for. */
+  /** The time until which the reads so far have used up the limits. */
   let paidUntil = 0;
   return {
-    /** Counts what one read brought; milliseconds to rest before more is read. */
+    /** Counts the result of one read; returns the milliseconds to rest before the next. */
     spend(lines: number, bytes: number): number {
       const cost = Math.max((lines + LINES_PER_READ) / limits.lines, bytes / limits.bytes) * 1000;
       paidUntil = Math.max(paidUntil, now() - BURST_MS) + cost;

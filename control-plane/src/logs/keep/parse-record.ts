@@ -1,4 +1,5 @@
-// One line of a sandbox becomes one record. Whose it is comes from the channel; the line gives text, level and request id only.
+// One line of a sandbox becomes one record. The channel says which function it belongs to; only text, level and request id are taken from
+// the line.
 import { RECORD_MARK, sandboxRecordSchema, type LogChannel, type LogRecord } from "../../contract/logs.ts";
 import { sanitise } from "./sanitise.ts";
 

@@ -1,14 +1,16 @@
-// How much of an instance's output is kept: so many lines and bytes a second; what is above is counted and named. A request that writes without
-// end uses that up; a few lines of the others beside it are kept all the same.
+// Limits how many lines and bytes of an instance's output are kept in a second; lines above that are counted, and a record says how many
+// were dropped. One request that writes without end uses the limit up, so a few lines of each other request are kept beyond it.
 import { LIMITS } from "../../contract/limits.ts";
 import { RECORD_MARK } from "../../contract/logs.ts";
 import { COLLECTOR } from "./limits.ts";
 
 const MARK = RECORD_MARK.charCodeAt(0);
-/** Where a bootstrap puts the id: behind mark and level. What a function writes itself may claim any; it is its own lines that it costs. */
+/**
+ * A bootstrap puts the request id after mark and level. A function may write lines with any id itself, but that costs only its own lines.
+ */
 const REQUEST = /^.\{"l":"[a-z]{1,8}","r":"([A-Za-z0-9._-]{8,64})"/;
 const PREFIX_BYTES = 100;
-/** Requests that are told apart within a second. */
+/** Number of requests that are counted separately within a second. */
 const REQUESTS = 1_000;
 
 export function createRate(now: () => number = Date.now) {
@@ -38,7 +40,7 @@ export function createRate(now: () => number = Date.now) {
     return fits && request !== "" && own <= reserve.ownLines;
   }
   return {
-    /** Whether a line of so many bytes is kept; `begin` is the first part of it. */
+    /** Whether a line of `size` bytes is kept; `begun` is the first part of it. */
     admit(size: number, begun?: Buffer): boolean {
       const current = Math.floor(now() / 1000);
       if (current !== second) begin(current);
@@ -50,7 +52,7 @@ export function createRate(now: () => number = Date.now) {
       bytes += size;
       return true;
     },
-    /** How many were dropped since the last call. */
+    /** Number of lines dropped since the last call. */
     takeDropped(): number {
       const taken = dropped;
       dropped = 0;
@@ -59,7 +61,7 @@ export function createRate(now: () => number = Date.now) {
   };
 }
 
-/** Empty: of no request. */
+/** The request id of a line; empty if it has none. */
 function requestOf(begin: Buffer): string {
   if (begin[0] !== MARK) return "";
   return REQUEST.exec(begin.toString("latin1", 0, PREFIX_BYTES))?.[1] ?? "";

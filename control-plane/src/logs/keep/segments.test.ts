@@ -12,7 +12,7 @@ let root: string;
 const owner = (): Owner => ({ tenantId: randomUUID(), functionId: randomUUID() });
 const open = () =>
   createSegments(root, (error) => {
-    throw error; // unhandled: the run fails
+    throw error; // an unhandled error fails the test run
   });
 const draft = (message: string) => ({ level: "info" as const, source: "stdout" as const, version: 1, instance: "i", message });
 const sizes = async ({ tenantId, functionId }: Owner) => {
@@ -52,7 +52,8 @@ test("while nothing can be written, no more is held in memory than would be kept
   const line = "x".repeat(LIMITS.logLineBytes);
   const lines = (LIMITS.logBytesPerFunction / line.length) * 25;
   const before = process.memoryUsage().heapUsed;
-  for (let index = 0; index < lines; index++) segments.append(whose, draft(`${index} ${Buffer.from(line).toString()}`)); // each its own bytes
+  // Each message has bytes of its own.
+  for (let index = 0; index < lines; index++) segments.append(whose, draft(`${index} ${Buffer.from(line).toString()}`));
   expect((process.memoryUsage().heapUsed - before) / LIMITS.logBytesPerFunction).toBeLessThan(10);
   await segments.settle();
   expect((await newest(segments, whose)).map(({ message }) => Number.parseInt(message, 10))).toEqual([lines - 1]);

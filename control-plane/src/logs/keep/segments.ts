@@ -16,23 +16,26 @@ interface Log {
   owner: Owner;
   folder: string;
   waiting: LogRecord[];
-  /** About so many bytes wait. */
+  /** Size of the waiting records, about, in bytes. */
   waitingBytes: number;
-  /** Lines that the disk did not take, and of which the log does not say so yet. */
+  /** Number of lines that could not be written and that no record in the log reports yet. */
   lost: number;
   writing: Promise<void>;
   timer: NodeJS.Timeout | undefined;
   segment: Segment | undefined;
   /**
-   * The newest line of segments that were read and do not grow, milliseconds since the epoch. A segment's name tells no time: it says when
-   * the process began that counts, and clocks are set back.
+   * For segments that were read and no longer grow, the time of the newest line, milliseconds since the epoch. A segment's name does not
+   * give that time: it counts up from when its process began, and clocks can be set back.
    */
   newestIn: Map<string, number>;
 }
 interface Segment {
   file: string;
   bytes: number;
-  /** Its last line may be half written: the next begins with a line feed, or it would be lost with that one. */
+  /**
+   * Its last line may be half written; the next write then begins with a line feed, or its first line would be lost together with the half
+   * one.
+   */
   torn: boolean;
 }
 const SEGMENTS = Math.floor(LIMITS.logBytesPerFunction / COLLECTOR.segmentBytes);
@@ -78,12 +81,12 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       await rm(path.join(log.folder, old), { force: true });
     }
     await makeRoom(log.owner);
-    // Above the newest even when the clock was set back: names decide which segment is the oldest.
+    // The number is above the newest segment's even when the clock was set back, because the names decide which segment is the oldest.
     const name = newest === undefined ? first : Math.max(first, Number.parseInt(newest, 10) + 1);
     return { file: path.join(log.folder, `${name}.ndjson`), bytes: 0, torn: false };
   }
 
-  /** Segments of each function of a tenant; counted once, and from then on with each that comes or goes. */
+  /** Number of segments of each function of a tenant; read from disk once and then kept up to date. */
   async function countsOf(tenantId: string): Promise<Map<string, number>> {
     const known = counts.get(tenantId);
     if (known !== undefined) return known;
@@ -95,7 +98,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
     counts.set(tenantId, fresh);
     return fresh;
   }
-  /** For one more segment of this function. */
+  /** Deletes old segments of the tenant until one more segment of this function fits. */
   async function makeRoom(owner: Owner): Promise<void> {
     const count = await countsOf(owner.tenantId);
     count.set(owner.functionId, (await segmentNames(path.join(root, nameOf(owner)))).length + 1);
@@ -113,7 +116,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
   async function readSegment(log: Log, name: string): Promise<LogRecord[]> {
     const file = path.join(log.folder, name);
     const records = parseSegment(await readFile(file, "utf8").catch(() => ""));
-    // One that may still grow, as the newest does after a restart, is read every time.
+    // A segment that may still grow, as the newest does after a restart, is read every time.
     if (log.segment !== undefined && log.segment.file !== file)
       log.newestIn.set(
         name,
@@ -127,25 +130,26 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
     const newest = log.waiting.at(-1);
     log.waiting = [];
     log.waitingBytes = 0;
-    // Numbered now: who has read it asks for what is newer, and that is what comes from here on.
+    // The record about lost lines is numbered now, so that a reader that has it gets all later records when it asks for newer ones.
     const told = newest === undefined ? 0 : log.lost;
     if (newest !== undefined && told > 0) lines.push(toLine(lossOf(newest, told, ++seq)));
     try {
       await writeLines(log, lines);
       log.lost -= told;
     } catch (error) {
-      log.lost += lines.length - (told > 0 ? 1 : 0); // what is left of them: a disk that is full must not fill the memory
+      // The lines still in the list are counted as lost and dropped, because a full disk must not fill the memory.
+      log.lost += lines.length - (told > 0 ? 1 : 0);
       throw error;
     }
   }
-  /** Takes those off the list that are written. */
+  /** Removes each line from `lines` once it is written. */
   async function writeLines(log: Log, lines: Line[]): Promise<void> {
     while (lines.length > 0) {
       const segment = await openSegment(log, lines[0]?.seq ?? 0);
       log.segment = segment;
       const { count, text } = fitting(lines, COLLECTOR.segmentBytes - segment.bytes);
       const { torn } = segment;
-      segment.torn = true; // until all of it is written
+      segment.torn = true; // stays set if the write fails half-way
       await appendFile(segment.file, torn ? `\n${text}` : text, { mode: 0o600 });
       lines.splice(0, count);
       segment.torn = false;
@@ -161,7 +165,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
   }
 
   return {
-    /** `at`: when it was written, milliseconds since the epoch. */
+    /** `at`: when the line was written, milliseconds since the epoch. */
     append(owner: Owner, draft: Draft, at = Date.now()): void {
       const record: LogRecord = { ...draft, at, seq: ++seq };
       const log = logOf(owner);
@@ -171,9 +175,12 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       log.timer ??= setTimeout(() => void flush(log), COLLECTOR.flushMs);
       news.emit(nameOf(owner), record);
     },
-    /** Of the newest record. */
+    /** Sequence number of the newest record. */
     lastSeq: () => seq,
-    /** Records oldest first, from the newest segments backwards until `limit` are found. `keep` decides; `sinceMs` passes over segments that hold nothing newer. */
+    /**
+     * Records oldest first, from the newest segments backwards until `limit` are found. `keep` selects records; segments with nothing newer
+     * than `sinceMs` are skipped.
+     */
     async read(owner: Owner, limit: number, sinceMs: number | undefined, keep: (record: LogRecord) => boolean): Promise<LogRecord[]> {
       const log = logOf(owner);
       await flush(log);
@@ -192,7 +199,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       news.on(nameOf(owner), onRecord);
       return () => void news.off(nameOf(owner), onRecord);
     },
-    /** Everybody of whom lines are kept. */
+    /** All functions that have a log. */
     async owners(): Promise<Owner[]> {
       const found: Owner[] = [];
       for (const tenantId of await readdir(root))
@@ -206,7 +213,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
       counts.delete(owner.tenantId);
       await rm(log.folder, { recursive: true, force: true });
     },
-    /** Resolves when everything that was appended before is on disk, as far as the disk takes it. */
+    /** Resolves when everything that was appended before is on disk, or has failed to be written. */
     async settle(): Promise<void> {
       await Promise.all([...logs.values()].filter(({ waiting, timer }) => waiting.length > 0 || timer !== undefined).map(flush));
       await Promise.all([...logs.values()].map(({ writing }) => writing));
@@ -215,7 +222,7 @@ export function createSegments(root: string, onError: (error: unknown) => void) 
 }
 export type Segments = ReturnType<typeof createSegments>;
 
-/** A disk that stands still must not fill the memory; of what waits, the newest is kept, as it would be on disk. */
+/** A disk that does not respond must not fill the memory: of the waiting records the newest are kept, as on disk. */
 function dropOldest(log: Log): void {
   let from = log.waiting.length;
   log.waitingBytes = 0;
@@ -233,7 +240,7 @@ const lossOf = ({ version, instance }: LogRecord, count: number, seq: number): L
 };
 const toLine = (record: LogRecord): Line => ({ seq: record.seq, text: `${JSON.stringify(record)}\n` });
 
-/** So many of the first lines as fill `room` bytes; at least one, so a segment is over its size by one record at most. */
+/** As many of the first lines as fill `room` bytes, and at least one, so a segment exceeds its size by one record at most. */
 function fitting(lines: readonly Line[], room: number): { count: number; text: string } {
   let count = 0;
   for (let bytes = 0; count < lines.length && bytes < room; count++) bytes += Buffer.byteLength(lines[count]?.text ?? "");
@@ -250,7 +257,7 @@ async function segmentNames(folder: string): Promise<string[]> {
   return names.filter((name) => name.endsWith(".ndjson")).toSorted((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
 }
 
-/** A line cut off by a crash in the middle of a write is passed over. */
+/** A line cut off by a crash in the middle of a write is skipped. */
 function parseSegment(text: string): LogRecord[] {
   return text.split("\n").flatMap((line) => {
     try {

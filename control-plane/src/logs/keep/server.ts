@@ -1,5 +1,5 @@
-// The collector's own listener: reads for the control plane, and the platform's notes about instances. Who may connect is decided by
-// the socket's folder (owner and group) on one machine, by a secret in a cluster (log-agent-main.ts).
+// The collector's own listener: it serves the control plane's reads and takes the platform's notes about instances. On one machine the
+// permissions of the socket's folder decide who may connect, in a cluster a secret does (log-agent-main.ts).
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
@@ -19,15 +19,18 @@ const noteSchema = z.strictObject({
   level: levelSchema,
   message: z.string(),
 });
-/** Header: so many of the first records were kept before; what comes after them is new. */
+/** Header: the number of records at the beginning that were kept already; the ones after them are new. */
 export const KEPT_RECORDS = "x-fnctl-kept-records";
-/** Header: an empty line comes at least this often, milliseconds. Who knows nothing of it passes over lines that are no records. */
+/** Header: an empty line comes at least this often, milliseconds. Readers that do not know this header skip lines that are not records. */
 export const KEEP_ALIVE = "x-fnctl-keep-alive-ms";
 const NOTE_CAP = 64 * 1024;
 const OWNERS_PATH = "/v1/logs";
 const PATH = /^\/v1\/logs\/([0-9a-f-]{36})\/([0-9a-f-]{36})$/;
 
-/** `keepAliveMs`: for readers that must notice when this one is gone without a word. Without it a follower gets records alone. */
+/**
+ * `keepAliveMs`: for followers that must notice when this process disappears without closing the connection. Without it a follower gets
+ * records only.
+ */
 export function createCollectorListener(segments: Segments, keepAliveMs?: number): RequestListener {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
     const url = new URL(request.url ?? "/", "http://collector");
@@ -81,7 +84,7 @@ async function sendLogs({ segments, owner, search, keepAliveMs }: Asked, respons
   response.writeHead(200, { "content-type": "application/x-ndjson", [KEPT_RECORDS]: records.length, ...alive });
   response.flushHeaders();
   if (keepsAlive) keepAlive(response, keepAliveMs);
-  await writeLines(response, records); // as fast as it is read: a function's whole log is more than may wait for a reader
+  await writeLines(response, records); // only as fast as the reader reads, because a whole log is larger than followBacklogBytes
   if (response.destroyed) return;
   const last = records.at(-1)?.seq ?? 0;
   if (follow !== "true") return void response.end();
@@ -90,7 +93,7 @@ async function sendLogs({ segments, owner, search, keepAliveMs }: Asked, respons
 }
 
 function keepAlive(response: ServerResponse, everyMs: number): void {
-  // What waits for the reader says the same when it arrives: nothing is added to it.
+  // While data waits to be sent, no empty line is added: that data keeps the reader informed when it arrives.
   const timer = setInterval(() => response.writableNeedDrain || response.write("\n"), everyMs).unref();
   response.on("close", () => clearInterval(timer));
   if (response.destroyed) clearInterval(timer);

@@ -1,4 +1,4 @@
-// The node agent on real files: whose lines are kept, and that rotation, deletion and restarts cost none (SECURITY I3, D11).
+// The log agent on real files: which lines are kept, and that rotation, deletion and restarts lose none (SECURITY I3, D11).
 import { appendFile, mkdir, readFile, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => node.close());
 const soon = { timeout: 15_000, interval: 50 };
-/** Whatever was to be read has been. */
+/** Waits until the agent has looked at all files. */
 const looked = () => new Promise((resolve) => setTimeout(resolve, AGENT.pollMs * 3));
 const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `line ${from + index}`);
 
@@ -85,7 +85,8 @@ describe("no line is lost and none is doubled", () => {
       await pod.print(...numbered(round * 10, round * 10 + 9));
       const old = pod.line(`line ${round * 10 + 9}`);
       await pod.rotate(`20260102-03040${round}`);
-      await appendFile(`${pod.file}.20260102-03040${round}`, old); // the runtime writes on until it is told
+      // The runtime writes to the renamed file until it is told to open a new one.
+      await appendFile(`${pod.file}.20260102-03040${round}`, old);
       if (round % 2 === 0) await looked();
     }
     await expect.poll(() => node.messages(pod.channel), soon).toEqual(numbered(0, 40));

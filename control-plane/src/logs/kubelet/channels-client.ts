@@ -1,4 +1,4 @@
-// Asks the control plane whose instances are.
+// Asks the control plane which functions the given instances belong to.
 import type { EndpointDial } from "../../contract/endpoint.ts";
 import { INTERNAL_PATHS, logChannelsResponseSchema } from "../../contract/internal.ts";
 import type { LogChannel } from "../../contract/logs.ts";

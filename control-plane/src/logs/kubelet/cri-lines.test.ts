@@ -1,4 +1,4 @@
-// The kubelet's files as a byte stream: however it is cut, the same lines come out, and no line is held beyond its cap.
+// The kubelet's files as a byte stream: however it is cut into chunks, it gives the same lines, and no line is held beyond its cap.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LIMITS } from "../../contract/limits.ts";

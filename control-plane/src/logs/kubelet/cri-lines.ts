@@ -1,6 +1,6 @@
 // Reads the CRI log format (kubernetes/community, contributors/design-proposals/node/kubelet-cri-logging.md) as the kubelet's files have
-// it: `<RFC 3339 time> <stdout|stderr> <tags> <text>`. A line of the container longer than the runtime's buffer comes as parts (`P`), the
-// last of them full (`F`). Holds a header and, by the splitters, one capped line of each stream.
+// it: `<RFC 3339 time> <stdout|stderr> <tags> <text>`. A line of the container longer than the runtime's buffer is split into parts (`P`),
+// and its last part is marked full (`F`). The reader holds at most a header and, in the splitters, one capped line of each stream.
 import { createLineSplitter, type LineSink } from "../keep/line-splitter.ts";
 import { AGENT } from "./limits.ts";
 
@@ -18,20 +18,23 @@ export interface CriSinks {
   stderr: LineSink;
 }
 
-/** `onTime`: before each line, when it was written, milliseconds since the epoch. `start`: offset in its file of the first byte that comes. */
+/**
+ * `onTime` is called before each line with the time it was written, milliseconds since the epoch. `start`: offset in the file of the first
+ * byte.
+ */
 export function createCriReader(sinks: CriSinks, onTime: (at: number) => void, start = 0) {
   const streams = { stdout: createLineSplitter(sinks.stdout), stderr: createLineSplitter(sinks.stderr) };
-  /** Where the line began of which only parts have come. */
+  /** For each stream with an unfinished line, the offset at which that line began. */
   const parts: Partial<Record<Source, number>> = {};
   let offset = start;
   let lineStart = start;
   let header: Buffer = Buffer.alloc(0);
-  /** Of the line whose text is coming; null: it has none that is understood. */
+  /** Header of the line that is being read; null: the line has no valid header and is skipped. */
   let current: Header | null | undefined;
 
   const begun = () => Object.values(parts).filter((from) => offset - from <= AGENT.partsBytes);
 
-  /** Takes the header's bytes; returns how many. */
+  /** Consumes bytes of the header; returns how many. */
   function takeHeader(chunk: Buffer): number {
     const before = header.length;
     header = Buffer.concat([header, chunk.subarray(0, AGENT.headerBytes - before)]);
@@ -44,7 +47,7 @@ export function createCriReader(sinks: CriSinks, onTime: (at: number) => void, s
     header = Buffer.alloc(0);
     return (end >= 0 ? end : AGENT.headerBytes) - before;
   }
-  /** A line that ends within its header; its line feed is text. */
+  /** Handles a line that ends within its header; its line feed is left for the text. */
   function skipLine(length: number): number {
     header = Buffer.alloc(0);
     current = null;
@@ -56,7 +59,7 @@ export function createCriReader(sinks: CriSinks, onTime: (at: number) => void, s
     const text = feed < 0 ? chunk : chunk.subarray(0, feed);
     if (current != null) {
       onTime(current.at);
-      // The line feed belongs to the container's line only when the line is full.
+      // Only the line feed of a full line ends the container's line.
       streams[current.source].push(feed < 0 || current.partial ? text : chunk.subarray(0, feed + 1));
     }
     if (feed < 0) return chunk.length;
@@ -78,20 +81,20 @@ export function createCriReader(sinks: CriSinks, onTime: (at: number) => void, s
         rest = rest.subarray(taken);
       }
     },
-    /** From here a reader that starts anew has all that has not become a line yet. */
+    /** Offset from which a new reader must start to get everything that has not become a line yet. */
     resumeAt: () => Math.min(lineStart, ...begun()),
-    /** Whether that is before lines that came whole. */
+    /** Whether a line has begun of which only parts were read; `resumeAt` may then be before lines that are complete. */
     waits: () => begun().length > 0,
-    /** The next bytes are those of another file, or of this one from another place on; unfinished lines go on there. */
+    /** The next bytes come from another file or another place in this one; unfinished lines continue there. */
     moveTo(next: number): void {
       [offset, lineStart, current, header] = [next, next, undefined, Buffer.alloc(0)];
       for (const source of ["stdout", "stderr"] as const) if (parts[source] !== undefined) parts[source] = next;
     },
-    /** In the middle of a line: what comes up to the next line feed is passed over. */
+    /** The next bytes are in the middle of a line: everything up to the next line feed is skipped. */
     skipToLine(): void {
       current = null;
     },
-    /** No more comes: what there is of unfinished lines becomes lines. */
+    /** The input has ended: unfinished lines are passed on as they are. */
     end(): void {
       streams.stdout.end();
       streams.stderr.end();
@@ -100,7 +103,7 @@ export function createCriReader(sinks: CriSinks, onTime: (at: number) => void, s
 }
 export type CriReader = ReturnType<typeof createCriReader>;
 
-/** After the third space. */
+/** Index after the third space, where the header ends; -1 if it is not complete. */
 function headerEnd(bytes: Buffer): number {
   let end = -1;
   for (let count = 0; count < 3; count++) {

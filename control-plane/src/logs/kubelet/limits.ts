@@ -1,34 +1,34 @@
-// Numbers of the node agent; what it shares with the single-machine collector is in collector/limits.ts.
+// Numbers of the log agent; what it shares with the single-machine collector is in collector/limits.ts.
 const MIB = 1024 * 1024;
 
 export const AGENT = {
-  /** The kubelet's files are looked at this often. */
+  /** Time between two looks at the kubelet's files. */
   pollMs: 250,
-  /** The control plane is asked whose the unnamed instances are this often, and about so many at a time. */
+  /** How often the control plane is asked which functions unnamed instances belong to, and about how many instances at a time. */
   nameMs: 1_000,
   nameBatch: 500,
-  /** A reader that follows hears from its agent at least this often. */
+  /** The agent sends a following reader something at least this often. */
   keepAliveMs: 5_000,
-  /** What was read is written down this often: after a kill, no more than this much is read a second time. */
+  /** How often the reading positions are saved; after a kill, lines of no more than this time are read twice. */
   checkpointMs: 1_000,
   /** Pods that are followed at once, and files of one of them; a kubelet has 110 pods unless told otherwise, and keeps 5 files of each. */
   pods: 1_000,
   filesPerPod: 16,
-  /** An instance whose files are gone and that nobody could name is forgotten after this. */
+  /** An instance that could not be named is forgotten this long after its files are gone. */
   namelessMs: 60_000,
   /** Time and tags before the text of a line (CRI log format): 35 bytes of RFC 3339, the stream, the tag. */
   headerBytes: 80,
-  /** Read of one instance in one look, and in one call. */
+  /** Bytes read of one instance in one look, and in one read call. */
   roundBytes: 4 * MIB,
   chunkBytes: 64 * 1024,
-  /** An instance that is this far ahead of its reader is not read line by line any more: the newest `lagKeepBytes` are, the rest is named. */
+  /** When an instance has this many unread bytes, only the newest `lagKeepBytes` are read, and a record says how many were skipped. */
   lagBytes: 64 * MIB,
   lagKeepBytes: 8 * MIB,
-  /** A line that was cut into so many bytes of parts is not read again from its beginning after a restart. */
+  /** An unfinished line with more bytes of parts than this is not read again from its beginning after a restart. */
   partsBytes: 256 * 1024,
-  /** Bytes of state that are read at a start. */
+  /** Largest saved state that is read at a start. */
   stateBytes: 4 * MIB,
 } as const;
 
-/** Records that are looked through after a restart for what is there already: all that an instance may write between two checkpoints. */
+/** Records that are searched after a restart for lines that are kept already: as many as an instance may add between two checkpoints. */
 export const KNOWN_RECORDS = 10_000;

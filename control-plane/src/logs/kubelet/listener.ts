@@ -1,4 +1,4 @@
-// The collector's listener over TCP: there a secret decides who may ask.
+// The collector's listener over TCP, where a secret decides who may ask.
 import type { RequestListener } from "node:http";
 import { PlatformError } from "../../contract/errors.ts";
 import { createBearerCheck } from "../../service/http/authorised.ts";

@@ -1,5 +1,5 @@
-// The node agent: finds the pods of this platform's instances among the kubelet's log folders, has them named, and keeps their lines.
-// Level-triggered: every look compares what is there with what is followed.
+// The log agent finds this platform's pods among the kubelet's log folders, asks the control plane which functions they belong to, and
+// keeps their lines. Level-triggered: every look compares the folders on disk with the pods that are followed.
 import { readdirSync, renameSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +17,7 @@ export interface AgentInput {
   prefix: string;
   stateFile: string;
   segments: Segments;
-  /** Whose these instances are, of those that are anybody's. */
+  /** Returns the channels of those instances that belong to a function. */
   ask(instances: string[]): Promise<LogChannel[]>;
   onError(error: unknown): void;
 }
@@ -48,13 +48,13 @@ export async function startAgent({ root, prefix, stateFile, segments, ask, onErr
     if (over && !full) onError(new Error(`There are more than ${AGENT.pods} pods here; the others wait.`));
     full = over;
   }
-  /** One turn for each, so that one that writes without end keeps nobody waiting for long. */
+  /** Reads each pod in turn, so that a pod that writes without end does not make the others wait for long. */
   async function read(): Promise<void> {
     for (const [name, pod] of pods) {
       try {
         if (pod.pump()) await new Promise(setImmediate);
       } catch (error) {
-        onError(error); // a file that cannot be read costs its own instance's lines, not those of all that come after it
+        onError(error); // a file that cannot be read costs only its own instance's lines, not those of later pods
       }
       if (!pod.finished(Date.now())) continue;
       pod.close(false);
@@ -73,7 +73,9 @@ export async function startAgent({ root, prefix, stateFile, segments, ask, onErr
       }
     }
   }
-  /** First the records, then how far they go: a kill in between reads lines again, which are known by then, and loses none. */
+  /**
+   * Writes the records first and the positions after them: after a kill in between, lines are read again and recognised, and none is lost.
+   */
   async function checkpoint(): Promise<void> {
     const seq = segments.lastSeq();
     const state: Record<string, SavedPod> = {};
@@ -113,7 +115,7 @@ export async function startAgent({ root, prefix, stateFile, segments, ask, onErr
   };
 }
 
-/** A state that cannot be read costs doubled lines, not the start. */
+/** Unreadable state does not stop the agent from starting; some lines are then kept twice. */
 async function readState(file: string, onError: (error: unknown) => void): Promise<Map<string, SavedPod>> {
   const text = await readFile(file, "utf8").catch(() => "");
   if (text === "" || text.length > AGENT.stateBytes) return new Map();

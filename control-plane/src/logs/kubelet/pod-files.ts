@@ -1,12 +1,12 @@
-// The files of one container as the kubelet keeps them: `0.log`, and beside it what was rotated away, `0.log.20260102-030405`. Each is held
-// open from when it is seen, because a pod's files vanish soon after the pod; a file is known by its identity, never by its name.
+// The files of one container as the kubelet keeps them: `0.log`, and beside it rotated files such as `0.log.20260102-030405`. Each is held
+// open from when it is seen, because a pod's files vanish soon after the pod; a file is recognised by its identity, never by its name.
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, readdirSync, type BigIntStats } from "node:fs";
 import path from "node:path";
 import { AGENT } from "./limits.ts";
 
-/** Where reading goes on. */
+/** The position at which reading continues. */
 export interface Position {
-  /** Of the file. */
+  /** Identity of the file. */
   id: string;
   offset: number;
 }
@@ -14,13 +14,13 @@ interface OpenFile {
   fd: number;
   id: string;
   offset: number;
-  /** Looks that found nothing more in it since a newer one is there. */
+  /** Number of reads that found nothing more in it since there is a newer file. */
   drained: number;
 }
 const NAME = /^(\d+)\.log(?:\.(\d{8}-\d{6}))?$/;
 const NEWEST = "9";
 
-/** Oldest first: by the container's restarts, then by the time of rotation; the one without a time is being written. */
+/** Oldest first: by the container's restarts, then by the time of rotation; the file without a time is still being written. */
 export const inOrder = (names: readonly string[]): string[] =>
   names
     .flatMap((name) => {
@@ -31,13 +31,13 @@ export const inOrder = (names: readonly string[]): string[] =>
     .map(({ name }) => name);
 
 export interface PodFiles {
-  /** Looks for new files. False: the folder is not there. */
+  /** Looks for new files. False: the folder does not exist. */
   look(): boolean;
-  /** Up to `buffer.length` bytes of what comes next; 0: nothing now. */
+  /** Reads up to `buffer.length` of the next bytes; 0: there are none now. */
   read(buffer: Buffer): number;
-  /** Nothing is left, as far as a newer file tells. */
+  /** Everything has been read, as far as can be known without a newer file. */
   drained(): boolean;
-  /** When more than `lag` bytes wait: goes on at the newest `keep`, and returns how many were passed over. */
+  /** When more than `lag` bytes are unread, continues with the newest `keep` bytes and returns how many were skipped. */
   skip(lag: number, keep: number): number;
   /** Identity of the file that is being read. */
   id(): string | undefined;
@@ -45,17 +45,17 @@ export interface PodFiles {
 }
 
 export interface PodFilesInput {
-  /** Of the container. */
+  /** Folder of the container. */
   folder: string;
-  /** Where an earlier process was; files before it were read. */
+  /** The position an earlier process had reached; older files were read completely. */
   saved: Position | undefined;
-  /** What is read next is at this offset of another file, or of this one after a gap. */
+  /** The next bytes come from this offset of another file, or of the same file after a gap. */
   onMove(offset: number, gap: boolean): void;
 }
 
 export function createPodFiles({ folder, saved, onMove }: PodFilesInput): PodFiles {
   const queue: OpenFile[] = [];
-  /** Files that are read to their end and still there. */
+  /** Files that have been read to their end and still exist. */
   let done = new Set<string>();
   let resume = saved;
 
@@ -75,13 +75,13 @@ export function createPodFiles({ folder, saved, onMove }: PodFilesInput): PodFil
       if (file !== undefined) fresh.push(file);
       listed.add(id ?? "").add(file?.id ?? "");
     }
-    // A number of a file that is gone may be given to a new one: it is known only while it is there.
+    // A new file may get the inode number of a deleted one, so a file is remembered only while it exists.
     done = new Set([...done].filter((id) => listed.has(id)));
     queue.push(...(resume === undefined || fresh.length === 0 ? fresh : resumed(fresh, resume)));
     dropOverflow();
     return true;
   }
-  /** A file that is held open keeps its bytes on the node's disk after the kubelet removed it, and nobody counts them there. */
+  /** A file that is held open keeps its bytes on the node's disk after the kubelet removed it, where they are not counted. */
   function dropOverflow(): void {
     const over = queue.splice(0, Math.max(0, queue.length - AGENT.filesPerPod));
     for (const file of over) {
@@ -90,7 +90,7 @@ export function createPodFiles({ folder, saved, onMove }: PodFilesInput): PodFil
     }
     if (over.length > 0) onMove(queue[0]?.offset ?? 0, true);
   }
-  /** Once, after a start: what was read before is passed over. */
+  /** Runs once after a start: skips what an earlier process has read. */
   function resumed(files: OpenFile[], { id, offset }: Position): OpenFile[] {
     resume = undefined;
     const at = files.findIndex((file) => file.id === id);
@@ -105,7 +105,10 @@ export function createPodFiles({ folder, saved, onMove }: PodFilesInput): PodFil
     return rest;
   }
 
-  /** The first file that may have more; a file before another is left when it had nothing twice: its writer has moved on by then. */
+  /**
+   * The first file that may have more bytes. A file that is followed by another one is closed after two reads that found nothing, because
+   * by then the runtime writes to the newer file.
+   */
   function current(): OpenFile | undefined {
     for (let [file] = queue; file !== undefined && queue.length > 1 && file.drained >= 2; [file] = queue) {
       closeSync(file.fd);
@@ -149,7 +152,7 @@ export function createPodFiles({ folder, saved, onMove }: PodFilesInput): PodFil
   };
 }
 
-/** Never through a link: nothing but the kubelet's own files is read. */
+/** Opens the file unless it is a symbolic link, so that only the kubelet's own files are read. */
 function open(file: string): OpenFile | undefined {
   try {
     const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);

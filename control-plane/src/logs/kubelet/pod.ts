@@ -1,4 +1,5 @@
-// One instance's pod on this node: its files, its name once the control plane has said it, and how far its lines are kept.
+// One instance's pod on this node: its files, the function it belongs to once the control plane has said so, and how far its lines are
+// kept.
 import path from "node:path";
 import { z } from "zod";
 import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
@@ -18,9 +19,9 @@ export interface PodFolder {
 }
 export const savedPodSchema = z.object({
   channel: logChannelSchema,
-  /** File and offset from which lines are not kept yet. */
+  /** File and offset up to which lines are kept. */
   position: z.object({ id: z.string(), offset: z.int() }).optional(),
-  /** Records of a higher number were kept after this was written down. */
+  /** Records with a higher number were kept after this state was saved. */
   seq: z.int(),
 });
 export type SavedPod = z.infer<typeof savedPodSchema>;
@@ -29,7 +30,7 @@ export type SavedPod = z.infer<typeof savedPodSchema>;
 const CONTAINER = "sandbox";
 const UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 
-/** Only instances of this platform's tenants: everything else on the node is not looked at. */
+/** undefined for every folder that is not of an instance of this platform's tenants. */
 export function podFolder(name: string, prefix: string): PodFolder | undefined {
   const match = new RegExp(`^${prefix}-(${UUID})_i-([0-9a-f]{20})_[0-9a-f-]{1,64}$`).exec(name);
   return match === null ? undefined : { name, tenantId: match[1] ?? "", instance: match[2] ?? "" };
@@ -49,7 +50,7 @@ export function createPod({ folder, root, saved, segments, reports, buffer }: Po
   let at = Date.now();
   let keptSeq = saved?.seq ?? 0;
   let goneAt: number | undefined;
-  /** What was kept after the last checkpoint of an earlier process, and how often. */
+  /** Records kept after an earlier process's last checkpoint, with the number of times each was kept. */
   const known = new Map<string, number>();
   const keyOf = (draft: Pick<Draft, "source" | "message">, time: number) => `${time} ${draft.source} ${draft.message}`;
 
@@ -75,19 +76,19 @@ export function createPod({ folder, root, saved, segments, reports, buffer }: Po
     },
   });
 
-  // Where the shim puts it; the kubelet counts it as the pod's own storage and so bounds it.
+  // gVisor's shim puts the file here; the kubelet counts it as the pod's own storage and so limits it.
   const calls = createCallWatch({ file: path.join(root, folder.name, "gvisor.log"), keepSmall: false, channel: () => channel, reports });
 
   return {
     folder,
     channel: () => channel,
-    /** False: it is another tenant's, whatever the answer says. */
+    /** Sets the function the pod belongs to. False: the folder's name contradicts the answer, which is then ignored. */
     name(answer: LogChannel): boolean {
       if (answer.instance !== folder.instance || answer.tenantId !== folder.tenantId) return false;
       channel ??= answer;
       return true;
     },
-    /** After a restart, before anything is read: what is kept already is not kept twice. */
+    /** Called after a restart before anything is read, so that records that are kept already are not kept twice. */
     async recall(): Promise<void> {
       if (saved === undefined) return;
       const mine = (seq: number, instance: string) => seq > saved.seq && instance === folder.instance;
@@ -98,7 +99,7 @@ export function createPod({ folder, root, saved, segments, reports, buffer }: Po
       if (!files.look()) goneAt ??= now;
       else goneAt = undefined;
     },
-    /** Reads for one look; whether there was anything. */
+    /** Reads new lines for one look; returns whether there were any. */
     pump(): boolean {
       if (channel === undefined) return false;
       files.skip(AGENT.lagBytes, AGENT.lagKeepBytes);
@@ -109,22 +110,22 @@ export function createPod({ folder, root, saved, segments, reports, buffer }: Po
       }
       return read > 0;
     },
-    /** What the platform has to say about it; once a second. */
+    /** Adds the platform's own records about the instance; called once a second. */
     report(): void {
       log.reportDropped();
       calls.look();
     },
-    /** Nothing more will come of it. */
+    /** Whether the pod has ended and all its lines have been read. */
     finished: (now: number): boolean => goneAt !== undefined && (channel === undefined ? now - goneAt > AGENT.namelessMs : files.drained()),
     save(seq: number): SavedPod | undefined {
       if (channel === undefined) return undefined;
       const id = files.id();
       const offset = reader.resumeAt();
-      // While parts of a line wait, reading would begin before records that are kept: those are known by the older number.
+      // While a line is unfinished, `resumeAt` is before records that are kept already; the older number lets `recall` find these.
       if (!reader.waits()) keptSeq = seq;
       return { channel, seq: keptSeq, ...(id === undefined ? {} : { position: { id, offset } }) };
     },
-    /** What there is of an unfinished line becomes one, unless it goes on after a restart. */
+    /** An unfinished line is kept as it is, unless reading continues after a restart. */
     close(goesOn: boolean): void {
       if (!goesOn) reader.end();
       log.reportDropped();

@@ -28,12 +28,12 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
     return known;
   }
 
-  /** Whose lines these are, once the driver has said so. */
+  /** The function that the instance's lines belong to, once the driver has written it down. */
   function channelOf(instance: string): LogChannel | undefined {
     try {
       return logChannelSchema.parse(JSON.parse(readFileSync(path.join(root, instance, "meta.json"), "utf8")));
     } catch {
-      return undefined; // still generic: its lines belong to nobody
+      return undefined; // the sandbox is still idle and belongs to no function
     }
   }
 
@@ -45,12 +45,13 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
     const own = createPace(COLLECTOR.readInstance);
     const paces = () => (channel === undefined ? [own] : [own, paceOf(channel.tenantId)]);
     for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, log.sink(source), paces));
-    // As soon as it is written, not with the first line: by then an instance that ended at once may have been removed, name and all.
+    // The name is read as soon as it is written and not with the first line, because an instance that ends at once may have been removed by
+    // then, with its meta.json.
     const naming = watch(path.join(root, instance), () => learn() !== undefined && naming.close());
     naming.on("error", onError);
     if (learn() !== undefined) naming.close();
     const calls = createCallWatch({ file: path.join(root, instance, "gvisor.log"), keepSmall: true, channel: () => channel, reports });
-    calls.look(); // held open from now on: it goes with the sandbox
+    calls.look(); // keeps the file open from now on, because it is deleted with the sandbox
     const timer = setInterval(() => (log.reportDropped(), calls.look()), 1_000);
     const entry = {
       close() {
@@ -76,7 +77,7 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code !== "ENOENT" && code !== "EACCES") onError(error);
-        again = true; // half made; the driver is at it
+        again = true; // the driver is still making the pipes
       }
     }
     if (again) retry ??= setTimeout(() => ((retry = undefined), void scan()), COLLECTOR.retryMs);
@@ -96,7 +97,7 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
   };
 }
 
-/** Both or none: a sandbox whose second pipe is not there yet is looked at again later. */
+/** Opens both pipes or none: a sandbox whose second pipe does not exist yet is looked at again later. */
 function openBoth(folder: string): { fd: number; source: "stdout" | "stderr" }[] {
   const opened: { fd: number; source: "stdout" | "stderr" }[] = [];
   try {
@@ -111,11 +112,11 @@ function openBoth(folder: string): { fd: number; source: "stdout" | "stderr" }[]
 
 interface Reader {
   socket: net.Socket;
-  /** Ends it; what was read of an unfinished line becomes a line. */
+  /** Ends reading; an unfinished line is passed on as it is. */
   close(): void;
 }
 
-/** Reads to the end, resting when the sandbox, or all of its tenant's, write faster than they are read. */
+/** Reads until the end, and pauses when the sandbox or all sandboxes of its tenant write faster than their pace allows. */
 function readPipe(fd: number, sink: LineSink, paces: () => Pace[]): Reader {
   const socket = new net.Socket({ fd, readable: true, writable: false });
   const splitter = createLineSplitter(sink);

@@ -20,18 +20,18 @@ export interface PlatformNote {
 
 export interface CollectorClient extends LogReader {
   note(note: PlatformNote): Promise<void>;
-  /** Everybody of whom lines are kept. */
+  /** All functions that have a log. */
   owners(): Promise<{ tenantId: string; functionId: string }[]>;
   remove(tenantId: string, functionId: string): Promise<void>;
 }
 export interface Opened {
   body: Readable;
-  /** So many of the first records were kept before; the others are new (`follow`). */
+  /** The number of records at the beginning that were kept already; the ones after them are new (`follow`). */
   kept: number;
-  /** It is never silent for long while it is there. */
+  /** The collector sends something at least every AGENT.keepAliveMs while it is alive. */
   keepsAlive: boolean;
 }
-/** One collector, wherever it is. */
+/** The client of one collector, on this machine or on a node. */
 export interface OneCollector extends CollectorClient {
   /** The answer of one collector to a read. */
   open(tenantId: string, functionId: string, query: LogQuery, signal: AbortSignal): Promise<Opened>;
@@ -39,14 +39,14 @@ export interface OneCollector extends CollectorClient {
 }
 export interface CollectorDial {
   origin: string;
-  /** For undici's `connect`. */
+  /** The value for undici's option `connect`. */
   connect: { socketPath: string } | buildConnector.connector;
-  /** Where a socket's permissions do not decide who may ask. */
+  /** Needed where no socket permissions decide who may ask. */
   secret?: string;
 }
 const ownersSchema = z.array(z.object({ tenantId: z.string(), functionId: z.string() }));
 const ANSWER_MS = 10_000;
-/** Every read may hold one for as long as it likes; notes and removals must not wait for those. */
+/** Every read may hold a connection for as long as it likes, and notes and removals must not wait for reads. */
 const CONNECTIONS = LIMITS.logReads + 32;
 
 export const createCollectorClient = (socketPath: string): CollectorClient =>
@@ -62,7 +62,7 @@ export function dialCollector({ origin, connect, secret }: CollectorDial): OneCo
       Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)] as [string, string]])),
     );
     const answer = await calls.open({ method: "GET", path: `/v1/logs/${tenantId}/${functionId}?${search.toString()}`, signal });
-    answer.body.on("error", () => undefined); // the reader went away
+    answer.body.on("error", () => undefined); // happens when the reader goes away
     if (answer.statusCode === 200) {
       const { [KEPT_RECORDS]: kept = 0, [KEEP_ALIVE]: alive } = answer.headers;
       return { body: answer.body, kept: Number(kept), keepsAlive: alive !== undefined };

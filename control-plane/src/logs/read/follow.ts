@@ -1,5 +1,6 @@
-// Follows a function's log on all nodes. What was kept comes first, merged by time; then each record as its node has it. Agents come and
-// go meanwhile: one that comes is asked for what its node wrote since, one that goes is waited for.
+// Follows a function's log on all nodes. Records that are kept already come first, merged by time; then each new record as its node sends
+// it. Log agents may appear and disappear meanwhile: a new one is asked for the records its node wrote since the start, a lost one is
+// waited for.
 import { PassThrough, type Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "../../contract/errors.ts";
@@ -12,13 +13,13 @@ import { SILENT_MS, untilSilent } from "./silence.ts";
 import { createNewest } from "./newest.ts";
 import { absence, records, type OpenOne } from "./read.ts";
 
-/** Agents are looked for this often. */
+/** How often the list of agents is read. */
 const LOOK_MS = 1_000;
-/** Kept records of a node that is slower than this come after those of the others. */
+/** Kept records of a node that answers later than this follow those of the other nodes. */
 const FIRST_MS = 5_000;
-/** An agent that was followed may stay away this long before it is said. */
+/** How long a followed agent may stay away before a record says so. */
 const AWAY_MS = 30_000;
-/** A line is kept up to this long after it was written: an instance may be named late, an agent may have been away. */
+/** Longest time between a line's writing and its keeping: an instance may be named late, or an agent may have been away. */
 const LATE_MS = 5 * 60_000;
 const MAX_LIMIT = 10_000;
 
@@ -36,7 +37,7 @@ export interface FollowInput {
   times?: FollowTimes | undefined;
   onError(error: unknown): void;
 }
-/** How far a node's records were passed on; numbers of one node grow, over restarts of its agent too. */
+/** How far a node's records were passed on. The numbers of one node's records always grow, even when its agent restarts. */
 interface Progress {
   seq: number;
   at: number;
@@ -49,14 +50,14 @@ export async function followAll({ agents, openOne, query, signal, times = TIMES,
   const begun = Date.now();
   const progress = new Map<string, Progress>();
   const followed = new Map<string, Agent>();
-  /** Since when a node does not answer; null: it was said. */
+  /** Since when a node does not answer; null: a record has said so already. */
   const away = new Map<string, number | null>();
-  /** Nodes that fell silent, and why: one that is gone for good may not even be looked for any more. */
+  /** Nodes that fell silent, with the error; a node that is gone for good may no longer be in the list of agents. */
   const silent = new Map<string, unknown>();
   out.on("close", () => end.abort());
   both.addEventListener("abort", () => out.destroy(), { once: true });
 
-  /** While what was kept is being written, what is new waits for its turn. */
+  /** New records, which wait here until the kept ones are written. */
   let late: LogRecord[] | undefined = [];
   function send(record: LogRecord): void {
     if (out.destroyed) return;
@@ -74,7 +75,9 @@ export async function followAll({ agents, openOne, query, signal, times = TIMES,
     progress.set(node, { seq: record.seq, at: Math.max(record.at, before?.at ?? 0) });
     send(record);
   }
-  /** Once, and only of one that was never there or stays away: an agent that is being replaced loses nothing. */
+  /**
+   * Reports a missing node once, and only if it never answered or stays away for `awayMs`: an agent that is being replaced loses no lines.
+   */
   function complain(node: string, error: unknown): void {
     const from = away.get(node);
     if (from === null) return;
@@ -87,9 +90,9 @@ export async function followAll({ agents, openOne, query, signal, times = TIMES,
   }
   function fellSilent(node: string): void {
     silent.set(node, new PlatformError("UNAVAILABLE", `The log agent of node ${node} fell silent.`));
-    away.set(node, Date.now() - times.silentMs); // it may have been away since then
+    away.set(node, Date.now() - times.silentMs); // the node may have been away since then
   }
-  /** Resolves when the agent's answer ends. `onKept` gets what was kept before, one by one, and a last call when it is all in. */
+  /** Resolves when the agent's answer ends. `onKept` gets the records that were kept already, one by one, and then `undefined`. */
   async function follow(agent: Agent, own: LogQuery, onKept: (record: LogRecord | undefined) => void): Promise<void> {
     const { node } = agent.place;
     followed.set(node, agent);
@@ -111,7 +114,10 @@ export async function followAll({ agents, openOne, query, signal, times = TIMES,
       if (followed.get(node) === agent) followed.delete(node);
     }
   }
-  /** From where a node that was followed before left off; a new one has written nothing before this reader came that is missing. */
+  /**
+   * The time from which a node is asked for records: LATE_MS before its last record if the node was followed before, otherwise LATE_MS
+   * before this reader began.
+   */
   const since = (node: string): number => Math.max((progress.get(node)?.at ?? begun) - LATE_MS, query.since ?? 0);
   function resume(agent: Agent): void {
     const { node } = agent.place;

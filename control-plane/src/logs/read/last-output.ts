@@ -1,18 +1,18 @@
-// What an instance printed last, for whoever is told that it did not come to serve.
+// The last lines that an instance printed, for the error that says why it did not start.
 import type { LogReader } from "./log-reader.ts";
 import { LIMITS } from "../../contract/limits.ts";
 import { logRecordSchema } from "../../contract/logs.ts";
 import { splitLines } from "../../service/http/lines.ts";
 import type { ImageRef } from "../../sandbox/driver.ts";
 
-/** Its owner waits for the answer, and a log that does not come in time is done without. */
+/** A client waits for the error, so a log that does not arrive in time is left out. */
 const READ_MS = 2_000;
-/** The newest of the version; another instance of it may have written some. */
+/** Newest records of the version that are searched; other instances of it may have written some of them. */
 const READ_RECORDS = 200;
 const LINES = 10;
 const LINE_CHARACTERS = 400;
 
-/** Oldest first; rejects when the log cannot be read. */
+/** Returns the lines oldest first; rejects when the log cannot be read. */
 export async function readLastOutput(reader: LogReader, image: ImageRef, instance: string): Promise<string[]> {
   const { tenantId, functionId, version } = image;
   const query = { limit: READ_RECORDS, version, follow: "false" } as const;

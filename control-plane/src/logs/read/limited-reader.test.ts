@@ -1,4 +1,4 @@
-// How many reads of logs there may be at once: the API's own route over real HTTP, above a reader that never comes to an end by itself.
+// The limits of simultaneous log reads: the API's own route over real HTTP, with a log reader that never ends by itself.
 import { once } from "node:events";
 import { createServer, get, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -82,7 +82,7 @@ describe("through the API", () => {
     for (const read of tenants) for (let index = 0; index < LIMITS.logReadsPerTenant; index++) expect(await read()).toBe("200");
     expect(bodies).toHaveLength(LIMITS.logReads);
     expect(await tenant("late")()).toBe("503 CAPACITY_UNAVAILABLE");
-    expect(await tenants[0]!()).toBe("429 RATE_LIMITED"); // what the caller can mend is said first
+    expect(await tenants[0]!()).toBe("429 RATE_LIMITED"); // the limit that the client can do something about is checked first
   });
 
   test("a reader that goes away mid-way gives its place back, and what it read from ends", async () => {

@@ -1,4 +1,5 @@
-// So many reads of logs at a time, of one tenant and in all: each holds a connection, and a merged one up to 16 MiB, for as long as its reader likes.
+// Limits the log reads of one tenant and of all tenants at a time: each holds a connection, and a merged one up to 16 MiB, for as long as
+// its client likes.
 import type { Readable } from "node:stream";
 import type { LogReader } from "./log-reader.ts";
 import { PlatformError } from "../../contract/errors.ts";
@@ -6,7 +7,7 @@ import { LIMITS } from "../../contract/limits.ts";
 
 const MOST = { tenant: LIMITS.logReadsPerTenant, all: LIMITS.logReads };
 
-/** Throws RATE_LIMITED beyond the tenant's own number, CAPACITY_UNAVAILABLE beyond that of the process. */
+/** Throws RATE_LIMITED beyond the tenant's own number, CAPACITY_UNAVAILABLE beyond the number for the whole process. */
 export function limitReads(reader: LogReader, most: { tenant: number; all: number } = MOST): LogReader {
   const ofTenant = new Map<string, number>();
   let all = 0;
@@ -37,7 +38,7 @@ export function limitReads(reader: LogReader, most: { tenant: number; all: numbe
       const giveBack = take(tenantId);
       try {
         const body = await reader.read(tenantId, functionId, query, signal);
-        // Not every body ends with the signal by itself, and one whose reader left before it came has nobody who would end it.
+        // Not every body ends by itself when the signal fires, and nothing else would end a body whose client left before it arrived.
         const end = () => void body.destroy();
         body.once("close", () => {
           signal.removeEventListener("abort", end);

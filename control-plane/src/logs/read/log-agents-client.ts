@@ -1,5 +1,5 @@
-// Function logs of a cluster: every node's agent keeps the lines of the instances that ran there. Reads ask all of them and merge; notes
-// go to the instance's node.
+// Function logs of a cluster: every node's agent keeps the lines of the instances that ran there. A read asks all agents and merges their
+// answers; a note goes to the agent of the instance's node.
 import { PassThrough, type Readable } from "node:stream";
 import { buildConnector } from "undici";
 import { PlatformError } from "../../contract/errors.ts";
@@ -14,14 +14,14 @@ export interface Agent {
   client: OneCollector;
 }
 export interface AgentsInput {
-  /** Those that there are now. */
+  /** Addresses of the agents that exist now. */
   find(): Promise<LogAgentAddress[]>;
-  /** Node of an instance, as far as it is known. */
+  /** Node of an instance; undefined if it is not known. */
   nodeOf(instance: string): Promise<string | undefined>;
-  /** PEM: the only authority that agents' certificates are taken from, for this one name. */
+  /** PEM: the only authority whose certificates are accepted from agents, and the only name in them. */
   ca: string;
   serverName: string;
-  /** PEM: the control plane's own, by which agents know it. */
+  /** PEM: the control plane's own certificate and key, by which agents recognise it. */
   identity: { cert: string; key: string };
   secret: string;
   times?: FollowTimes;
@@ -54,7 +54,7 @@ export function createAgentsClient({ find, nodeOf, ca, serverName, identity, sec
       const openOne = ({ client }: Agent, own: typeof query, end: AbortSignal) => client.open(tenantId, functionId, own, end);
       if (query.follow === "true") return followAll({ agents, openOne, query, signal, times, onError });
       const records = await readAll(await agents(), openOne, query, signal);
-      // Up to 16 MiB for each reader: one that takes nothing is cut off, as a node's agent does.
+      // Each answer may hold up to 16 MiB; a client that reads nothing is cut off, as a node's agent does.
       const out = new PassThrough();
       void writeLines(out, records).then(() => out.end());
       return out;
@@ -72,7 +72,7 @@ export function createAgentsClient({ find, nodeOf, ca, serverName, identity, sec
       }
       throw new PlatformError("UNAVAILABLE", "No log agent takes the platform's note.", { cause });
     },
-    /** Those of agents that do not answer come with a later turn. */
+    /** Functions whose agents do not answer now are found in a later sweep. */
     async owners() {
       const answers = await Promise.allSettled((await agents()).map(({ client }) => client.owners()));
       const all = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));

@@ -1,4 +1,4 @@
-// What reads a function's log, wherever it is kept.
+// Reads a function's log, wherever it is kept.
 import type { Readable } from "node:stream";
 import type { LogQuery } from "../../contract/logs.ts";
 

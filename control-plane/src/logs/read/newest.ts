@@ -1,7 +1,7 @@
-// The newest of many records, by time, within a number and a size: what a merged read of all nodes holds at once.
+// Keeps the newest of many records, by time, within a number and a size; a merged read of all nodes holds no more than this.
 import type { LogRecord } from "../../contract/logs.ts";
 
-/** What one merged answer may hold, bytes of text: as much as one node keeps of a function. */
+/** Most that one merged answer may hold, in records and bytes of text; the bytes are as many as one node keeps of a function. */
 export interface Bounds {
   records: number;
   bytes: number;
@@ -10,7 +10,7 @@ export interface Bounds {
 export function createNewest({ records, bytes }: Bounds) {
   let held: LogRecord[] = [];
   let size = 0;
-  /** Those of one time stay in the order in which they came: sequence numbers of two nodes say nothing about each other. */
+  /** Records with the same time stay in the order of arrival, because sequence numbers of different nodes cannot be compared. */
   function trim(): void {
     held.sort((a, b) => a.at - b.at);
     let from = held.length;

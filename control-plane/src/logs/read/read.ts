@@ -7,14 +7,14 @@ import type { Opened } from "./collector-client.ts";
 import type { Agent } from "./log-agents-client.ts";
 import { createNewest } from "./newest.ts";
 
-/** A node that is slower than this is answered for without it. */
+/** The answer does not wait longer than this for a node. */
 const AGENT_MS = 10_000;
-/** A record as JSON: escapes multiply what a line may have. */
+/** Longest record as JSON, where escapes multiply the bytes of a line. */
 const RECORD_BYTES = LIMITS.logLineBytes * 8;
 
 export type OpenOne = (agent: Agent, query: LogQuery, signal: AbortSignal) => Promise<Opened>;
 
-/** What agents send is parsed like everything that crosses a border; a line that is no record is passed over. */
+/** Records from agents are checked like all input from another process; a line that is not a record is skipped. */
 export async function* records(body: AsyncIterable<unknown>): AsyncGenerator<LogRecord> {
   for await (const line of splitLines(body, RECORD_BYTES)) {
     const record = logRecordSchema.safeParse(parse(line));
@@ -40,7 +40,7 @@ export async function readAll(agents: Agent[], openOne: OpenOne, query: LogQuery
   return [...newest.all(), ...missing.flat().map((node) => absence(node))];
 }
 
-/** Said in the log itself: whoever reads it must know that something may be missing. */
+/** A record that tells the log's reader that lines of this node may be missing. */
 export const absence = (node: string, at = Date.now()): LogRecord => ({
   at,
   seq: at * 1000,

@@ -1,4 +1,5 @@
-// A node that is gone without a word while its log is followed: a real agent behind a wire that can be cut so that neither side is told.
+// A node disappears while its log is followed, without closing the connection: a real agent behind a wire that can be cut without either
+// side noticing.
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { RequestListener, Server } from "node:http";
@@ -127,7 +128,7 @@ test("one that has nothing to say is not silent", async () => {
   await pass(times.silentMs + times.awayMs);
   say("at last");
   await expect.poll(() => seen, soon).toEqual(["at last"]);
-  expect(sockets).toHaveLength(2); // the connection of the beginning
+  expect(sockets).toHaveLength(2); // no new connection was made
 });
 
 test("one from before there was a keep-alive may be silent", async () => {

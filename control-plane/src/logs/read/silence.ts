@@ -1,11 +1,11 @@
-// A node that is gone says nothing more, not even that it is gone: only its silence tells.
+// A node that is gone does not close its connections, so it is recognised by its silence.
 import type { Readable } from "node:stream";
 import { PlatformError } from "../../contract/errors.ts";
 
-/** Three times what an agent lets pass at most (AGENT.keepAliveMs): one late line is no absence. */
+/** Three times the longest pause of an agent (AGENT.keepAliveMs), so that one late line does not count as absence. */
 export const SILENT_MS = 15_000;
 
-/** Yields what comes; throws UNAVAILABLE after `onSilent`, and ends the body, when nothing has come for so long. */
+/** Yields the body's data. When nothing has come for `silentMs`, calls `onSilent`, ends the body and throws UNAVAILABLE. */
 export async function* untilSilent(body: Readable, silentMs: number, onSilent: () => void): AsyncGenerator {
   const timer = setTimeout(() => {
     onSilent();

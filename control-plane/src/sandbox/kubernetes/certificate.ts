@@ -1,5 +1,6 @@
-// The TLS key of one instance: made for it, given in its pod's spec, trusted by nobody but who was told its certificate (SECURITY B8).
-// eslint-disable-next-line import/no-unassigned-import -- first: what @peculiar/x509 is built on expects it
+// The TLS key of one instance: it is made for that instance, given in its pod's spec, and trusted only by processes that were told its
+// certificate (SECURITY B8).
+// eslint-disable-next-line import/no-unassigned-import -- must come first: a dependency of @peculiar/x509 expects it
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import {
@@ -21,11 +22,11 @@ const SKEW_MS = 5 * MINUTE_MS;
 export interface InstanceCertificate {
   /** PEM, PKCS #8. */
   key: string;
-  /** PEM; self-signed, for the DNS name that the instance's id is (RFC 5280 section 4.2.1.6). */
+  /** PEM; self-signed, with the instance's id as DNS name (RFC 5280 section 4.2.1.6). */
   certificate: string;
 }
 
-/** `lifeMs`: from now; beyond it every new connection to the instance fails. */
+/** `lifeMs`: how long the certificate is valid from now; after that every new connection to the instance fails. */
 export async function createInstanceCertificate(id: string, lifeMs: number): Promise<InstanceCertificate> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const now = Date.now();

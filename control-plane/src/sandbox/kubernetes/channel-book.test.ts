@@ -1,4 +1,4 @@
-// Whose lines an instance's are, as agents are told.
+// Log agents are told to which function version the log lines of an instance belong.
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { newInstanceId } from "../../service/uuid7.ts";

@@ -1,14 +1,14 @@
-// Whose lines an instance's are, for the nodes' agents: what its pod says, and for a while after the pod is gone, what it said when the
-// code was loaded. The agent may ask only then.
+// Tells the nodes' log agents to which function version an instance's log lines belong. Its pod says so; after the pod is gone, the version
+// that was noted when the code was loaded is answered for a while, because an agent may ask only then.
 import type { LogChannel } from "../../contract/logs.ts";
 import type { ImageRef, SandboxDriver } from "../driver.ts";
 
-/** What a driver sees of an instance: what was loaded, and where it runs. */
+/** What a driver knows of an instance: the loaded image, and the node where it runs. */
 export interface Sighting {
   image: ImageRef | undefined;
   node: string | undefined;
 }
-/** Loads that are remembered; at ten a second those of a quarter of an hour. */
+/** The most loads that are remembered; at ten loads a second this covers a quarter of an hour. */
 export const REMEMBERED = 10_000;
 
 export function createChannelBook(look: (instance: string) => Promise<Sighting | undefined>) {
@@ -26,7 +26,7 @@ export function createChannelBook(look: (instance: string) => Promise<Sighting |
   }
 
   return {
-    /** The same driver; what it loads is remembered. */
+    /** Wraps the driver so that every load is remembered. */
     remembering: (driver: SandboxDriver): SandboxDriver => ({
       ...driver,
       get isolations() {

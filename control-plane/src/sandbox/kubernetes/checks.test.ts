@@ -1,4 +1,5 @@
-// Which classes are looked at, when, and whom that lets start. The sandboxes themselves are others' business: here none comes up.
+// Which sandbox classes are checked, when, and whether tenants' pods may then start. Other tests start real sandboxes; in this one none
+// comes up.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Condition } from "../../contract/conditions.ts";
 import { PlatformError } from "../../contract/errors.ts";
@@ -7,7 +8,7 @@ import { settledLoads, type SandboxDriver, type SandboxSpec } from "../driver.ts
 import { createChecks, type Checks } from "./checks.ts";
 import type { Isolations } from "./isolations.ts";
 
-/** Classes of the cluster. */
+/** The sandbox classes that the cluster has. */
 let there: Isolation[];
 let started: SandboxSpec[];
 let before: Partial<Record<Isolation, Condition["status"]>>;

@@ -1,5 +1,5 @@
-// What must be verified of each class of sandboxes before tenants' pods start in it: its network and what it is. A class that the cluster
-// does not have is no fault; one that comes later is checked when it is first asked for.
+// Verifies each class of sandboxes before tenants' pods start in it: that its network is closed, and that it isolates as its name promises.
+// A class that the cluster does not have is no fault; a class that is added later is checked when it is first asked for.
 import type { Condition } from "../../contract/conditions.ts";
 import { ISOLATIONS } from "../../contract/limits.ts";
 import type { Isolation } from "../../contract/names.ts";
@@ -13,7 +13,7 @@ export interface ChecksOptions extends Omit<ProbeOptions, "isolation"> {
   isolations: Isolations;
   facts: NetworkCheckOptions["facts"];
   nodeBootId: ClassCheckOptions["nodeBootId"];
-  /** What was found out before, and where what is found out is kept. */
+  /** Earlier results of a check, and the place where new results are kept. */
   memory(type: Condition["type"], isolation: Isolation): Memory;
 }
 
@@ -42,7 +42,7 @@ export function createChecks(options: ChecksOptions) {
   };
 
   return {
-    /** Looks at the classes that are there. */
+    /** Starts the checks of all available classes. */
     async begin(): Promise<void> {
       for (const isolation of await available()) for (const verdict of of(isolation)) void verdict.run();
     },
@@ -52,7 +52,7 @@ export function createChecks(options: ChecksOptions) {
       await Promise.all(of(isolation).map((verdict) => verdict.require()));
     },
     current: (): Condition[] => ISOLATIONS.flatMap((isolation) => (known.get(isolation) ?? []).map((verdict) => verdict.current())),
-    /** Anew, for all classes that are there; says of the others what they lack when there is none. */
+    /** Checks all available classes anew; when none is available, the result says what each one lacks. */
     async run(): Promise<Condition[]> {
       const there = await available();
       if (there.length === 0) return ISOLATIONS.map((isolation) => isolations.missing(isolation));

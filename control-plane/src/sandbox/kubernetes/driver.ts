@@ -1,5 +1,5 @@
-// SandboxDriver on Kubernetes: a pod per sandbox in its tenant's namespace. The API server holds the truth; a pod's annotations say what
-// it was made from and what was loaded, so that a restarted control plane adopts it.
+// SandboxDriver on Kubernetes: one pod for each sandbox, in its tenant's namespace. The API server holds the state; a pod's annotations
+// name its spec and the loaded image, so that a restarted control plane can adopt it.
 import type { KubeConfig } from "@kubernetes/client-node";
 import { PlatformError } from "../../contract/errors.ts";
 import type { ImageRef, Sandbox, SandboxDriver, SandboxSpec, Loading } from "../driver.ts";
@@ -23,24 +23,24 @@ export interface KubernetesDriverOptions {
   config: KubeConfig;
   platform: Platform;
   tenants: TenantSettings;
-  /** Reference by digest of a base, as nodes pull it. */
+  /** The image reference, by digest, by which nodes pull a base. */
   imageOf(base: string): string;
-  /** What the base's first program can do. */
+  /** What the first program of a base can do. */
   enters(base: string): Promise<Enters>;
-  /** A version's code layer. Rejects when there is none. */
+  /** A version's code layer. Rejects when it does not exist. */
   layer(tenantId: string, digest: string): Promise<Layer>;
   /** The egress proxy's URL with a credential for this one instance. */
   egressOf(spec: SandboxSpec): Promise<string | undefined>;
-  /** Rejects while it is not verified of the sandbox's class what it must be, and what its network keeps in. */
+  /** Rejects until the sandbox's class and its network have been verified. */
   verified?(spec: SandboxSpec): Promise<void>;
   onError(error: unknown): void;
 }
 export interface KubernetesDriver extends SandboxDriver {
-  /** What was loaded into an instance, and where it runs; of one that is ending, too. */
+  /** The image that was loaded into a sandbox, and its node; also for a sandbox that is ending. */
   look(id: string): Promise<{ image: ImageRef | undefined; node: string | undefined } | undefined>;
-  /** What the cluster has of the classes of sandboxes. */
+  /** Which classes of sandboxes the cluster has. */
   classes: Isolations;
-  /** Follows no pod any more; those that run go on. */
+  /** Stops watching pods; running pods go on. */
   close(): Promise<void>;
 }
 
@@ -55,7 +55,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const pulse = createPulse({ knock, onError: options.onError });
   const starting = new Map<string, Promise<Sandbox>>();
   const { healthy, mustDescribe, list } = createSight({ pods, connections, pulse, isStarting: (id) => starting.has(id) });
-  /** One load after the other for each sandbox: the second caller finds what the first one did. */
+  /** One load at a time for each sandbox, so that a second caller sees the result of the first. */
   const oneAtATime = createKeyedMutex();
 
   await isolations.refresh();
@@ -69,7 +69,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   async function launch(spec: SandboxSpec): Promise<Sandbox> {
     const { tenantId } = spec;
     if (tenantId === undefined) throw new PlatformError("SANDBOX_FAILED", "A pod needs the tenant whose namespace it is started in.");
-    // The tenant's place first: what it must not have is refused there, too, even while the better isolation is missing.
+    // The namespace comes first, so that its floor refuses pods with a weaker isolation even while the cluster lacks the stronger one.
     await tenants.prepare(tenantId, spec.floor ?? "gvisor");
     await isolations.require(spec.isolation);
     await options.verified?.(spec);
@@ -119,10 +119,10 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
       throw new PlatformError("CONFLICT", "The sandbox already belongs to another version or tenant.");
     if (instance.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
     const layer = await options.layer(image.tenantId, image.layer);
-    // At once: a control plane that dies in between leaves a pod that says whose it is, or one that says which code it holds, and nobody
-    // gives either of them to another version.
+    // The claim runs while the code is sent: if the control plane dies in between, the pod's annotation names its version, or its health
+    // report names the code in it, and in both cases it is given to no other version.
     const settled = pods.claim(found, JSON.stringify(image)).then(() => undefined);
-    settled.catch(() => undefined); // the caller's to look at, also when the code was not taken
+    settled.catch(() => undefined); // the caller handles it; this avoids an unhandled rejection when sending fails first
     await sendCode(connections.to(id, instance.address), image.layer, layer);
     return { sandbox: { ...instance, image, state: "loaded" }, settled };
   }
@@ -134,7 +134,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
 
   async function stop(id: string): Promise<void> {
     await starting.get(id)?.catch(() => undefined);
-    await oneAtATime(id, async () => undefined); // when nothing is sent to it any more
+    await oneAtATime(id, async () => undefined); // waits until nothing is being sent to it
     connections.drop(id);
     const found = await pods.find(id);
     if (found !== undefined) await pods.remove(found);
@@ -175,10 +175,10 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   };
 }
 
-/** Whoever began it is gone: only one control plane at a time drives. */
+/** A pod whose start an earlier control plane began and did not finish: only the owner starts pods, so nobody else can be finishing it. */
 const isHalfMade = (pod: Pod): boolean => !isRunning(pod) && startFailure(pod) === undefined;
 
-/** In Kata nobody else bounds what runs: not its volumes, its processes, its system calls. */
+/** In Kata only the base's first program limits volumes, processes and system calls; a base that cannot do this is refused. */
 function refuseOldBase({ isolation }: SandboxSpec, enters: Enters): void {
   if (isolation !== "kata" || enters === "fully") return;
   throw new PlatformError("ISOLATION_UNAVAILABLE", "This version's base image is from before functions were bounded in Kata.", {

@@ -1,4 +1,4 @@
-// Whether a class of sandboxes is there, by what the API server shows of it and of the nodes.
+// Whether a class of sandboxes is available, by its RuntimeClass and the nodes that the API server shows.
 import type { V1Node, V1RuntimeClass } from "@kubernetes/client-node";
 import { expect, test } from "vitest";
 import { judgeIsolation } from "./isolations.ts";
@@ -35,7 +35,7 @@ test.each([
   ["200M", 190],
   ["65536Ki", 64],
   ["0", 0],
-  ["1e9", 0], // not read: nothing is taken for accounted for
+  ["1e9", 0], // not understood, so it counts as no accounted memory
   ["-1Mi", 0],
   ["", 0],
 ])("a quantity of memory: %s", (quantity, mib) => {

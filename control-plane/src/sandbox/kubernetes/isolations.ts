@@ -8,9 +8,9 @@ import { calling, hasStatus } from "../../cluster/api-error.ts";
 import { mibOf } from "./objects/folders.ts";
 import { RUNTIME_CLASSES } from "./objects/pod.ts";
 
-/** Nodes come and go; so long an answer is good. */
+/** How long an answer counts as fresh, because nodes come and go. */
 const FRESH_MS = 10_000;
-/** And so long it serves while a newer one is fetched: a cold start does not wait for what seldom changes. */
+/** How long an older answer is used while a newer one is fetched, so that a cold start does not wait for it: the answer seldom changes. */
 const USABLE_MS = 60_000;
 
 type Finding = { available: true; overheadMib: number } | { available: false; missing: string };
@@ -58,12 +58,12 @@ export function createIsolations(config: KubeConfig, onError: (error: unknown) =
 
   return {
     refresh,
-    /** As last looked at. */
+    /** The available isolations, as of the last `refresh`. */
     available: (): Isolation[] => ISOLATIONS.filter((isolation) => findings[isolation]?.available === true),
     require: async (isolation: Isolation): Promise<void> => void (await require(isolation)),
-    /** What its RuntimeClass adds to a pod's own memory. */
+    /** Memory that the RuntimeClass adds to a pod's own, MiB. */
     overheadMib: async (isolation: Isolation): Promise<number> => (await require(isolation)).overheadMib,
-    /** For who asks about a class that is not there. */
+    /** The condition to report for a class that is not available. */
     missing: (isolation: Isolation): Condition => ({
       type: "SandboxClassVerified",
       isolation,

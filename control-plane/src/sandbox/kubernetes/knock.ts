@@ -1,15 +1,15 @@
-// Whether somebody is there, by the shortest thing that a sandbox's own kernel answers, whatever its process does: a TCP connection, which
-// is taken while an event loop spins, and is not once the machine is dead.
+// Finds out whether a sandbox is alive by the cheapest thing that its own kernel answers without its process: a TCP connection. It is
+// accepted even while the process's event loop spins, and is not once the machine is dead.
 import { connect } from "node:net";
 
 export interface Place {
   host: string;
   port: number;
 }
-/** `unknown`: the fault may be this side's own, such as no free port or no network at all. */
+/** `unknown`: the fault may be on our side, such as no free port or no network at all. */
 export type Knock = "there" | "silent" | "unknown";
 
-/** No answer, or that nobody listens: said by who would know. */
+/** Errors by which the network or the other kernel says that no process listens there or no machine answers. */
 const SILENT: ReadonlySet<string> = new Set(["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ETIMEDOUT"]);
 
 export const knock = ({ host, port }: Place, timeoutMs: number): Promise<Knock> =>
@@ -17,7 +17,8 @@ export const knock = ({ host, port }: Place, timeoutMs: number): Promise<Knock> 
     const socket = connect({ host, port });
     const end = (seen: Knock) => {
       clearTimeout(late);
-      // A reset spares the sandbox the packets of a goodbye; one that is not connected yet would wait until it is.
+      // A reset saves the sandbox the packets of an orderly close. On a socket that is not connected yet it would only act after
+      // connecting.
       if (seen === "there") socket.resetAndDestroy();
       else socket.destroy();
       resolve(seen);

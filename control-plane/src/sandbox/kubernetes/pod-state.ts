@@ -1,4 +1,4 @@
-// What a pod, as the API server shows it, is to the platform: an Instance, or a reason why it never became one. Pure.
+// Translates a pod, as the API server shows it, into a Sandbox of the driver or the reason why it never became one. Pure.
 import { z } from "zod";
 import { ENTER_EXITS, POD_ENV, POD_PORT } from "../../contract/runtime-protocol.ts";
 import { imageRefSchema, sandboxSpecSchema, type ImageRef, type Sandbox } from "../driver.ts";
@@ -7,7 +7,7 @@ import { ANNOTATIONS } from "../../cluster/labels.ts";
 const text = z.string().optional();
 const waiting = z.object({ reason: text, message: text }).optional();
 const terminated = z.object({ reason: text, exitCode: z.number().optional(), message: text }).optional();
-/** What is read of a pod; everything else about it is the API server's business. */
+/** The fields of a pod that are read; all others are ignored. */
 export const podSchema = z.object({
   metadata: z.object({
     name: z.string(),
@@ -37,7 +37,7 @@ export const podSchema = z.object({
 export type Pod = z.infer<typeof podSchema>;
 
 const DETAIL_CAP = 300;
-/** Waiting reasons after which the kubelet only tries the same thing again. */
+/** Waiting reasons that will not pass, because the kubelet only repeats the same attempt. */
 const HOPELESS = new Set([
   "ErrImagePull",
   "ImagePullBackOff",
@@ -48,14 +48,14 @@ const HOPELESS = new Set([
   "RunContainerError",
 ]);
 
-/** What its node does not say of it: that it has answered once; that it answers no more. */
+/** What the pod's node does not report: whether it has answered once, and whether it no longer answers. */
 export interface Seen {
   healthy: boolean;
   silent: boolean;
 }
 const SILENT = { reason: "exited", detail: "It answers no more, though its node says that it runs." } as const;
 
-/** Undefined for a pod that this platform did not make in this way. */
+/** Undefined for a pod that was not made by this platform in this form. */
 export function instanceOf(pod: Pod, { healthy, silent }: Seen): Sandbox | undefined {
   const spec = specOf(pod);
   if (spec === undefined) return undefined;
@@ -76,7 +76,7 @@ const stateOf = (image: ImageRef | undefined, healthy: boolean) => {
   return healthy ? "idle" : "starting";
 };
 
-/** Parsed once for each state of a pod that was seen: all of them are looked at every second. */
+/** Parses an annotation once for each observed state of a pod, because all pods are looked at every second. */
 function annotation<T>(key: string, schema: z.ZodType<T>): (pod: Pod) => T | undefined {
   const known = new WeakMap<Pod, { value: T | undefined }>();
   return (pod) => {
@@ -97,8 +97,8 @@ export function addressOf(pod: Pod): Sandbox["address"] {
 }
 
 /**
- * As the kubelet says it, which looks once a second; its gate `EventedPLEG` made starts three times slower. Code must not go in by a shorter
- * way, either: a policy enforcer that knows pods by their status would not hold the pod yet.
+ * As the kubelet reports it, which looks once a second; its feature gate `EventedPLEG` made starts three times slower. Code must not be
+ * sent before this, either: a network policy enforcer that finds pods by their status would not confine the pod yet.
  */
 export const isRunning = (pod: Pod): boolean => pod.status.phase === "Running" && pod.metadata.deletionTimestamp === undefined;
 
@@ -111,7 +111,7 @@ function endOf(pod: Pod): Sandbox["ended"] {
   return { reason: "exited", detail: "Its process ended by itself." };
 }
 
-/** Why a pod that is being started will not come up, as far as it says so; one that is gone will not. */
+/** Why a pod that is being started will not come up, as far as its status says; undefined (no pod) counts as deleted. */
 export function startFailure(pod: Pod | undefined): string | undefined {
   if (pod === undefined) return "It was deleted while it started.";
   const waits = pod.status.containerStatuses[0]?.state?.waiting;
@@ -120,11 +120,14 @@ export function startFailure(pod: Pod | undefined): string | undefined {
   return ended === undefined ? undefined : ended.detail;
 }
 
-/** What its first program could not do, where it ended because of that. Only of a pod that has not run anything else yet. */
+/**
+ * The step that the image's first program was not allowed to do, if it ended because of that. Only valid for a pod that has run nothing
+ * else yet.
+ */
 export const whatItMayNot = (pod: Pod): string | undefined =>
   ENTER_EXITS[pod.status.containerStatuses[0]?.state?.terminated?.exitCode ?? 0];
 
-/** Why no node takes it, when the scheduler says that none can. */
+/** Why no node takes the pod, if the scheduler says so. */
 export function unschedulable(pod: Pod): string | undefined {
   const condition = pod.status.conditions.find(({ type, status }) => type === "PodScheduled" && status === "False");
   return condition?.reason === "Unschedulable" ? clip(condition.message ?? "no node takes it") : undefined;

@@ -1,5 +1,5 @@
-// The pods of one tenant's namespace, followed by list and watch (410 lists anew; a broken watch starts again). Level-triggered: whoever
-// waits looks at the whole picture after each change.
+// Follows the pods of one tenant's namespace by list and watch (410 lists anew; a broken watch starts again). Level-triggered: after each
+// change a waiting caller looks at the whole state.
 import { CoreV1Api, Watch, ListWatch, type KubeConfig, type V1Pod } from "@kubernetes/client-node";
 import { LABELS, type Platform } from "../../cluster/labels.ts";
 import { podSchema, type Pod } from "./pod-state.ts";
@@ -10,7 +10,7 @@ export interface PodWatch {
   readonly namespace: string;
   all(): Pod[];
   get(name: string): Pod | undefined;
-  /** A pod that a write of ours just answered: newer than what the watch has shown so far. */
+  /** Takes in a pod that the API server answered to a write of ours, because it is newer than what the watch has shown so far. */
   note(pod: Pod): void;
   /** Resolves with the first defined value that `look` finds, now or after a change; undefined after `timeoutMs`. */
   until<T>(look: () => T | undefined, timeoutMs: number): Promise<T | undefined>;
@@ -104,5 +104,5 @@ export async function openPodWatch({ config, platform, namespace, onError }: Wat
 }
 const FIRST_LIST_MS = 10_000;
 
-/** Versions of one object are compared as numbers since Kubernetes 1.35 says that they are (KEP-5504); they always were. */
+/** Kubernetes promises since 1.35 that an object's versions can be compared as numbers (KEP-5504); that was true before, too. */
 const isOlder = (pod: Pod, known: Pod): boolean => BigInt(pod.metadata.resourceVersion) < BigInt(known.metadata.resourceVersion);

@@ -1,4 +1,4 @@
-// Pods of all tenants: one watch per namespace that has any, and the calls that change them.
+// The pods of all tenants: one watch for each namespace with pods, and the calls that change pods.
 import {
   CoreV1Api,
   KubernetesObjectApi,
@@ -14,11 +14,14 @@ import { podSchema, type Pod } from "./pod-state.ts";
 import { openPodWatch, type PodWatch } from "./pod-watch.ts";
 import type { WireObject } from "../../cluster/wire.ts";
 
-/** Enough for a bootstrap to end; a deletion with none would not be confirmed by the node. */
+/** Enough for a bootstrap to end; the node would not confirm a deletion without any grace time. */
 const STOP_GRACE_S = 1;
-/** A pod's status changes a few times while it starts, and seldom later. */
+/**
+ * Tries to write the annotation of a pod: its status, whose changes conflict with that, changes a few times while it starts, and seldom
+ * later.
+ */
 const CLAIM_TRIES = 5;
-/** A node that does not confirm a deletion by then is lost or stuck; the caller asks again. */
+/** A node that does not confirm a deletion by then is lost or stuck; the caller retries later. */
 const GONE_MS = 60_000;
 
 export function createPods(config: KubeConfig, platform: Platform, onError: (error: unknown) => void) {
@@ -45,7 +48,7 @@ export function createPods(config: KubeConfig, platform: Platform, onError: (err
   return {
     watch,
     find,
-    /** Follows every namespace that is this platform's; for the start. */
+    /** Starts to follow every namespace of this platform; called once at the start. */
     async openAll(): Promise<void> {
       const labelSelector = `${LABELS.platform}=${platform.uid}`;
       const { items } = await calling("list namespaces", core.listNamespace({ labelSelector }));
@@ -54,7 +57,7 @@ export function createPods(config: KubeConfig, platform: Platform, onError: (err
     all: async (): Promise<Pod[]> =>
       (await opened()).flatMap((each) => each.all()).filter(({ metadata }) => metadata.deletionTimestamp === undefined),
 
-    /** Resolves with the pod; one that is there already must be the very same, and ours. */
+    /** Resolves with the pod; a pod that exists already must be this platform's and have the same spec. */
     async create(object: WireObject): Promise<Pod> {
       const { name, namespace = "" } = object.metadata;
       const created = await objects.create(object as KubernetesObject).catch((error: unknown) => {
@@ -70,7 +73,7 @@ export function createPods(config: KubeConfig, platform: Platform, onError: (err
       return pod;
     },
 
-    /** Writes the image that is loaded; refused when the pod has one by now, or is another pod. */
+    /** Writes the loaded image into the pod's annotation; refused when the pod has one by now, or was replaced by another pod. */
     async claim({ pod, watch: from }: { pod: Pod; watch: PodWatch }, image: string): Promise<Pod> {
       const { name, namespace, uid } = pod.metadata;
       let seen = pod;
@@ -84,7 +87,7 @@ export function createPods(config: KubeConfig, platform: Platform, onError: (err
         } catch (error) {
           if (!hasStatus(error, 409) || tried === CLAIM_TRIES) return calling(`claim pod ${name}`, Promise.reject(error as Error));
         }
-        // The kubelet wrote its status meanwhile. Whatever else changed is looked at before it is tried again.
+        // The kubelet has written the pod's status meanwhile. Before the retry, check whether anything else has changed.
         seen = podSchema.parse(await calling(`read pod ${name}`, core.readNamespacedPod({ name, namespace })));
         if (seen.metadata.uid !== uid || seen.metadata.annotations[ANNOTATIONS.image] !== undefined)
           throw new PlatformError("CONFLICT", "The sandbox already belongs to another version or tenant.");
@@ -95,10 +98,10 @@ export function createPods(config: KubeConfig, platform: Platform, onError: (err
     async remove({ pod, watch: from }: { pod: Pod; watch: PodWatch }): Promise<void> {
       const { name, namespace, uid } = pod.metadata;
       await core
-        // All of it in the body: beside one, the API server does not look at the same options in the query.
+        // All options are in the body: with a body the API server ignores them in the query.
         .deleteNamespacedPod({ name, namespace, body: { gracePeriodSeconds: STOP_GRACE_S, preconditions: { uid } } })
         .catch((error: unknown) => {
-          if (hasStatus(error, 404, 409)) return; // gone, or another pod of that name: either way this one is no more
+          if (hasStatus(error, 404, 409)) return; // the pod is gone, or another one has its name now
           return calling(`delete pod ${name}`, Promise.reject(error as Error));
         });
       const gone = await from.until(() => (from.get(name)?.metadata.uid === uid ? undefined : true), GONE_MS);

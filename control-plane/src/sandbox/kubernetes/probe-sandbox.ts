@@ -1,5 +1,5 @@
-// Real sandboxes of two tenants that exist for this alone, started by the driver like any other, in which the platform looks around: what
-// their network lets them reach, and what their class really is.
+// Starts real sandboxes of two tenants that exist only for this, by the driver like any other, and runs the platform's probes in them: what
+// their network lets them reach, and how their class really isolates.
 import { Readable } from "node:stream";
 import tar from "tar-stream";
 import { PlatformError } from "../../contract/errors.ts";
@@ -12,19 +12,19 @@ import { inspect } from "./class-check/inspect.ts";
 import { probe } from "./network-check/probe.ts";
 import type { Layer } from "../../sandbox-client/send-code.ts";
 
-/** Two tenants that nobody is. */
+/** Ids of two tenants that are never given to real tenants. */
 export const PROBE_TENANTS = ["00000000-0000-7000-8000-00000000000a", "00000000-0000-7000-8000-00000000000b"] as const;
 const NOBODY = "00000000-0000-7000-8000-000000000000";
 const CONNECT_MS = 2_000;
 const ANSWER_MS = 30_000;
 const ANSWER_BYTES = 64 * 1024;
-/** The smallest there are: what fits here fits everywhere. */
+/** The smallest sizes: a probe that fits into these fits everywhere. */
 const SIZE = { memoryMib: 128, codeMib: 16 } as const;
 
 export const isProbeTenant = (tenantId: string | undefined): boolean =>
   (PROBE_TENANTS as readonly (string | undefined)[]).includes(tenantId);
 
-/** The code that looks around, as a version's layer: `/probe` and `/inspect`. */
+/** The probing code, as a version's layer: it answers `/probe` and `/inspect`. */
 export async function probeLayer(): Promise<{ digest: string; layer: Layer }> {
   const source = `${probe.toString()}\n${inspect.toString()}
 export default { async fetch(request) {
@@ -62,7 +62,7 @@ export function createProbeSandboxes({ driver, isolation, base, epoch, onError }
     tenantId,
   });
   return {
-    /** All of them or none; the caller ends them. */
+    /** Starts one sandbox for each tenant, or none if one fails; the caller must stop them. */
     async start(tenants: readonly string[]): Promise<Sandbox[]> {
       const started = await Promise.allSettled(tenants.map((tenantId) => driver.start(specOf(tenantId))));
       const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
@@ -71,7 +71,7 @@ export function createProbeSandboxes({ driver, isolation, base, epoch, onError }
       await this.stop(running);
       throw failed.reason;
     },
-    /** Loads the code that looks around, has it look, and answers what it says: a sandbox's word, not more. */
+    /** Loads the probing code, asks it, and returns its answer, which is only as trustworthy as the sandbox. */
     async ask(instance: Sandbox, where: "/probe" | "/inspect", question: object): Promise<unknown> {
       const { digest } = await probeLayer();
       const ids = { tenantId: instance.tenantId ?? NOBODY, functionId: NOBODY, versionId: NOBODY, version: 1 };

@@ -1,14 +1,14 @@
-// Which sandboxes are given up as silent, and how many are looked at for it.
+// Which sandboxes are given up as silent, and how many knocks that takes.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Knock, Place } from "./knock.ts";
 import { PULSE, createPulse, type Pulse } from "./pulse.ts";
 
 let pulse: Pulse;
 let errors: unknown[];
-/** What each sandbox shows, by its host; there unless said. */
+/** The result of a knock, by the sandbox's host; `there` by default. */
 let shows: Map<string, Knock>;
 let looks: Map<string, number>;
-/** Knocks under way, and the most there were. */
+/** Knocks under way, and the most that were under way at once. */
 let open: number;
 let most: number;
 beforeEach(() => {
@@ -47,11 +47,11 @@ test("who is silent several times in a row is given up, within ten seconds; othe
 test("an answer in between counts anew", async () => {
   watch(some(3));
   shows.set("s1", "silent");
-  await pass(200 + (PULSE.misses - 1) * (PULSE.waitMs + PULSE.againMs)); // in the middle of the last look
+  await pass(200 + (PULSE.misses - 1) * (PULSE.waitMs + PULSE.againMs)); // in the middle of the last knock
   expect(looks.get("s1")).toBe(PULSE.misses);
   shows.set("s1", "there");
   await pass(PULSE.waitMs + PULSE.againMs + 200);
-  expect([...pulse.silent()]).toEqual(["s1"]); // that look was lost already
+  expect([...pulse.silent()]).toEqual(["s1"]); // the knock that was under way still counts as silent
   pulse.watch(new Map());
   watch(some(3));
   shows.set("s1", "silent");

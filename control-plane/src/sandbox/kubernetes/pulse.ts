@@ -1,25 +1,31 @@
-// Notices sandboxes that are dead while their node still calls them running: a virtual machine that was killed on its host, a node without
-// power, which Kubernetes gives up after minutes. Who pays: a look costs this process 0.2 ms and a gVisor sandbox 2.5 ms, so each is looked
-// at seldom, and all of them together at most so often; with more than `perSecond * everyMs` of them the rounds take longer.
+// Notices sandboxes that are dead while their node still reports them as running: a virtual machine that was killed on its host, or a node
+// without power, which Kubernetes gives up only after minutes. A knock costs this process 0.2 ms and a gVisor sandbox 2.5 ms, so each
+// sandbox is knocked at seldom, and the rate of all knocks is limited; with more than `perSecond * everyMs` sandboxes a round takes longer.
 import type { Knock, Place } from "./knock.ts";
 
 export const PULSE = {
-  /** A round over all of them, while they are at most 2,000; 10,000 take 20 s. */
+  /** Time of one round over all sandboxes, while they are at most 2,000; with 10,000 a round takes 20 s. */
   everyMs: 4_000,
   perSecond: 500,
-  /** Looks at a time: dead ones hold theirs for the whole wait. */
+  /** Knocks at a time: a knock at a dead sandbox lasts for the whole `waitMs`. */
   atOnce: 128,
-  /** Longer than the second after which the first packet is sent again. */
+  /** How long a knock waits: more than the second after which TCP sends its first packet again. */
   waitMs: 1_300,
-  /** Who was silent is looked at again after this, so many times in a row: with the round before, nine seconds. */
+  /**
+   * A silent sandbox is knocked at again after this pause, and given up after `misses` silent knocks in a row: with the round before, nine
+   * seconds.
+   */
   againMs: 300,
   misses: 3,
 } as const;
 const TICK_MS = 100;
-/** When so many are silent, and they are more than half of all, of more than half of the tenants, the fault is likely this side's own. */
+/**
+ * If at least this many sandboxes are silent, and they are more than half of all and of more than half of the tenants, the fault is
+ * probably on our side.
+ */
 const DOUBT_FROM = 4;
 
-/** Whose it is, too: the silence of one tenant's sandboxes says nothing about this side, for a function can be as deaf as it likes. */
+/** The tenant is needed because the silence of one tenant's sandboxes proves no fault on our side: a function can refuse to answer. */
 export interface Patient extends Place {
   tenant: string;
 }
@@ -43,7 +49,7 @@ export function createPulse({ knock, onError }: PulseOptions) {
   let timer: NodeJS.Timeout | undefined;
 
   const isSilent = ({ misses }: Watched): boolean => misses >= PULSE.misses;
-  /** More silent ones than can be true: then none is given up. */
+  /** Whether implausibly many sandboxes are silent; then none is given up. */
   function inDoubt(): boolean {
     let silent = 0;
     const [tenants, silentTenants] = [new Set<string>(), new Set<string>()];
@@ -92,14 +98,14 @@ export function createPulse({ knock, onError }: PulseOptions) {
   }
 
   return {
-    /** All that are to be looked at from now on, by their ids. */
+    /** Sets the sandboxes to knock at from now on, by their ids. */
     watch(places: ReadonlyMap<string, Patient>): void {
       for (const id of watched.keys()) if (!places.has(id)) watched.delete(id);
       for (const [id, place] of places) if (!watched.has(id)) watched.set(id, { place, misses: 0, looking: false });
       if (watched.size > 0) timer ??= setInterval(tick, TICK_MS).unref();
       else stop();
     },
-    /** Those that did not answer several looks in a row. */
+    /** Ids of sandboxes that did not answer several knocks in a row. */
     silent: (): ReadonlySet<string> => new Set(inDoubt() ? [] : [...watched].filter(([, one]) => isSilent(one)).map(([id]) => id)),
     close: stop,
   };

@@ -1,4 +1,4 @@
-// What is known of pods beyond what the API server says: which have answered, and which no longer do.
+// What is known of pods beyond the API server's state: which of them have answered, and which no longer do.
 import { PlatformError } from "../../contract/errors.ts";
 import { askHealth, isGeneric } from "../../sandbox-client/health.ts";
 import type { StandingConnections } from "../../sandbox-client/standing-connections.ts";
@@ -16,7 +16,7 @@ interface SightInput {
 }
 
 export function createSight({ pods, connections, pulse, isStarting }: SightInput) {
-  /** Pods that have answered once; before that an unloaded one may still be on its way up. */
+  /** Ids of pods that have answered once; before that an unloaded pod may still be starting. */
   const healthy = new Set<string>();
 
   function describe(pod: Pod): Sandbox | undefined {
@@ -29,7 +29,7 @@ export function createSight({ pods, connections, pulse, isStarting }: SightInput
     return instance;
   }
 
-  /** After a restart nobody knows yet which of the unloaded ones had come up. */
+  /** Asks an unloaded pod whether it is up, because that is not known after a restart of the control plane. */
   async function findOut(pod: Pod): Promise<void> {
     const id = idOf(pod);
     const instance = instanceOf(pod, { healthy: true, silent: false });
@@ -48,7 +48,7 @@ export function createSight({ pods, connections, pulse, isStarting }: SightInput
 }
 
 const idOf = (pod: Pod): string => pod.metadata.name.slice(podName("").length);
-/** Where it answers, while its node says that it runs. */
+/** The address at which the pod is knocked at, while its node reports it as running. */
 function placeOf(pod: Pod): [string, Patient][] {
   const address = isRunning(pod) ? addressOf(pod) : undefined;
   return address?.kind === "tls" ? [[idOf(pod), { host: address.host, port: address.port, tenant: pod.metadata.namespace }]] : [];

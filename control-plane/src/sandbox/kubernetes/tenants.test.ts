@@ -1,4 +1,4 @@
-// What is applied to tenants' namespaces, and in which order: over HTTP, to what keeps objects as an API server would.
+// Which objects are applied to tenants' namespaces, and in which order; over HTTP, to a server that stores objects as an API server would.
 import { KubeConfig } from "@kubernetes/client-node";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -28,9 +28,9 @@ const resource = (kind: string) => ({
 
 let server: Server;
 let objects: Map<string, WireObject>;
-/** The namespace's floor after each write of it. */
+/** The namespace's isolation floor after each write of the namespace. */
 let floors: (string | undefined)[];
-/** The next write of the namespace waits for this. */
+/** If set, the next write of the namespace waits for this promise. */
 let held: Promise<void> | undefined;
 let fails: boolean;
 beforeEach(async () => {
@@ -63,7 +63,7 @@ afterEach(() => {
   server.closeAllConnections();
   server.close();
 });
-/** As after a start of the control plane. */
+/** New state, as after a start of the control plane. */
 function tenants() {
   const config = new KubeConfig();
   config.loadFromOptions({
@@ -97,7 +97,7 @@ test("what was begun for gVisor does not end after what was begun for Kata", asy
   const gvisor = one.prepare(TENANT, "gvisor");
   await expect.poll(() => held === undefined).toBe(true);
   const kata = one.prepare(TENANT, "kata");
-  await new Promise((resolve) => setTimeout(resolve, 200)); // Kata's would have been written by now
+  await new Promise((resolve) => setTimeout(resolve, 200)); // by now the write for Kata would have come, if it did not wait
   release();
   await Promise.all([gvisor, kata]);
   expect(floors).toEqual(["gvisor", "kata"]);

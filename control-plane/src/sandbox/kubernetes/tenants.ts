@@ -1,4 +1,4 @@
-// Namespaces of tenants: made before the first pod, with everything in them that keeps the tenant in (SECURITY B1, C5).
+// Namespaces of tenants. Each is made before the tenant's first pod, with all objects that confine the tenant (SECURITY B1, C5).
 import { KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from "@kubernetes/client-node";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "../../contract/errors.ts";
@@ -9,7 +9,7 @@ import { holds, toClient, toWire } from "../../cluster/wire.ts";
 import { namespace, tenantObjects, type TenantInput } from "./objects/tenant.ts";
 import type { WireObject } from "../../cluster/wire.ts";
 
-/** The role binding that lets us make the rest is seen by the API server's authorizer a moment after it was made. */
+/** How long to wait until the API server's authorizer has seen the new role binding that lets us make the other objects. */
 const RIGHTS_MS = 5_000;
 const GONE_MS = 120_000;
 const POLL_MS = 50;
@@ -31,7 +31,7 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
       api.read(headerOf(object)).catch((error: unknown) => (hasStatus(error, 404) ? undefined : Promise.reject(error as Error))),
     );
 
-  /** Ours by our mark, never by its name alone (SECURITY C5). */
+  /** Throws for an object of somebody else: only our label makes an object ours, never its name alone (SECURITY C5). */
   function refuseForeign(object: WireObject, found: KubernetesObject | undefined): void {
     const labels = found?.metadata?.labels ?? {};
     const ours = labels[LABELS.platform] === platform.uid && labels[LABELS.tenant] === object.metadata.labels[LABELS.tenant];
@@ -57,7 +57,7 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
     }
   }
 
-  /** What was applied must be what is there: an admission webhook may have had other ideas. */
+  /** Checks that the stored objects equal the applied ones, because an admission webhook may have changed them. */
   async function verify(objects: readonly WireObject[]): Promise<void> {
     for (const object of objects) {
       const found = await read(object);
@@ -67,7 +67,7 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
   }
 
   const prepared = new Map<string, Promise<void>>();
-  /** A floor is never lowered (SECURITY A2): who asks for less than the namespace has, because it read the tenant earlier, gets what it has. */
+  /** A floor is never lowered (SECURITY A2): a caller with a weaker one, because it read the tenant earlier, gets the namespace's. */
   async function floorOf(tenantId: string, asked: Isolation): Promise<Isolation> {
     const object = namespace({ ...settings, platform, tenantId, floor: asked });
     const found = await read(object);
@@ -83,11 +83,11 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
   }
 
   return {
-    /** Once per tenant and floor, and again after a failure. Once it was done for Kata it is for Kata. */
+    /** Prepares once for each tenant and floor, and again after a failure. After it was prepared for Kata it stays so for every caller. */
     prepare(tenantId: string, asked: Isolation): Promise<void> {
       const floor = prepared.has(`${tenantId}/kata`) ? "kata" : asked;
       const key = `${tenantId}/${floor}`;
-      // One after the other: what was begun for gVisor before must not write its floor over the better one.
+      // Waits for an earlier preparation for gVisor, so that it does not write its floor over the stronger one.
       const before = floor === "kata" ? prepared.get(`${tenantId}/gvisor`) : undefined;
       const known = prepared.get(key) ?? Promise.allSettled([before]).then(() => prepareNow(tenantId, floor));
       prepared.set(key, known);
@@ -111,7 +111,7 @@ export function createTenants(config: KubeConfig, platform: Platform, settings: 
     },
   };
 }
-/** The API server writes quantities in its own way ("131072Mi" becomes "128Gi"): there, only what is limited is compared. */
+/** The API server writes quantities in its own notation ("131072Mi" becomes "128Gi"), so their values are not compared. */
 function withoutQuantities(object: object): object {
   return JSON.parse(JSON.stringify(object), (_key, value: unknown) =>
     typeof value === "string" && /^\d+(\.\d+)?(m|k|[KMGT]i?)?$/.test(value) ? "quantity" : value,

@@ -1,4 +1,4 @@
-// Waits until a pod that was just made is idle, or says why it will not be.
+// Waits until a pod that was just made is idle, or throws the reason why it will not be.
 import type { Client } from "undici";
 import type { Address } from "../../contract/instance-address.ts";
 import { PlatformError } from "../../contract/errors.ts";
@@ -8,12 +8,12 @@ import { RUNTIME_CLASSES } from "./objects/pod.ts";
 import { addressOf, isRunning, startFailure, unschedulable, whatItMayNot, type Pod } from "./pod-state.ts";
 import type { PodWatch } from "./pod-watch.ts";
 
-/** A pod whose image must be pulled first takes its time. */
+/** Long enough for a pod whose image must be pulled first. */
 const START_MS = 60_000;
-/** No node has room: others may end in this time. */
+/** How long to wait while no node has room, because other pods may end in this time. */
 const ROOM_MS = 15_000;
 
-/** Nothing of a tenant's has run in it yet: what it says of its end is true. */
+/** The pod has not run any code of a tenant yet, so its own report of why it ended is trusted. */
 export async function untilUp(
   { isolation }: SandboxSpec,
   { metadata: { name, uid } }: Pod,

@@ -1,4 +1,4 @@
-// When tenants' pods may be started, by what looks at the network have shown.
+// When tenants' pods may be started, depending on the results of earlier looks at the network.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Condition } from "../../contract/conditions.ts";
 import { AGAIN_MS, HOLDS_MS, LOOK_MS, TRIES, createVerdict } from "./verdict.ts";
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-/** Looks see these, one after the other, then the last again and again. */
+/** A verdict whose looks see `seen` one after the other, and then always the last. */
 function verdict(...seen: Seen[]) {
   answers = seen;
   const look = async (): Promise<Condition> => {
@@ -28,7 +28,7 @@ function verdict(...seen: Seen[]) {
   };
   return createVerdict({ ...ABOUT, look, before, keep: (condition) => void kept.push(condition), onError: () => undefined });
 }
-/** Everything that happens within so long. */
+/** Runs all timers of the next `ms` milliseconds. */
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 const allowed = async (one: ReturnType<typeof verdict>) => {
   const asked = one.require().then(
@@ -65,7 +65,7 @@ test("a proof holds while later looks prove nothing, but not for ever", async ()
   expect(await allowed(one)).toBe(true);
   const told = one.run();
   await pass(TRIES.count * TRIES.pauseMs);
-  expect((await told).status).toBe("Unknown"); // who asks for a check is told what it saw
+  expect((await told).status).toBe("Unknown"); // the caller of `run` gets the new result, even though the old proof holds
   expect(await allowed(one)).toBe(true);
   await pass(HOLDS_MS + 2 * (AGAIN_MS.UnknownMost + TRIES.count * TRIES.pauseMs));
   expect(one.current().status).toBe("Unknown");
@@ -83,7 +83,7 @@ test("a hole ends a proof at the next look, and mending it is found out by itsel
   one.close();
 });
 
-/** How long a look takes that proves nothing, with its tries. */
+/** How long a look that proves nothing takes, with its retries. */
 const PROVING_MS = (TRIES.count - 1) * TRIES.pauseMs;
 
 test("looks that prove nothing come less and less often, up to a most, until one proves something", async () => {
@@ -104,7 +104,7 @@ test("looks that prove nothing come less and less often, up to a most, until one
   expect(one.current().status).toBe("Unknown");
   looks = 0;
   await pass(AGAIN_MS.Unknown);
-  expect(looks).toBe(1); // from the beginning
+  expect(looks).toBe(1); // the pause starts again from its shortest
   one.close();
 });
 
@@ -179,7 +179,7 @@ test("a hole that is seen after a takeover ends what the owner before proved", a
 test("a proof that nobody has renewed for too long is none: who asks waits for a look", async () => {
   const one = verdict("True");
   expect(await allowed(one)).toBe(true);
-  one.close(); // no look by itself any more
+  one.close(); // from now on it never looks by itself
   await pass(HOLDS_MS);
   answers = ["Unknown"];
   expect(await allowed(one)).toBe(false);

@@ -1,17 +1,20 @@
-// What is held to be true of the place that sandboxes run in, and when it is looked at again. Fails closed: without a proof nothing of a
-// tenant's starts.
+// Keeps the verdict of one check of the place where sandboxes run, and repeats the check. Fails closed: without a proof no tenant's pod
+// starts.
 import type { Condition } from "../../contract/conditions.ts";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
 
-/** When it is looked at again. What proves nothing is repeated after twice as long each time, up to a most: each look starts pods. */
+/**
+ * Time until the next look, by the last result. After a look that proves nothing the pause doubles each time, up to a maximum, because each
+ * look starts pods.
+ */
 export const AGAIN_MS = { True: 60 * 60_000, False: 30_000, Unknown: 5_000, UnknownMost: 60_000 } as const;
-/** A look that proves nothing, because a part is just being replaced, is taken again before anybody is refused for it. */
+/** A look that proves nothing, for instance while a component is being replaced, is repeated before a start is refused for it. */
 export const TRIES = { count: 3, pauseMs: 1_000 } as const;
-/** What was verified so long ago holds while later looks prove nothing; a hole that one of them sees ends it at once. */
+/** A proof holds for this long while later looks prove nothing; a look that finds a hole ends it at once. */
 export const HOLDS_MS = 2 * AGAIN_MS.True;
 
-/** Longest look: with the probes' starts it takes five seconds. One that hangs proves nothing. */
+/** The longest time for a look, which usually takes five seconds with the probes' starts. A look that hangs proves nothing. */
 export const LOOK_MS = 90_000;
 const failAfter = (ms: number, signal: AbortSignal): Promise<never> =>
   new Promise((_resolve, reject) => {
@@ -23,16 +26,16 @@ const failAfter = (ms: number, signal: AbortSignal): Promise<never> =>
 const SKEW_MS = 60_000;
 
 export interface Memory {
-  /** What an owner before found out: a proof holds for a new one as it did for it. */
+  /** The result that an earlier owner kept: its proof also holds for a new owner. */
   before?: Condition | undefined;
-  /** Called with each proof and each hole. */
+  /** Called with each result that is a proof or a hole, to store it. */
   keep(condition: Condition): void;
 }
 export interface VerdictOptions extends Memory {
   type: Condition["type"];
-  /** The class of sandboxes that it is about. */
+  /** The class of sandboxes that is checked. */
   isolation: Isolation;
-  /** What is to be verified, as a sentence without its stop. */
+  /** The statement to be verified, as a sentence without its full stop. */
   claim: string;
   look(): Promise<Condition>;
   onError(error: unknown): void;
@@ -54,7 +57,7 @@ export function createVerdict({ type, isolation, claim, look, before, keep, onEr
   };
   if (before !== undefined && holds(before)) current = before;
   let running: Promise<Condition> | undefined;
-  /** Of the last look, and how many there were. */
+  /** When the last look ended, and how many looks have ended. */
   let endedAt = 0;
   let ended = 0;
   let pauseMs: number = AGAIN_MS.Unknown;
@@ -94,9 +97,9 @@ export function createVerdict({ type, isolation, claim, look, before, keep, onEr
     return running;
   };
 
-  /** Neither proved nor a hole; a proof that nobody has renewed for too long is none. */
+  /** Whether there is neither a proof nor a hole; a proof that was not renewed for too long is none. */
   const isOpen = (): boolean => current.status !== "False" && !holds(current);
-  /** However many ask, looks that prove nothing are so far apart. */
+  /** Time until a look may begin for a caller: however many callers there are, looks that prove nothing keep this distance. */
   const restMs = (): number => endedAt + AGAIN_MS.Unknown - Date.now();
 
   async function lookFor(): Promise<void> {
@@ -107,19 +110,19 @@ export function createVerdict({ type, isolation, claim, look, before, keep, onEr
     }
     await joined;
     if (!isOpen()) return;
-    // What it saw may be from before the call: who asks is refused only for a look that began after that.
+    // The joined look may have seen a state from before this call; a caller is refused only for a look that began after its call.
     const count = ended;
     await new Promise((resolve) => setTimeout(resolve, restMs()));
     if (ended === count) await begin();
   }
 
   return {
-    /** Checks now; a check that runs already is joined. Resolves with what was seen, even where an older proof still holds. */
+    /** Checks now; joins a check that runs already. Resolves with the new result, even if an older proof still holds. */
     run: begin,
     current: (): Condition => current,
     /**
-     * Resolves when tenants' pods may be started. While nothing is proved it looks, however long the next repeat is off, or waits for
-     * the look that runs and one more; refuses when that proved nothing, and at once when the last look has only just ended.
+     * Resolves when tenants' pods may be started. While nothing is proved, it looks at once without waiting for the next repeat, or waits
+     * for the running look and one more. It refuses when these prove nothing, and at once when the last look has only just ended.
      */
     async require(): Promise<void> {
       if (isOpen()) await lookFor();

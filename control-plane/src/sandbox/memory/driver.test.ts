@@ -1,4 +1,4 @@
-// The memory driver runs the same suite as the real one.
+// The memory driver runs the same suite as the real drivers.
 import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// SandboxDriver without any sandbox: instances are HTTP servers of this process on Unix sockets. It isolates nothing; for tests of
-// what stands on a driver, and for running one's own code while developing.
+// SandboxDriver without any sandbox: its instances are HTTP servers of this process on Unix sockets. It isolates nothing, and is for tests
+// of code that uses a driver, and for running one's own code while developing.
 import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import type http from "node:http";
@@ -17,9 +17,9 @@ export interface MemoryDriverOptions {
   socketsDir: string;
   /** Unpacked code layers, `<tenant>/<hex of diff_id>`. */
   layersDir: string;
-  /** Digests of the bases that there are. */
+  /** Digests of the existing bases. */
   bases: ReadonlySet<string>;
-  /** What answers requests once `init` came; `codeFolder` holds the layer's code. A throw becomes the answer 422. */
+  /** Makes the handler for requests after `init`; `codeFolder` holds the layer's code. An error it throws becomes the answer 422. */
   open(codeFolder: string, init: InitRequest): RequestListener | Promise<RequestListener>;
 }
 
@@ -28,7 +28,7 @@ interface Running {
   server: http.Server;
   place(codeFolder: string): void;
 }
-/** What runs; outlives a driver object, as processes outlive a driver process. */
+/** The running instances, which outlive a driver object as processes outlive a driver process. */
 export interface MemoryWorld {
   running: Map<string, Running>;
 }
@@ -39,7 +39,7 @@ export interface MemoryDriver extends SandboxDriver {
   crash(id: string, reason?: "exited" | "oom"): Promise<void>;
 }
 
-/** It calls itself `gvisor` only so that callers need no other path for tests; nothing here keeps code in. */
+/** The driver claims `gvisor` only so that callers need no special case for tests; nothing here isolates code. */
 const ISOLATIONS: readonly Isolation[] = ["gvisor"];
 const CODE_BELOW_LAYER = SANDBOX_PATHS.code.slice(1);
 

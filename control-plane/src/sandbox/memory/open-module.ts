@@ -1,4 +1,4 @@
-// The plainest way to open code: its entry file exports a Node listener.
+// The simplest way to open code: its entry file exports a Node request handler.
 import type { RequestListener } from "node:http";
 import path from "node:path";
 import { pathToFileURL } from "node:url";

@@ -1,4 +1,4 @@
-// What the driver reads of an instance's cgroup, on v1 and v2, and its removal where runsc did not come to it.
+// Reads facts from a sandbox's cgroup, on v1 and v2, and removes the cgroup where runsc did not get to it.
 import { existsSync } from "node:fs";
 import { readFile, rmdir } from "node:fs/promises";
 import path from "node:path";
@@ -10,7 +10,7 @@ const POLL_MS = 5;
 /** Killed processes leave their cgroup within milliseconds, unless the kernel is stuck in them. */
 const REMOVE_LIMIT_MS = 10_000;
 
-/** Processes that the kernel killed in this cgroup because its memory limit was reached; undefined when the cgroup is gone. */
+/** How many processes the kernel killed in this cgroup because its memory limit was reached; undefined when the cgroup is gone. */
 export async function oomKills(cgroupsPath: string, root = ROOT): Promise<number | undefined> {
   // v2 marks the root of its one hierarchy with this file (cgroups(7)).
   const v2 = existsSync(path.join(root, "cgroup.controllers"));
@@ -29,7 +29,7 @@ export async function cgroupRoots(mountinfo = "/proc/self/mountinfo"): Promise<s
   return lines.filter((line) => / - cgroup2? /.test(line)).map((line) => line.split(" ")[4] ?? "");
 }
 
-/** Kills what is in the cgroup and removes it from every hierarchy. runsc does this too, but not for a start that was cut off. */
+/** Kills all processes in the cgroup and removes it from every hierarchy. runsc does this, too, but not after a start that was cut off. */
 export async function removeCgroup(cgroupsPath: string, roots?: readonly string[]): Promise<void> {
   const folders = (roots ?? (await cgroupRoots())).map((root) => path.join(root, cgroupsPath));
   await Promise.all(folders.filter((folder) => existsSync(folder)).map((folder) => removeFolder(folder)));

@@ -1,4 +1,4 @@
-// Real cgroups of the machine, in a folder of the test's own.
+// Tests with real cgroups of the machine, in a folder of the test's own.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const hierarchy = await findCpuHierarchy();
 const fail = (error: unknown) => {
   throw error;
 };
-/** As the platform does it: in every hierarchy that counts or shares. */
+/** Places groups as the platform does: in every hierarchy that counts or shares processor time. */
 const roots = [...new Set([hierarchy?.root, hierarchy?.accounting])].filter((root) => root !== undefined);
 
 test.skipIf(hierarchy === undefined)("a tenant's group goes with its last instance, and never while another one moves in", async () => {
@@ -34,10 +34,10 @@ test.skipIf(hierarchy === undefined)("a tenant's group goes with its last instan
   await groups.remove("one", "100");
   await rmdir(own("100"));
   await rmdir(path.dirname(own("100")));
-  await rmdir(path.join(root, parent)); // nothing is left in it
+  await rmdir(path.join(root, parent)); // succeeds only if nothing is left in it
 });
 
-/** Processors: so few that what spins gets more than its share of them whatever else this machine does. */
+/** Number of processors to assume: so few that a spinning process gets more than its share, whatever else this machine does. */
 const SMALL = 0.1;
 const idle = (folder: string) => readFileSync(path.join(folder, "cpu.idle"), "utf8").trim();
 const counts =
@@ -48,12 +48,12 @@ test.skipIf(!counts)(`a driver that comes after one that was killed judges anew$
   const parent = `/fnctl-test-${randomUUID().slice(0, 8)}`;
   const at = (...names: string[]) => path.join(hierarchy?.root ?? "", parent, ...names);
   const nobodys = path.join(hierarchy?.root ?? "", path.dirname(firstPlaceOf(parent, "a")));
-  // As they are left by one that was killed between any two steps.
+  // The groups as a driver leaves them that was killed between two steps.
   for (const folder of [nobodys, at("t-yields", "a"), at("t-empty")]) await mkdir(folder, { recursive: true });
   for (const folder of [at("t-yields"), at("t-empty")]) await writeFile(path.join(folder, "cpu.idle"), "1");
   await createCpuGroups(hierarchy!, parent, fail).prepare();
   expect([idle(nobodys), idle(at("t-yields")), existsSync(at("t-empty"))]).toEqual(["1", "0", false]);
-  await createCpuGroups(hierarchy!, parent, fail).prepare(); // again over its own
+  await createCpuGroups(hierarchy!, parent, fail).prepare(); // a second run, over the first one's groups
   expect(idle(nobodys)).toBe("1");
   for (const folder of [nobodys, at("t-yields", "a"), at("t-yields"), at()]) await rmdir(folder);
 });

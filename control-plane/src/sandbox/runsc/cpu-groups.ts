@@ -1,7 +1,8 @@
 // Processor time is shared between tenants, not between instances: each tenant has one group with one weight, however many instances are in
-// it, and all of them together weigh less than the platform's own processes beside them. A sandbox is nobody's until code is loaded: it
-// begins in a group of all such, builders too, which yields to tenants that use little (`light-first.ts`) and shares with the others as
-// one of them. It is moved after the load; the move waits for the kernel's grace periods, and nobody waits for the move.
+// it, and all groups together weigh less than the platform's own processes beside them. A sandbox belongs to no tenant until code is
+// loaded: all such sandboxes, and builders, begin in one common group. That group yields to tenants that use little (`light-first.ts`), and
+// beside the other tenants it has the weight of one. A sandbox is moved to its tenant's group after the load. The move takes time for the
+// kernel's grace periods, so no request waits for it.
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, rmdir, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -16,14 +17,14 @@ export const CPU_SHARES = {
   /** All sandboxes together, beside the host's processes. */
   platform: 256,
   tenant: 1024,
-  /** Beside other instances of the tenant, and before that beside others that begin. */
+  /** Weight beside other instances of the tenant, and before the move beside other sandboxes in the common group. */
   instance: 1024,
-  /** Beside what begins: who waits for a start waits for a request, who waits for a build for a deploy. */
+  /** Lower than that of a starting instance, because a request may wait for that, and only a deploy waits for a builder. */
   builder: 512,
 } as const;
 
 const NOBODYS = "nobodys";
-/** Where a sandbox begins, in every hierarchy. */
+/** The group in which a sandbox begins, in every hierarchy. */
 export const firstPlaceOf = (parent: string, id: string): string => `${parent}/${NOBODYS}/${id}`;
 
 const LIMITS = {
@@ -41,22 +42,22 @@ export function createCpuGroups(
   const { root, unified } = hierarchy;
   const top = path.join(root, parent);
   const groupOf = (tenantId: string) => `${parent}/t-${tenantId}`;
-  /** One at a time for each tenant: a group goes with its last instance, and must not while the next one moves in. */
+  /** One change at a time for each tenant: its group is removed with its last instance, but must not be while another one moves in. */
   const oneAtATime = createKeyedMutex();
   const placeOf = (tenantId: string, id: string) => `${groupOf(tenantId)}/${id}`;
   const lightFirst = createLightFirst({
     processors,
     total: () => processorSeconds(hierarchy, parent),
-    // Where the two hierarchies are mounted apart, what counts is still where it began.
+    // An instance is moved only in the hierarchy that shares. If another one counts, the instance is still in its first group there.
     of: (tenantId, id) => processorSeconds(hierarchy, hierarchy.accounting === root ? placeOf(tenantId, id) : firstPlaceOf(parent, id)),
     judged: (tenantId) => void oneAtATime(tenantId, () => yieldIfHeavy(tenantId)).catch(onError),
   });
-  /** What is true when its turn comes, not when it was asked for. */
+  /** Applies the judgement that holds when this runs, which may be a newer one than when it was requested. */
   const yieldIfHeavy = (tenantId: string): Promise<void> => setYielding(path.join(root, groupOf(tenantId)), lightFirst.isHeavy(tenantId));
 
   /**
-   * A kernel before 5.15 has no such file: weights alone must do there. A group that is gone has nothing to yield. One that yields takes no
-   * weight, and gets the kernel's own when it no longer does.
+   * A kernel before 5.15 has no such file, so there only the weights count. A group that is gone is ignored. The kernel accepts no weight
+   * for a group that yields, and gives it the default weight when it stops yielding, so the weight is set again then.
    */
   async function setYielding(folder: string, yes: boolean): Promise<void> {
     const file = path.join(folder, "cpu.idle");
@@ -75,7 +76,7 @@ export function createCpuGroups(
     await yieldIfHeavy(tenantId);
   }
 
-  /** All of it, however many it becomes meanwhile: what a process of it starts is where that process was. */
+  /** Moves all processes of a group, in several rounds, because a process that is not moved yet may start new ones in the old group. */
   async function move(from: string, to: string): Promise<void> {
     for (let round = 0; round < ROUNDS; round++) {
       const pids = (await readFile(path.join(from, "cgroup.procs"), "utf8")).split("\n").filter(Boolean);
@@ -93,7 +94,7 @@ export function createCpuGroups(
     if (!existsSync(from)) return; // it has ended
     await makeGroup(tenantId);
     await mkdir(to, { recursive: true });
-    // A kernel that does not count swap has no file for it.
+    // A kernel that does not count swap lacks the file for its limit.
     for (const file of LIMITS[unified ? "unified" : "v1"])
       if (existsSync(path.join(from, file))) await writeFile(path.join(to, file), await readFile(path.join(from, file), "utf8"));
     lightFirst.add(tenantId, id);
@@ -104,7 +105,10 @@ export function createCpuGroups(
     await removeEmpty(path.join(root, groupOf(tenantId)));
   }
 
-  /** Of the driver before, which may have been killed anywhere: nobody is judged yet, and what is empty goes. */
+  /**
+   * Resets the groups that an earlier driver left, which may have been killed at any point: removes empty groups, and lets no tenant yield
+   * until it is judged.
+   */
   async function resetTenants(): Promise<void> {
     const theirs = (await readdir(top)).filter((name) => name.startsWith("t-")).map((name) => path.join(top, name));
     for (const folder of theirs) {
@@ -114,28 +118,28 @@ export function createCpuGroups(
   }
 
   return {
-    /** Once, before the first sandbox. */
+    /** Makes the common group and cleans up after an earlier driver. Must be called once, before the first sandbox. */
     async prepare(): Promise<void> {
       const nobodys = path.join(top, NOBODYS);
       await mkdir(top, { recursive: true });
       if (unified) await writeFile(path.join(top, "cgroup.subtree_control"), "+cpu +memory +pids");
       await setShares(top, CPU_SHARES.platform);
       await mkdir(nobodys, { recursive: true });
-      await setYielding(nobodys, false); // or it would take no weight, where it is of the driver before
+      await setYielding(nobodys, false); // a group of an earlier driver yields, and so would accept no weight
       await setYielding(nobodys, true);
       await resetTenants();
     },
-    /** Moves an instance to its tenant's group, with its own limits. Again for one that is there does nothing. */
+    /** Moves an instance to its tenant's group, with its own limits. A second call for the same instance does nothing. */
     place: (tenantId: string, id: string): Promise<void> => oneAtATime(tenantId, () => place(tenantId, id)),
-    /** Before its processes are ended and their groups removed: what it used counts for its tenant. */
+    /** Must be called before the instance's processes are ended and its groups removed, so that its use still counts for its tenant. */
     leaving: (id: string): void => lightFirst.remove(id),
-    /** After its processes have ended; a tenant's last one takes the group along. */
+    /** Must be called after the instance's processes have ended; the tenant's group is removed with its last instance. */
     remove: (tenantId: string, id: string): Promise<void> => oneAtATime(tenantId, () => remove(tenantId, id)),
-    /** Where the instance's own limits are once it was placed; on v2 the kernel counts there that it ran out of memory. */
+    /** The group with the instance's own limits after it was placed; on v2 the kernel counts out-of-memory kills there. */
     placeOf,
   };
 }
-/** Others of the tenant may be in it. */
+/** Removes the group unless other instances of the tenant are in it. */
 const removeEmpty = (folder: string): Promise<void> =>
   rmdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (!["ENOENT", "EBUSY", "ENOTEMPTY"].includes(error.code ?? "")) throw error;

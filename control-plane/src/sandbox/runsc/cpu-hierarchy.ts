@@ -1,18 +1,21 @@
-// Where the kernel shares processor time between groups of processes, and where it counts what they took: one hierarchy on cgroup v2, on v1
-// two that may be mounted together (cgroups(7)).
+// Finds where the kernel shares processor time between groups of processes, and where it counts the time that they used. On cgroup v2 this
+// is one hierarchy, on v1 two that may be mounted together (cgroups(7)).
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 
 export interface CpuHierarchy {
   root: string;
-  /** Where there is but one hierarchy (cgroups(7)), memory and processes are limited there, too, and those limits move along. */
+  /**
+   * True if there is only one hierarchy (cgroup v2, cgroups(7)): then memory and processes are limited in it, too, and these limits move
+   * along.
+   */
   unified: boolean;
-  /** Mount point of the hierarchy that counts; undefined: nobody does. */
+  /** Mount point of the hierarchy that counts processor time; undefined if the kernel does not count it. */
   accounting: string | undefined;
 }
 
-/** The hierarchy that shares processor time; undefined: there is none, and nothing can be shared (proc(5), mountinfo). */
+/** The hierarchy that shares processor time (proc(5), mountinfo); undefined if there is none, so that nothing can be shared. */
 export async function findCpuHierarchy(mountinfo = "/proc/self/mountinfo"): Promise<CpuHierarchy | undefined> {
   const lines = (await readFile(mountinfo, "utf8")).split("\n");
   const v1 = new Map<string, string>();
@@ -28,7 +31,10 @@ export async function findCpuHierarchy(mountinfo = "/proc/self/mountinfo"): Prom
   return root === undefined ? undefined : { root, unified: false, accounting: v1.get("cpuacct") };
 }
 
-/** Seconds of processor time of this group and of all that was ever in it; undefined: there is no such group, or nobody counts. */
+/**
+ * Seconds of processor time of this group and of everything that ever ran in it; undefined if the group does not exist or the kernel does
+ * not count.
+ */
 export function processorSeconds({ unified, accounting }: CpuHierarchy, group: string): number | undefined {
   if (accounting === undefined) return undefined;
   try {

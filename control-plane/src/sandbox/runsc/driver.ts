@@ -21,22 +21,22 @@ import { LAYER_CODE, bindCode, bringUp, tearDown, type StartContext } from "./st
 export interface RunscDriverOptions {
   binary: string;
   paths: RunscPaths;
-  /** Group that may dial instances (gateway and control plane). */
+  /** Group whose processes may connect to instances (gateway and control plane). */
   dataGid: number;
   /** Group of the log collector. */
   logGid: number;
-  /** Of the egress proxy. */
+  /** User of the egress proxy. */
   egressUid: number;
   /** Folder of cgroups, e.g. `/fnctl-1a2b3c4d`: two platforms on one machine do not share it. */
   cgroupParent: string;
-  /** What fails beside the verbs. */
+  /** Gets errors of work in the background, which no method call can report. */
   onError(error: unknown): void;
 }
 const ISOLATIONS: readonly Isolation[] = ["gvisor"];
 /** Each instance has a host uid of its own, far above those of people and services. */
 const uidFor = (id: string): number => 1_000_000 + (Number.parseInt(id.slice(0, 7), 16) % 100_000_000);
 
-/** Prepares the host, adopts what an earlier driver left running, and removes what it left half-made. */
+/** Prepares the host, adopts sandboxes that an earlier driver left running, and removes those that it left half-made. */
 export async function createRunscDriver(options: RunscDriverOptions): Promise<SandboxDriver> {
   const layout = createLayout(options.paths);
   const runsc = createRunsc(options.binary, layout.runscRoot);
@@ -47,7 +47,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   const context: StartContext = { layout, cpuGroups, runsc, cgroupOf, binary, dataGid, logGid, egressUid, mountAgent: createMountShell() };
   const records = new Map<string, InstanceRecord>();
   const held = new Map<string, number[]>();
-  /** One verb at a time per instance. */
+  /** One method call at a time for each sandbox. */
   const serial = createKeyedMutex();
   const stopping = new Set<string>();
   const placing = new Map<string, Promise<void>>();
@@ -57,7 +57,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   await cpuGroups?.prepare();
   await adopt();
 
-  /** What an earlier driver left running goes on; what it left half made goes. */
+  /** Takes over sandboxes that an earlier driver left running, and removes those that it left half made. */
   async function adopt(): Promise<void> {
     for (const { id, record } of await readRecords(layout)) {
       const tenantId = record?.instance.image?.tenantId;
@@ -66,7 +66,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
       else {
         records.set(id, record);
         held.set(id, holdOpen(layout.instance(id)));
-        placeLater(record); // the driver before may have been killed before it did
+        placeLater(record); // the earlier driver may have been killed before it did this
       }
     }
     for (const id of await readdir(layout.logs)) if (!records.has(id)) await removeLogPipes(layout.instance(id));
@@ -118,7 +118,7 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     return structuredClone(instance);
   }
 
-  /** Nobody waits for it: its requests are served meanwhile with what processor time an instance of its own has. */
+  /** Moves an instance to its tenant's processor group. No request waits for this: until then the instance has a share of its own. */
   function placeLater({ instance: { id, image } }: InstanceRecord): void {
     if (image === undefined || cpuGroups === undefined) return;
     placing.set(
@@ -137,12 +137,12 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
     return record;
   }
 
-  /** What could not be removed stays listed, so that somebody asks again. */
+  /** A sandbox that could not be removed completely stays listed, so that the control plane retries the stop. */
   async function stop(id: string): Promise<void> {
     const halfMade = records.get(id)?.instance.address === undefined;
     const tenantId = records.get(id)?.instance.image?.tenantId;
     stopping.add(id);
-    await placing.get(id); // or it would make its group anew
+    await placing.get(id); // otherwise it could make the tenant's group again after its removal
     placing.delete(id);
     try {
       closeAll(held.get(id) ?? []);
@@ -206,7 +206,7 @@ function refuseUnsupported(spec: SandboxSpec, layout: ReturnType<typeof createLa
     throw new PlatformError("SANDBOX_FAILED", `The base image ${spec.base} is not on this machine.`);
 }
 
-/** Notices an end and why, while the cgroup that knows still exists. */
+/** Notices that a sandbox has ended, and why, while the cgroup that counted its out-of-memory kills still exists. */
 async function noteEnd(record: InstanceRecord, cpuGroups: CpuGroups | undefined): Promise<void> {
   const { instance, pid, ticks } = record;
   if (instance.state === "ended" || pid === undefined || ticks === undefined || isAlive(pid, ticks)) return;

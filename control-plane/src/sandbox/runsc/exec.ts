@@ -5,7 +5,7 @@ export interface ExecOptions {
   timeoutMs?: number;
   stdio?: StdioOptions;
 }
-/** Nothing of the driver's own environment; C messages need no locale files at every start. */
+/** Contains nothing of the driver's own environment. With the C locale, programs read no locale files at each start. */
 export const ENV = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 const OUTPUT_CAP = 1024 * 1024;
 

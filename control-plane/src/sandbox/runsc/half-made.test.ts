@@ -20,7 +20,7 @@ describe.skipIf(missing !== undefined)(`a start that was cut off${missing === un
     expect((await again.list()).map((instance) => instance.id)).not.toContain(id);
     expect(await leftovers(host.layout, host.options.cgroupParent, id)).toEqual([]);
   });
-  // What was seen when the kill came while runsc wrote its state; seldom, so it is made here.
+  // These contents were seen when the kill came while runsc wrote its state. That happens seldom, so the test writes them itself.
   it.each(["", '{"id":'])("in the middle of runsc's own state (%j) leaves nothing", async (text) => {
     host = await createRunscHost(binary, await prepareRootfs("node24", { cacheDir: cacheDir() }));
     const id = await abandonStart(host, "bundle/config.json", 80);

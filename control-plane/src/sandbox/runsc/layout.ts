@@ -1,4 +1,4 @@
-// Where things of the runsc driver are on the host. Pure; every path is built here from validated ids.
+// Paths of the runsc driver on the host. Pure; every path is built here from validated ids.
 import path from "node:path";
 
 export interface RunscPaths {
@@ -17,24 +17,24 @@ export interface InstancePaths {
   meta: string;
   bundle: string;
   tmpfs: string;
-  /** In the tmpfs: the only part that is mounted into the sandbox. */
+  /** Folder in the tmpfs; the only part of it that is mounted into the sandbox. */
   box: string;
   boundSocket: string;
-  /** In the tmpfs but not mounted: the hard link that is dialled (SECURITY I1). */
+  /** Folder in the tmpfs that is not mounted into the sandbox; it holds the hard link to the socket that is dialled (SECURITY I1). */
   pinFolder: string;
   pinnedSocket: string;
-  /** Only root may enter: what is below is the tenant's source, readable by everybody who gets that far. */
+  /** Only root may enter this folder, because the tenant's source below it is readable by every user. */
   codeFolder: string;
-  /** Mounted into the sandbox; the layer is bound on its entry `code` (SANDBOX_PATHS.code). */
+  /** Folder that is mounted into the sandbox; the layer is bound on its entry `code` (SANDBOX_PATHS.code). */
   codeMount: string;
   code: string;
-  /** Where the egress proxy's folder is bound, for sandboxes that have a way out. */
+  /** Where the egress proxy's folder is bound, for sandboxes with access to the proxy. */
   egress: string;
   logFolder: string;
   stdout: string;
   stderr: string;
   logMeta: string;
-  /** What the Sentry tells about system calls that it does not implement. */
+  /** The Sentry's reports of system calls that it does not implement. */
   userLog: string;
 }
 
@@ -47,7 +47,7 @@ export function createLayout(paths: RunscPaths) {
     instances,
     logs,
     runscRoot: path.join(paths.runDir, "runsc"),
-    /** Read-only bind of the layers: what is mounted from here is read-only wherever it propagates. */
+    /** Read-only bind of the layers, so that mounts made from here are read-only wherever they propagate. */
     layersView: path.join(paths.runDir, "layers"),
     base: (digest: string) => path.join(paths.basesDir, hex(digest)),
     layer: (tenantId: string, diffId: string) => path.join(tenantId, hex(diffId)),

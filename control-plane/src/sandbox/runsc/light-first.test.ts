@@ -1,5 +1,5 @@
-// Who is heavy, on both sides of the limit, and how it is found out over time. That the kernel is told is tested with real groups, in
-// cpu-groups.test.ts.
+// Which tenants are heavy, on both sides of the limit, and how that is found out over time. That the kernel is told is tested with real
+// groups, in cpu-groups.test.ts.
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LIGHT_FIRST, createLightFirst, heavyOf, shareOf } from "./light-first.ts";
@@ -25,12 +25,12 @@ describe("a tenant", () => {
     const amounts = fc.array(fc.double({ min: 0.001, max: 8, noNaN: true }), { minLength: 1, maxLength: 60 });
     fc.assert(
       fc.property(amounts, (all) => {
-        const scale = Math.min(1, 8 / all.reduce((sum, one) => sum + one, 0)); // no more than there is
+        const scale = Math.min(1, 8 / all.reduce((sum, one) => sum + one, 0)); // together no more than all processors
         const used = new Map(all.map((amount, at) => [`t${at}`, amount * scale]));
         const yielding = heavyOf(used, 8);
         const first = [...used].filter(([tenantId]) => !yielding.has(tenantId)).reduce((sum, [, amount]) => sum + amount, 0);
         const busiest = Math.max(...used.values());
-        // Who would take more than it has gets what is left of the share that everybody is entitled to.
+        // The tenants that go first leave at least an equal share, or as much as the busiest tenant used if that is less.
         if (yielding.size > 0) expect(8 - first).toBeGreaterThanOrEqual(Math.min(8 / used.size, busiest) - 1e-9);
         expect(shareOf(used.values(), 8)).toBeGreaterThanOrEqual(8 / used.size - 1e-9);
       }),
@@ -39,7 +39,7 @@ describe("a tenant", () => {
 });
 
 describe("over time", () => {
-  /** Seconds that each instance took so far. */
+  /** Seconds of processor time that each instance has used so far. */
   let seconds: Map<string, number>;
   let told: string[];
   beforeEach(() => {
@@ -59,7 +59,7 @@ describe("over time", () => {
     });
     return first;
   }
-  /** Milliseconds in which instances take so many processors' worth. */
+  /** Lets `ms` milliseconds pass in which each instance uses as many processors as `rates` says. */
   async function pass(ms: number, rates: Record<string, number>): Promise<void> {
     for (let passed = 0; passed < ms; passed += 10) {
       for (const [id, rate] of Object.entries(rates)) seconds.set(id, (seconds.get(id) ?? 0) + rate * 0.01);

@@ -1,38 +1,41 @@
-// Who used little processor time goes first. Equal weights share time fairly over seconds; within a tenth of a second, threads of one sandbox
-// that hand work to each other keep a processor from another tenant's (systrap's do so at each system call). So every tenant that uses more
-// than half of an equal share yields to those that use less (sched(7), SCHED_IDLE, for a whole group). Those that go first leave everybody
-// else an equal share at least; those that yield divide the rest by weight, as before.
+// Tenants that used little processor time go first. Equal weights share time fairly over seconds, but within a tenth of a second, threads
+// of one sandbox that hand work to each other can keep a processor from another tenant's (systrap's do so at each system call). So every
+// tenant that uses more than half of an equal share yields to those that use less (sched(7), SCHED_IDLE, for a whole group). The tenants
+// that go first leave at least an equal share to each of the others; those that yield divide the rest by weight, as before.
 import { setImmediate as nextTurn } from "node:timers/promises";
 
 export const LIGHT_FIRST = {
-  /** How often it is judged, milliseconds: so long a tenant that was light goes before others, whatever it does. */
+  /** How often tenants are judged, milliseconds; until the next time a light tenant goes first, however much it uses. */
   everyMs: 250,
-  /** How much of what is known of a tenant comes from the last look. */
+  /** Weight of the last look in a tenant's average use. */
   newest: 0.4,
-  /** A tenant is light up to this part of an equal share, */
+  /** A tenant is light if it uses at most this part of an equal share, */
   ofEqual: 0.5,
-  /** or of what it could have beside the others, if that is more: hundreds of small tenants make an equal share smaller than they are. */
+  /**
+   * or at most this part of its fair share (`shareOf`), if that is more: hundreds of small tenants make an equal share smaller than their
+   * own use.
+   */
   ofFair: 0.25,
-  /** Part of the machine that sandboxes must use for anybody to be looked at, and for how many turns after that it goes on. */
+  /** Tenants are looked at only while sandboxes use this part of the machine, and for so many turns after that. */
   busy: 0.4,
   turnsAfter: 8,
-  /** Processors' worth below which a tenant is forgotten, and makes nobody's share smaller. */
+  /** A tenant whose average use is below this, in processors, is forgotten and no longer makes the others' shares smaller. */
   forgotten: 0.01,
-  /** Instances that are looked at without a break for others: a look takes about 20 us. */
+  /** Instances that are looked at before the event loop gets a turn: a look takes about 20 us. */
   atOnce: 100,
 } as const;
 
 export interface LightFirstOptions {
   processors: number;
-  /** Seconds of processor time that all sandboxes ever took; undefined: the kernel does not count it. */
+  /** Seconds of processor time that all sandboxes ever used; undefined if the kernel does not count it. */
   total(): number | undefined;
-  /** The same of one instance; undefined when it is gone. */
+  /** The same for one instance; undefined when it is gone. */
   of(tenantId: string, id: string): number | undefined;
-  /** Told when what `isHeavy` says of a tenant changes. */
+  /** Called when the result of `isHeavy` changes for a tenant. */
   judged(tenantId: string): void;
 }
 
-/** What a tenant may use when all share alike and what some leave is divided among the others (max-min fairness). */
+/** The share that a tenant can have if all get the same, and unused parts are divided among the others (max-min fairness). */
 export function shareOf(used: Iterable<number>, processors: number): number {
   const amounts = [...used].toSorted((a, b) => a - b);
   let left = processors;
@@ -44,7 +47,7 @@ export function shareOf(used: Iterable<number>, processors: number): number {
   }
   return share;
 }
-/** Tenants that yield, by the processors' worth that each used of late. */
+/** Tenants that must yield, given how many processors each used lately. */
 export function heavyOf(used: ReadonlyMap<string, number>, processors: number): Set<string> {
   const equal = processors / Math.max(1, used.size);
   const limit = Math.max(equal * LIGHT_FIRST.ofEqual, shareOf(used.values(), processors) * LIGHT_FIRST.ofFair);
@@ -53,17 +56,17 @@ export function heavyOf(used: ReadonlyMap<string, number>, processors: number): 
 
 export function createLightFirst({ processors, total, of, judged }: LightFirstOptions) {
   const instances = new Map<string, { tenantId: string; seconds: number }>();
-  /** Of instances that went since the last look, seconds. */
+  /** Seconds that each tenant's instances used which ended since the last look. */
   const gone = new Map<string, number>();
   const used = new Map<string, number>();
   let heavy = new Set<string>();
   let before = { at: performance.now(), total: total() ?? 0 };
-  /** Turns for which all are still looked at. */
+  /** For how many more turns instances are looked at. */
   let looking = 0;
   let timer: NodeJS.Timeout | undefined;
 
   const add = (to: Map<string, number>, tenantId: string, amount: number) => to.set(tenantId, (to.get(tenantId) ?? 0) + amount);
-  /** Seconds since the last look. */
+  /** Seconds that the instance used since the last look. */
   function taken(id: string): number {
     const known = instances.get(id);
     const now = known && of(known.tenantId, id);
@@ -72,7 +75,7 @@ export function createLightFirst({ processors, total, of, judged }: LightFirstOp
     known.seconds = now;
     return seconds;
   }
-  /** Seconds that each tenant's instances took since the last look. */
+  /** Seconds that each tenant's instances used since the last look. */
   async function look(): Promise<Map<string, number>> {
     const seconds = new Map(gone);
     gone.clear();
@@ -103,7 +106,8 @@ export function createLightFirst({ processors, total, of, judged }: LightFirstOp
     before = { at, total: all };
     const wasLooking = looking > 0;
     looking = busy ? LIGHT_FIRST.turnsAfter : Math.max(0, looking - 1);
-    // Where nobody waits nobody needs to be judged, and a thousand files need not be read. The first look only says where each is.
+    // On a machine that is not busy no sandbox waits for a processor, so no tenant needs to be judged and a thousand files need not be
+    // read. The first look only takes the starting values.
     const seconds = looking > 0 || wasLooking ? await look() : new Map<string, number>();
     remember(wasLooking ? seconds : new Map(), elapsed);
     judge();
@@ -116,14 +120,14 @@ export function createLightFirst({ processors, total, of, judged }: LightFirstOp
 
   return {
     isHeavy: (tenantId: string): boolean => heavy.has(tenantId),
-    /** Again for one that is known does nothing. */
+    /** A second call for the same instance does nothing. */
     add(tenantId: string, id: string): void {
       if (!instances.has(id)) instances.set(id, { tenantId, seconds: of(tenantId, id) ?? 0 });
       if (timer !== undefined) return;
       before = { at: performance.now(), total: total() ?? 0 };
       plan();
     },
-    /** While the kernel still counts what it took. */
+    /** Must be called while the instance's cgroup still exists, so that its last use is counted. */
     remove(id: string): void {
       const known = instances.get(id);
       if (known !== undefined && looking > 0) add(gone, known.tenantId, taken(id));

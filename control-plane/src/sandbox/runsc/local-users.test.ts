@@ -1,4 +1,5 @@
-// Who on this host may see what of a sandbox, whose processor time it shares, and whom the kernel ends first: real gVisor, real users.
+// Which users of this host may see a sandbox's files, how tenants share processor time, and which processes the kernel ends first; with
+// real gVisor and real users.
 import { prepareRootfs } from "@fnctl/runtime-images/base/prepare";
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -24,11 +25,11 @@ describe.skipIf(missing !== undefined)(`local users${missing === undefined ? "" 
   let host: RunscHost;
   beforeAll(async () => {
     host = await createRunscHost(binary, await prepareRootfs("node24", { cacheDir: cacheDir() }));
-    await chmod(path.dirname(host.options.paths.runDir), 0o755); // the way there is open, as /run is
+    await chmod(path.dirname(host.options.paths.runDir), 0o755); // other users may enter the parent folder, as with /run
   });
   afterAll(() => host.close());
 
-  /** What `cat` says as another user, without groups. */
+  /** The result of `cat` as another user without groups. */
   const readAs = (uid: number, file: string) =>
     run("setpriv", [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "cat", file]).then(
       ({ stdout }) => stdout,
@@ -41,7 +42,7 @@ describe.skipIf(missing !== undefined)(`local users${missing === undefined ? "" 
     expect((await ask(instance, "/")).text).toContain("readFileSync");
     const { code, logMeta, userLog } = host.layout.instance(instance.id);
     for (const file of [path.join(code, "index.mjs"), logMeta, userLog]) {
-      expect((await readFile(file, "utf8")).length).toBeGreaterThanOrEqual(0); // it is there
+      expect((await readFile(file, "utf8")).length).toBeGreaterThanOrEqual(0); // the file exists
       expect([file, await readAs(65_534, file)]).toEqual([file, "EACCES"]);
     }
   });

@@ -1,5 +1,5 @@
-// stdout and stderr of a sandbox are two named pipes: they outlive the log collector, who opens them again after a restart, and
-// the driver never reads a byte of them (SECURITY I3).
+// stdout and stderr of a sandbox are two named pipes: they outlive the log collector, which opens them again after a restart, and the
+// driver never reads a byte of them (SECURITY I3).
 import { constants, closeSync, openSync } from "node:fs";
 import { chmod, chown, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import type { LogChannel } from "../../contract/logs.ts";
@@ -13,19 +13,19 @@ export interface LogPipes {
 }
 
 /**
- * Makes the folder, both pipes, and the Sentry's own file. The folder decides who may read: runsc gives the pipes themselves to root and its group when it takes
- * them as the sandbox's stdout and stderr.
+ * Makes the folder, both pipes, and the Sentry's own file. The folder's mode decides which users may read, because runsc gives the pipes to
+ * root and its group when it takes them as the sandbox's stdout and stderr.
  */
 export async function makeLogPipes(paths: InstancePaths, logGid: number): Promise<void> {
   await mkdir(paths.logFolder, { mode: 0o750 });
   await exec("mkfifo", ["-m", "0644", paths.stdout, paths.stderr]);
   await writeFile(paths.userLog, "");
   await chown(paths.userLog, 0, logGid);
-  await chmod(paths.userLog, 0o660); // the collector keeps it small
+  await chmod(paths.userLog, 0o660); // the collector may truncate it
   await chown(paths.logFolder, 0, logGid);
 }
 
-/** Read-write, so that a pipe without a reader neither blocks an open nor breaks a writer (fifo(7)). */
+/** Opens the pipes read-write, so that a pipe without a reader neither blocks an open nor breaks a writer (fifo(7)). */
 export function holdOpen(paths: InstancePaths): number[] {
   const flags = constants.O_RDWR | constants.O_NONBLOCK;
   return [openSync(paths.stdout, flags), openSync(paths.stderr, flags)];
@@ -39,7 +39,7 @@ export function closeAll(fds: readonly number[]): void {
   for (const fd of fds) closeSync(fd);
 }
 
-/** Says whose lines come from now on; before that the collector keeps none. */
+/** Tells the collector to which function version the lines from now on belong; lines before that it does not keep. */
 export async function nameChannel(paths: InstancePaths, channel: LogChannel, logGid: number): Promise<void> {
   await writeFile(`${paths.logMeta}.new`, JSON.stringify(channel), { mode: 0o640 });
   await chown(`${paths.logMeta}.new`, 0, logGid);

@@ -1,4 +1,4 @@
-// The shell that mounts, with real mounts; needs root.
+// Tests the shell that mounts, with real mounts; needs root.
 import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

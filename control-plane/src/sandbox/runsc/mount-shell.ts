@@ -6,14 +6,14 @@ import type { Readable, Writable } from "node:stream";
 import { BIND_FLAGS } from "./mounts.ts";
 import { ENV } from "./exec.ts";
 
-/** Reads a source and a target, one a line, and answers one line: `ok`, or what mount(8) said. Paths are data, never part of the script. */
+/** Reads a source and a target, one a line, and answers one line: `ok` or mount(8)'s error. Paths are data, never part of the script. */
 const SCRIPT = `while IFS= read -r source && IFS= read -r target; do
   if said=$(mount ${BIND_FLAGS.join(" ")} "$source" "$target" 2>&1); then echo ok; else echo "failed: $said" | tr '\\n' ' '; echo; fi
 done`;
 type Shell = ChildProcessByStdio<Writable, Readable, null>;
 
 export interface MountShell {
-  /** Shows `source` at `target`. Paths must not hold a line break. */
+  /** Bind-mounts `source` at `target`. Paths must not contain a line break. */
   bind(source: string, target: string): Promise<void>;
 }
 
@@ -29,9 +29,9 @@ export function createMountShell(): MountShell {
       rest = lines.pop() ?? "";
       for (const line of lines) answer(line);
     });
-    child.stdin.on("error", () => undefined); // its end is told by `close`
+    child.stdin.on("error", () => undefined); // its end is reported by `close`
     child.on("error", ended).on("close", ended);
-    child.unref(); // it ends when its input does, that is with the driver
+    child.unref(); // the shell ends at the end of its input, and so with the driver
     (child.stdin as unknown as Socket).unref();
     return child;
   }
@@ -41,7 +41,7 @@ export function createMountShell(): MountShell {
     else next?.reject(new Error(`mount --bind ${line}`));
     if (waiting.length === 0) (shell?.stdout as unknown as Socket | undefined)?.unref(); // an idle shell keeps no process alive
   }
-  /** Nobody knows whether the mounts that were asked for are there; the next call begins with a new shell. */
+  /** Rejects all waiting calls, because it is not known whether their mounts were made; the next call starts a new shell. */
   function ended(): void {
     shell = undefined;
     for (const { reject } of waiting.splice(0)) reject(new Error("The shell that mounts has ended."));

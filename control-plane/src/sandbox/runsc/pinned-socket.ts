@@ -1,4 +1,4 @@
-// The socket folder of a sandbox is hostile (SECURITY I1): what is dialled is a hard link that the sandbox cannot reach.
+// The socket folder of a sandbox is hostile (SECURITY I1), so the platform dials a hard link that the sandbox cannot reach.
 import { chmod, link, lstat, rm } from "node:fs/promises";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,7 +7,7 @@ import type { InstancePaths } from "./layout.ts";
 
 const POLL_MS = 4;
 
-/** Resolves when `done` says so; throws when the sandbox ended or the time is over. */
+/** Resolves when `done` resolves with true; throws when the sandbox has ended or the time is over. */
 async function poll(done: () => Promise<boolean>, alive: () => boolean, timeoutMs: number): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!(await done())) {
@@ -27,7 +27,7 @@ export function waitForSocket(paths: InstancePaths, alive: () => boolean, timeou
   return poll(isThere, alive, timeoutMs);
 }
 
-/** Resolves when somebody accepts connections on the pinned socket: between bind(2) and listen(2) it would refuse them. */
+/** Resolves when the pinned socket accepts connections: between bind(2) and listen(2) it would refuse them. */
 export function waitForListener(paths: InstancePaths, alive: () => boolean, timeoutMs: number): Promise<void> {
   const accepts = () =>
     new Promise<boolean>((resolve) => {
@@ -39,7 +39,7 @@ export function waitForListener(paths: InstancePaths, alive: () => boolean, time
 }
 
 /**
- * StandingConnections first and looks afterwards: link(2) does not follow a symlink, and once linked the entry is out of the sandbox's reach, so
+ * Links first and checks afterwards: link(2) does not follow a symlink, and once linked the entry is out of the sandbox's reach, so
  * nothing can change between the check and the use.
  */
 export async function pinSocket(paths: InstancePaths): Promise<void> {
@@ -49,5 +49,5 @@ export async function pinSocket(paths: InstancePaths): Promise<void> {
     await rm(paths.pinnedSocket);
     throw new PlatformError("SANDBOX_FAILED", "The sandbox put something else in the place of its socket.");
   }
-  await chmod(paths.pinnedSocket, 0o666); // who may reach it is decided by the folder's mode
+  await chmod(paths.pinnedSocket, 0o666); // the folder's mode decides which users may reach it
 }

@@ -1,4 +1,4 @@
-// Whether a process that is not our child still runs: sandboxes outlive the driver that started them.
+// Finds out whether a process that is not our child still runs, because sandboxes outlive the driver that started them.
 import { readFileSync } from "node:fs";
 
 /** Clock ticks after boot when the process started (proc(5), stat field 22), or undefined if it is gone or a zombie. */
@@ -12,7 +12,7 @@ export function startTicks(pid: number): string | undefined {
   }
 }
 
-/** Same pid and same start: not another process that got the number later. */
+/** Compares the start time, too, because another process may have got the same pid later. */
 export function isAlive(pid: number, ticks: string): boolean {
   return startTicks(pid) === ticks;
 }

@@ -1,4 +1,4 @@
-// What the driver remembers of an instance, on disk, so that a restarted driver knows all that exists.
+// The driver's record of a sandbox, in a file, so that a restarted driver knows all existing sandboxes.
 import { renameSync, writeFileSync } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
 import { z } from "zod";
@@ -15,8 +15,8 @@ const recordSchema = z.object({
 export type InstanceRecord = z.infer<typeof recordSchema>;
 
 /**
- * Whole or not at all: a reader after a crash never sees half a record. Not asynchronous on purpose: the folder is in memory (tmpfs), so
- * this takes 0.1 ms, and two turns of the thread pool in every cold start took over 1 ms.
+ * Writes atomically: a reader after a crash never sees half a record. It is synchronous on purpose: the folder is in memory (tmpfs), so
+ * this takes 0.1 ms, while two turns of the thread pool in every cold start took over 1 ms.
  */
 export function saveRecord(layout: RunscLayout, record: InstanceRecord): void {
   const file = layout.instance(record.instance.id).meta;
@@ -24,7 +24,7 @@ export function saveRecord(layout: RunscLayout, record: InstanceRecord): void {
   renameSync(`${file}.new`, file);
 }
 
-/** Every instance folder, with its record if it got one: a folder without one is the rest of a broken start. */
+/** Every sandbox folder, with its record if it has one; a folder without a record is left from a broken start. */
 export async function readRecords(layout: RunscLayout): Promise<{ id: string; record: InstanceRecord | undefined }[]> {
   const ids = await readdir(layout.instances).catch(() => []);
   return Promise.all(

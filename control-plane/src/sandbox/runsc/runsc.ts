@@ -1,4 +1,4 @@
-// The runsc command line (gVisor), one function per verb used.
+// The runsc command line (gVisor), one function for each command used.
 import { readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { exec } from "./exec.ts";
@@ -7,7 +7,7 @@ import { exec } from "./exec.ts";
 export const RUNSC_FLOOR = 20260905;
 /** No device but loopback; host sockets may be bound and dialled, but only inside mounted folders (SECURITY I1). */
 const FLAGS = ["--network=none", "--host-uds=all", "--platform=systrap", "--overlay2=none", "--character-device-policy=emulated-only"];
-/** Start of one sandbox, milliseconds; seen: 300 on two shared cores, seconds when they are busy. */
+/** The longest start of one sandbox, milliseconds; seen were 300 on two shared cores, and seconds when they were busy. */
 export const START_TIMEOUT_MS = 30_000;
 
 function parseRelease(text: string): number {
@@ -20,7 +20,7 @@ export interface RunOptions {
   bundle: string;
   pidFile: string;
   logFile: string;
-  /** Where the Sentry tells of system calls that it does not implement. */
+  /** File to which the Sentry reports system calls that it does not implement. */
   userLog: string;
   stdout: number;
   stderr: number;
@@ -57,13 +57,13 @@ export function createRunsc(binary: string, root: string) {
       }
       return Number(await readFile(options.pidFile, "utf8"));
     },
-    /** Kills what runs and removes its state and cgroup; an unknown id is no error. */
+    /** Kills the sandbox and removes its state and cgroup; an unknown id is no error. */
     async remove(id: string): Promise<void> {
       await exec(binary, [...base, "delete", "--force", id]);
     },
     /**
-     * Removes the files that runsc makes before the state it finds a sandbox by, and a state that it cannot read: a `run` that was killed
-     * meanwhile leaves them, and `delete` does not know the id, or refuses. Only after `remove`, and when no runsc of this sandbox runs any more.
+     * Removes files that a killed `run` leaves and `delete` cannot remove: those that runsc makes before the state by which `delete` finds
+     * a sandbox, and a state that is unreadable. Call it only after `remove`, and when no runsc process of this sandbox runs any more.
      */
     async forget(id: string): Promise<void> {
       for (const file of [`${id}_sandbox:${id}.lock`, `${id}_sandbox:${id}.state`, `runsc-${id}.sock`])

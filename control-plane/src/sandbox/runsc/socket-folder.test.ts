@@ -1,4 +1,5 @@
-// SECURITY I1: the one folder that a sandbox can write on the host. Hostile code inside, real gVisor, real servers outside.
+// Tests SECURITY I1, the only folder on the host that a sandbox can write to, with hostile code inside real gVisor and real servers
+// outside.
 import { prepareRootfs } from "@fnctl/runtime-images/base/prepare";
 import { readdirSync, statfsSync } from "node:fs";
 import { mkdtemp, rm, symlink } from "node:fs/promises";
@@ -71,7 +72,7 @@ describe.skipIf(missing !== undefined)(`socket folder${missing === undefined ? "
       symlink: `fs.symlinkSync("${secret.path}", "${SOCKET}")`,
       "regular file": `fs.writeFileSync("${SOCKET}", "x")`,
       folder: `fs.mkdirSync("${SOCKET}")`,
-      // mkfifo(1) is not in the base; Python's or a compiler's would be there for a real attacker.
+      // mkfifo(1) is not in the base, but a real attacker could use Python's or compile one.
       fifo: `require("node:child_process").execFileSync("mkfifo", ["${SOCKET}"])`,
     };
     const outcomes = await Promise.all(
@@ -104,7 +105,7 @@ describe.skipIf(missing !== undefined)(`socket folder${missing === undefined ? "
     );
     expect(written.end).toBe("ENOSPC");
     expect(written.bytes).toBeLessThanOrEqual(256 * 1024);
-    expect(before - free()).toBeLessThan(16 * 1024 * 1024); // others write to this disk, too; the attempt was 64 MiB
+    expect(before - free()).toBeLessThan(16 * 1024 * 1024); // less than the 64 MiB of the attempt; other processes may write, too
     expect(await inside(attacker)).toBe("alive");
     expect(await ask(neighbour, "/")).toMatchObject({ status: 200 });
     await inside(attacker, `fs.rmSync("/run/fn/sock/big")`);
@@ -131,7 +132,7 @@ const counting = (name: string) => `
   export default (request, response) => response.end(JSON.stringify({ name: ${JSON.stringify(name)}, count: ++count }));`;
 const countOf = async (instance: Sandbox): Promise<number> => (JSON.parse((await ask(instance, "/")).text) as { count: number }).count;
 
-/** Stands for the control plane's socket: a server of the host outside every sandbox's mounts. */
+/** Stands in for the control plane's socket: a server on the host, outside every sandbox's mounts. */
 async function hostServer() {
   const folder = await mkdtemp(path.join(tmpdir(), "fn-secret-"));
   const file = path.join(folder, "s");

@@ -1,12 +1,12 @@
-// The OCI runtime spec of one sandbox: data in, data out. Tenants supply no part of it (SECURITY 2.A).
+// The OCI runtime spec of one sandbox. Pure. Tenants supply no part of it (SECURITY 2.A).
 import { SANDBOX_PATHS } from "../../contract/runtime-protocol.ts";
 import type { SandboxSpec } from "../driver.ts";
 import { CPU_SHARES } from "./cpu-groups.ts";
 
 const MIB = 1024 * 1024;
-/** The Sentry, its stubs and the gofer live in the same cgroup as the function; this much is theirs. */
+/** Memory for the Sentry, its stubs and the gofer, which run in the same cgroup as the function. */
 const SANDBOX_OVERHEAD_MIB = 64;
-/** gVisor's threads and stub processes count on the host, so the limit is above what a function itself may have. */
+/** gVisor's threads and stub processes count, too, so the limit is above the number that a function itself may have. */
 export const PIDS_LIMIT = 1024;
 const CPU_PERIOD_US = 100_000;
 
@@ -39,14 +39,15 @@ function scratch(spec: SandboxSpec): { path: string; mib: number }[] {
   ];
 }
 
-/** One core up to 1 GiB, two above: bursts are short, neighbours keep the rest. */
+/** One core up to 1 GiB, two above: bursts are short, and the other cores stay for neighbours. */
 const cpus = (memoryMib: number): number => (memoryMib > 1024 ? 2 : 1);
 
 const sharesOf = ({ kind, memoryMib }: SandboxSpec): number =>
   kind === "builder" ? CPU_SHARES.builder : CPU_SHARES.instance * cpus(memoryMib);
 /**
- * When the machine's memory is used up the kernel ends a sandbox, and no service of the platform: those stand at 0, and cannot be lowered
- * without a capability that not every host gives (proc(5), oom_score_adj). A build is begun anew sooner than a request.
+ * When the machine's memory is used up, the kernel should end a sandbox and no service of the platform. The services keep 0, because
+ * lowering theirs needs a capability that not every host gives (proc(5), oom_score_adj). Builders end first, as a build is easier to repeat
+ * than a request.
  */
 export const OOM_SCORE = { function: 500, builder: 700 } as const;
 
@@ -83,7 +84,7 @@ export function buildRuntimeSpec(input: SpecInput) {
       { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
       ...scratch(spec).map(({ path, mib }) => tmpfs(path, mib)),
       bind(input.box, SANDBOX_PATHS.socketFolder, ["bind", "rw", "nosuid", "nodev", "noexec"]),
-      // rslave: what the host binds on an entry of this folder later appears in the running sandbox.
+      // rslave: a mount that the host binds on an entry of this folder later appears in the running sandbox.
       bind(input.code, SANDBOX_PATHS.codeMount, ["rbind", "rslave", "ro", "nosuid", "nodev"]),
       ...(input.egress === undefined ? [] : [bind(input.egress, "/run/fn/egress", ["bind", "ro", "nosuid", "nodev", "noexec"])]),
     ],

@@ -1,4 +1,4 @@
-// The steps of one start, and of its undoing. Each step is safe to undo at any point.
+// The steps of one start, and their undoing, which is safe at any point of a start.
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -20,14 +20,14 @@ import { killLeftovers } from "./leftover-processes.ts";
 export interface StartContext {
   layout: RunscLayout;
   runsc: Runsc;
-  /** Group of those who may dial instances. */
+  /** Group whose processes may connect to instances. */
   dataGid: number;
   logGid: number;
-  /** Whose the folders of ways out are. */
+  /** User that owns the egress proxy's folders. */
   egressUid: number;
   binary: string;
   mountAgent: MountShell;
-  /** Absent where the host shares no processor time. */
+  /** Undefined where the host's kernel cannot share processor time between groups. */
   cpuGroups: CpuGroups | undefined;
   cgroupOf(id: string): string;
 }
@@ -63,7 +63,7 @@ async function writeBundle(context: StartContext, record: InstanceRecord): Promi
   await writeFile(path.join(paths.bundle, "config.json"), JSON.stringify(spec), { mode: 0o600 });
 }
 
-/** Runs the sandbox and waits until it is idle; fills in pid and address of the record and saves it. `onHeld` gets the pipes' held ends. */
+/** Runs the sandbox until it is idle; sets pid and address in the record and saves it. `onHeld` gets the pipes' ends to keep open. */
 export async function bringUp(context: StartContext, record: InstanceRecord, onHeld: (fds: number[]) => void): Promise<void> {
   const paths = context.layout.instance(record.instance.id);
   await prepareFolders(context, paths, record.uid);
@@ -101,8 +101,8 @@ async function runWithPipes(context: StartContext, record: InstanceRecord, paths
 }
 
 /**
- * The folder of the sandbox's way out belongs to the egress proxy, whose uid could put anything in its place: it is opened without
- * following a link, looked at, and bound by the open file, so that what was looked at is what the sandbox gets.
+ * Gives the sandbox its folder of the egress proxy. The proxy's user owns that folder and could replace it by anything, so it is opened
+ * without following a link, checked, and bound by the open file: the sandbox gets exactly the folder that was checked.
  */
 async function bindEgress({ layout, mountAgent, egressUid }: StartContext, id: string): Promise<void> {
   const { egress } = layout.instance(id);
@@ -117,12 +117,12 @@ async function bindEgress({ layout, mountAgent, egressUid }: StartContext, id: s
   }
 }
 
-/** Where the code is in a layer, as in the image. */
+/** Path of the code in a layer, which is the same as in the image. */
 export const LAYER_CODE = SANDBOX_PATHS.code.slice(1);
 
 /**
- * Binds the layer below the sandbox's code folder; once, however often it is called. Below it, because gVisor keeps a mounted folder open: a
- * bind over the folder itself is not seen in a sandbox that runs, one on an entry of it is.
+ * Binds the layer on an entry of the sandbox's code folder; a second call does nothing. It is an entry because gVisor keeps a mounted
+ * folder open: a running sandbox does not see a bind over the folder itself, but sees one on an entry of it.
  */
 export async function bindCode({ layout, mountAgent }: StartContext, id: string, tenantId: string, diffId: string): Promise<void> {
   const { code } = layout.instance(id);
@@ -132,17 +132,18 @@ export async function bindCode({ layout, mountAgent }: StartContext, id: string,
 
 export interface TearDown {
   id: string;
-  /** Its start may have been cut off in the middle. */
+  /** Whether the start may have been cut off in the middle. */
   halfMade: boolean;
-  /** Whose it was. */
+  /** The tenant whose code was loaded, if any. */
   tenantId?: string | undefined;
 }
-/** Leaves nothing of an instance, however far its start came. */
+/** Removes everything of a sandbox, however far its start got. */
 export async function tearDown(context: StartContext, { id, halfMade, tenantId }: TearDown): Promise<void> {
   const paths = context.layout.instance(id);
   context.cpuGroups?.leaving(id);
   if (halfMade) await killLeftovers(id, context.binary);
-  // runsc cannot read a state that it was killed in the middle of writing; then nothing of the sandbox runs, and its files are all there is.
+  // runsc cannot read a state file that it was killed in the middle of writing. Then no process of the sandbox runs, and only files are
+  // left.
   await context.runsc.remove(id).catch((error: unknown) => {
     if (!halfMade) throw error;
   });

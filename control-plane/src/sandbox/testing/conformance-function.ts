@@ -1,8 +1,11 @@
-// The function that the conformance suite runs in drivers with real processes, and how it is told what to do.
+// The function that the conformance suite runs in drivers with real processes, and the requests that control it.
 import type { Sandbox } from "../driver.ts";
 import { ask } from "./ask.ts";
 
-/** Answers `/` with `text`, ends at `/exit`, eats memory at `/eat`, never lets its event loop go on after `/spin`, and ignores SIGTERM after `/deaf`. */
+/**
+ * Answers `/` with `text`, ends at `/exit`, uses up memory at `/eat`, blocks its event loop after `/spin`, and ignores SIGTERM after
+ * `/deaf`.
+ */
 export const conformanceFunction = (text: string): string => `
   export default (request, response) => {
     if (request.url === "/exit") process.exit(3);
@@ -12,11 +15,11 @@ export const conformanceFunction = (text: string): string => `
     response.end(${JSON.stringify(text)});
   };`;
 
-/** Ways not to end when asked to. */
+/** Ways in which the function can ignore a request to end, and the path that starts each. */
 export const STUBBORN = { spins: "/spin", "ignores SIGTERM": "/deaf" } as const;
 export type Stubborn = keyof typeof STUBBORN;
 
-/** The harness's verbs for such a function. */
+/** The harness's methods that use this function. */
 export const conformanceVerbs = {
   crash: async (instance: Sandbox) => void (await ask(instance, "/exit").catch(() => undefined)),
   exhaustMemory: async (instance: Sandbox) => void (await ask(instance, "/eat").catch(() => undefined)),

@@ -1,4 +1,4 @@
-// Calls to another part of the platform: small JSON documents, capped, timed, and every failure a coded error.
+// Calls to another part of the platform with small JSON documents. Answers are capped and timed, and every failure is a coded error.
 import { Pool, type Dispatcher } from "undici";
 import type { z } from "zod";
 import type { EndpointDial } from "../../contract/endpoint.ts";
@@ -6,16 +6,16 @@ import { PlatformError, fromProblem } from "../../contract/errors.ts";
 
 export interface CallOptions {
   dial: EndpointDial;
-  /** As it stands in a sentence: "The egress proxy". */
+  /** Name of the called part for error messages, such as "The egress proxy". */
   who: string;
-  /** What to do when it is away. */
+  /** What the operator should do when the called part is away. */
   hint?: string;
   secret?: string;
-  /** null: as many as are wanted. */
+  /** The most connections; null means no limit. */
   connections: number | null;
-  /** For a call that says nothing else, milliseconds. */
+  /** Time limit of a call that gives none, milliseconds. */
   timeoutMs: number;
-  /** Bytes of an answer. */
+  /** The most bytes of an answer. */
   answerCap?: number;
 }
 export interface Call {
@@ -23,7 +23,7 @@ export interface Call {
   path: string;
   body?: unknown;
   timeoutMs?: number;
-  /** Ends the call; such a one has no other limit of time for its body. */
+  /** Ends the call; with a signal the answer's body has no other time limit. */
   signal?: AbortSignal;
 }
 
@@ -39,7 +39,7 @@ export function createCaller({ dial, who, hint, secret, connections, timeoutMs: 
     throw new PlatformError("UNAVAILABLE", `${who} is not reachable.`, { cause, hint });
   };
 
-  /** The answer as it comes, whatever its status. Throws UNAVAILABLE. */
+  /** Resolves with the unread answer, whatever its status. Throws UNAVAILABLE. */
   const open = ({ method, path, body, timeoutMs = usual, signal }: Call): Promise<Dispatcher.ResponseData> =>
     pool
       .request({
@@ -53,7 +53,10 @@ export function createCaller({ dial, who, hint, secret, connections, timeoutMs: 
       })
       .catch(away);
 
-  /** Throws what the problem says that it answers; UNAVAILABLE for an answer that is cut off or too large, INTERNAL for one that is not understood. */
+  /**
+   * Throws the error of an answered problem document, UNAVAILABLE for an answer that is cut off or too large, and INTERNAL for one that
+   * does not match `schema`.
+   */
   async function ask<T extends z.ZodType>(call: Call, schema: T): Promise<z.infer<T>> {
     const response = await open(call);
     const answer = parse(await response.body.text().catch(away));
@@ -65,7 +68,7 @@ export function createCaller({ dial, who, hint, secret, connections, timeoutMs: 
   return { open, ask, close: () => pool.destroy() };
 }
 
-/** undefined for what is no JSON, or nothing. */
+/** Returns undefined for an empty text, or one that is not JSON. */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -1,4 +1,4 @@
-// Liveness and role on a port of its own, for the kubelet: plain HTTP, nothing that is anybody's secret.
+// Answers liveness and role to the kubelet on a port of its own, over plain HTTP because the answers are no secret.
 import http from "node:http";
 import type { ListenAddress } from "../../contract/endpoint.ts";
 

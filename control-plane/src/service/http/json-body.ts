@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { PlatformError } from "../../contract/errors.ts";
 
-/** Rejects with PAYLOAD_TOO_LARGE above `capBytes` and BAD_REQUEST for what is not JSON. */
+/** Rejects with PAYLOAD_TOO_LARGE for a body above `capBytes`, and with BAD_REQUEST for one that is not JSON. */
 export async function readJson(request: AsyncIterable<unknown> | IncomingMessage, capBytes: number): Promise<unknown> {
   const chunks: Buffer[] = [];
   let size = 0;

@@ -1,4 +1,4 @@
-// Lines of a byte stream (ND-JSON), each capped.
+// Splits a byte stream (ND-JSON) into lines of limited length.
 import { PlatformError } from "../../contract/errors.ts";
 
 /** Yields each line without its line feed; throws PAYLOAD_TOO_LARGE when one is longer than `capBytes`. */

@@ -1,4 +1,4 @@
-// Who may connect to a listener that knows its clients by their certificates.
+// Which clients may connect to a listener that demands client certificates.
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { Server } from "node:http";

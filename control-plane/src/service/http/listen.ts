@@ -7,7 +7,7 @@ import { checkServerIdentity, type PeerCertificate, type TLSSocket } from "node:
 import type { ListenAddress } from "../../contract/endpoint.ts";
 import { PlatformError } from "../../contract/errors.ts";
 
-/** Connections that wait to be accepted (listen(2)). */
+/** The most connections that wait to be accepted (listen(2)). */
 const BACKLOG = 1024;
 
 export interface SocketOwner {
@@ -19,11 +19,11 @@ export interface SocketOwner {
 export interface TlsFiles {
   certificate: string;
   key: string;
-  /** Where not everybody may connect: who shows a certificate of this authority (PEM) for this name. */
+  /** If set, only clients may connect that show a certificate of this authority (PEM) for this name. */
   clients?: { ca: string; name: string };
 }
 
-/** Over TCP only with TLS: what is said here carries the internal secret, or users' tokens. */
+/** On TCP it listens with TLS only, because requests carry the internal secret or users' tokens. */
 export async function listenInternal(
   listener: RequestListener,
   address: ListenAddress,
@@ -44,11 +44,14 @@ export async function listenInternal(
   return server;
 }
 
-/** The authority may have signed for others, too. With each request: what came with the handshake is read before any event of the connection. */
+/**
+ * Checks the name, because the authority may have signed other names, too. It does so for each request, because a request that arrives
+ * together with the handshake is read before any event of the connection.
+ */
 const onlyFor =
   (name: string, listener: RequestListener): RequestListener =>
   (request, response) => {
-    // Null for a second request behind one that was refused.
+    // The certificate is null for a second request behind a refused one.
     const certificate = (request.socket as TLSSocket).getPeerCertificate() as PeerCertificate | null;
     if (certificate !== null && checkServerIdentity(name, certificate) === undefined) listener(request, response);
     else request.socket.destroy();
@@ -56,11 +59,14 @@ const onlyFor =
 
 export interface OpenListener {
   server: NetServer;
-  /** As it is: with the port that was given for port 0. */
+  /** The actual address: port 0 is replaced by the assigned port. */
   address: ListenAddress;
 }
 
-/** Over TCP without TLS: for whoever may connect, or what is not the platform's own. Throws CONFLICT where another process listens. */
+/**
+ * On TCP it listens without TLS, for public clients and for protocols other than the platform's own. Throws CONFLICT if another process
+ * listens there.
+ */
 export async function openListener(server: NetServer, address: ListenAddress, owner: SocketOwner): Promise<OpenListener> {
   if (address.kind === "unix") {
     await listenUnix(server, address.path, owner);
@@ -69,19 +75,19 @@ export async function openListener(server: NetServer, address: ListenAddress, ow
   await bound(server, () => server.listen({ host: address.host, port: address.port, backlog: BACKLOG }));
   return { server, address: { ...address, port: (server.address() as AddressInfo).port } };
 }
-/** Resolves when its last connection has ended. */
+/** Resolves when the last connection of the listener has ended. */
 export function closeListener({ server, address }: OpenListener): Promise<void> {
-  if (address.kind === "unix") rmSync(address.path, { force: true }); // Node would remove the name that it was bound under
+  if (address.kind === "unix") rmSync(address.path, { force: true }); // Node would remove the draft name under which it was bound
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
 /**
- * Binds under another name first: the socket appears at `path` only when its permissions are right. A stale socket of a killed process is
- * replaced, a live one is CONFLICT.
+ * Binds under another name first, so that the socket appears at `path` only when its permissions are right. A stale socket of a killed
+ * process is replaced; a live one is CONFLICT.
  */
 export async function listenUnix(server: NetServer, path: string, owner: SocketOwner): Promise<void> {
   if (await answers(path)) throw new PlatformError("CONFLICT", `Another process listens on ${path}.`);
-  const draft = `${path.slice(0, -1)}${path.endsWith("~") ? "+" : "~"}`; // no longer than `path`, which may be as long as a socket's can be
+  const draft = `${path.slice(0, -1)}${path.endsWith("~") ? "+" : "~"}`; // no longer than `path`, which may have the maximum length
   rmSync(draft, { force: true });
   await bound(server, () => server.listen({ path: draft, backlog: BACKLOG }));
   chmodSync(draft, owner.mode);

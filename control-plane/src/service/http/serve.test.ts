@@ -1,4 +1,4 @@
-// Two parts of the platform that talk, over a real socket: what is answered, what is thrown, and what a caller makes of it.
+// Calls between two parts of the platform over a real socket: good answers, thrown errors, and the errors that the caller gets.
 import { existsSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import http from "node:http";

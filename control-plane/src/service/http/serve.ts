@@ -1,17 +1,17 @@
-// Serves small JSON documents between the platform's parts, and between them and whoever watches over them: what is thrown becomes a problem.
+// Serves small JSON documents to other parts of the platform and to monitoring; a thrown error becomes a problem document.
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { z } from "zod";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "../../contract/errors.ts";
 
 export interface Reply {
   status?: number;
-  /** Left out: no body. */
+  /** The answer has no body if this is left out. */
   body?: unknown;
 }
-/** undefined: it has answered, or answers, by itself. */
+/** Handles one request; undefined means that it answers by itself. */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<Reply | undefined> | Reply | undefined;
 
-/** `onError` is told of every refusal, too; `unexpected` picks what nobody foresaw. */
+/** `onError` also gets every refusal; wrap it in `unexpected` to get only unforeseen errors. */
 export function serveJson(answer: Answer, onError: (error: unknown) => void = () => undefined): RequestListener {
   return (request, response) => {
     const run = async () => {
@@ -27,14 +27,14 @@ export function serveJson(answer: Answer, onError: (error: unknown) => void = ()
   };
 }
 
-/** What has no code is nobody's intended answer. */
+/** Passes on only errors without a code, because coded errors are intended answers. */
 export const unexpected =
   (onError: (error: unknown) => void) =>
   (error: unknown): void => {
     if (!(error instanceof PlatformError)) onError(error);
   };
 
-/** A stream that has begun cannot become a problem: its reader sees that it was cut. */
+/** An answer that has begun cannot become a problem document, so it is cut, which its reader notices. */
 function send(response: ServerResponse, status: number, type: string, body: unknown): void {
   if (response.headersSent) response.destroy();
   else if (body === undefined) response.writeHead(status).end();

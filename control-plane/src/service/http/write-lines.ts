@@ -1,10 +1,13 @@
 // Writes many lines to a reader that may be slower than we are.
 import type { Writable } from "node:stream";
 
-/** A reader that takes nothing for so long is cut off. */
+/** A reader that takes nothing for this long is cut off. */
 const STALLED_MS = 30_000;
 
-/** Resolves when all of them were taken into the stream's buffer, which never holds much more than its high-water mark, or it is destroyed. */
+/**
+ * Resolves when all lines are in the stream's buffer, which never holds much more than its high-water mark, or when the stream is
+ * destroyed.
+ */
 export async function writeLines(to: Writable, values: Iterable<unknown>): Promise<void> {
   for (const value of values) {
     if (to.destroyed) return;

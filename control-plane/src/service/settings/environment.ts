@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
 
-/** Parses `environment` by `schema`; throws one INVALID_CONFIG that names every bad setting, so that an operator mends them in one go. */
+/** Parses `environment` by `schema`; throws one INVALID_CONFIG that names every bad setting, so that an operator can fix all at once. */
 export function readSettings<T extends z.ZodType>(schema: T, environment: Record<string, string | undefined>): z.infer<T> {
   const parsed = schema.safeParse(environment);
   if (parsed.success) return parsed.data;

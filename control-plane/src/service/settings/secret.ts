@@ -1,10 +1,10 @@
-// The secret that the platform's parts share. Fails closed: no secret, no service (SECURITY D8, Fission #3663).
+// The secret that the platform's parts share. Fails closed: without the secret a process does not start (SECURITY D8, Fission #3663).
 import { readFileSync } from "node:fs";
 import { PlatformError } from "../../contract/errors.ts";
 
 const SECRET_MIN_BYTES = 32;
 
-/** The text of `file` without the white space around it. Throws INVALID_CONFIG where it is missing, short, or cannot stand in a header. */
+/** The trimmed text of `file`. Throws INVALID_CONFIG when it is missing, too short, or has characters that a header must not contain. */
 export function readSecret(file: string): string {
   let secret: string;
   try {

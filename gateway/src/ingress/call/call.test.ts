@@ -1,4 +1,4 @@
-// A call ends once, whoever ends it, and whoever holds something for it is told once.
+// A call ends exactly once, whatever ends it, and its holder is told exactly once.
 import { expect, it } from "vitest";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { Call, type Phase } from "./call.ts";

@@ -1,5 +1,5 @@
-// One request, of the API or for a function, from its first byte to its line in the access log: who asks, how far it is, and what is known
-// of it. It knows no socket.
+// One request, to the API or to a function, from its first byte to its line in the access log: its caller, its phase, and everything that
+// is known of it. It is independent of sockets.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import { formatMs } from "../measure/milliseconds.ts";
@@ -7,30 +7,31 @@ import type { Caller } from "./caller.ts";
 import { forStranger } from "./stranger.ts";
 
 /**
- * `asked`: nobody else has seen it, so it may be sent (again); `started`: it is at an instance or at the API; `answering`: the answer's head
- * is out, so nothing else can be said any more; `over`: ended and counted. A call only goes on from one to the next, or straight to `over`.
+ * `asked`: no instance has seen the request, so it may be sent (again); `started`: it was sent to an instance or to the API; `answering`:
+ * the answer's head was sent, so no other answer is possible; `over`: ended and counted. A call goes from one phase to the next, or
+ * straight to `over`.
  */
 export type Phase = "asked" | "started" | "answering" | "over";
 
-/** Whoever holds something for a call: a slot, a connection, a timer. */
+/** The object that holds something for a call: a slot, a connection, a timer. */
 export interface Holder {
-  /** The call is over, as `call.phase` says too: let go of all that is held for it. `whole`: it was answered to its end. */
+  /** The call is over (so is `call.phase`): release everything that is held for it. `whole`: it was answered to its end. */
   letGo(whole: boolean): void;
   /** The caller takes bytes again. */
   drained(): void;
 }
 
-/** Where calls are counted and written down. */
+/** Counts calls and logs them. */
 export interface Ledger {
   began(call: Call): void;
   ended(call: Call): void;
-  /** An error that no code of ours foresaw. */
+  /** Logs an error that our code did not expect. */
   unexpected(call: Call, error: unknown): void;
 }
 
 export class Call {
   readonly method: string;
-  /** As it was asked for, with its query. */
+  /** The request target as the client sent it, with its query. */
   readonly target: string;
   readonly caller: Caller;
   private readonly ledger: Ledger;
@@ -39,11 +40,11 @@ export class Call {
   /** Milliseconds since the epoch, and on the monotonic clock. */
   readonly acceptedAt = Date.now();
   readonly startedAt = performance.now();
-  /** On the monotonic clock: sent to an instance or to the API, and the body's end; 0: not yet. */
+  /** On the monotonic clock: when the request was sent to an instance or to the API, and when its body ended; 0: not yet. */
   sentAt = 0;
   bodyDoneAt = 0;
   requestId = "";
-  /** The page that asks (Fetch standard). */
+  /** The Origin field: origin of the web page that makes the request (Fetch standard). */
   origin: string | undefined = undefined;
   route: Route | undefined = undefined;
   version = 0;
@@ -53,17 +54,17 @@ export class Call {
   bytesOut = 0;
   queueMs = 0;
   coldMs = 0;
-  /** From sending to the answer's head. */
+  /** Time from sending the request to the answer's head. */
   functionMs = 0;
   durationMs = 0;
   code = "";
   /** Why the instance ended, as the control plane saw it. */
   reason = "";
-  /** Path route on a public name: cookies off, sandboxed (SECURITY I4). */
+  /** Path route on a public name: cookies are removed, and the answer is sandboxed in browsers (SECURITY I4). */
   sandboxed = false;
-  /** Path route: on one origin with the API and other tenants' functions. */
+  /** Path route, so the function shares its origin with the API and other tenants' functions. */
   sharesOrigin = false;
-  /** The caller may read the function's log, so also why it failed. */
+  /** The caller may read the function's log, and so may also see why it failed. */
   seesFailures = false;
 
   constructor(method: string, target: string, caller: Caller, ledger: Ledger) {
@@ -74,12 +75,12 @@ export class Call {
     ledger.began(this);
   }
 
-  /** The whole answer was handed over. */
+  /** Ends the call after its whole answer was handed over. */
   complete(): void {
     if (this.phase !== "over") this.close(true);
   }
 
-  /** Ends the call with an error: told while nothing was answered, else by cutting the answer. */
+  /** Ends the call with an error, which is sent if no answer has begun; otherwise the answer is cut. */
   fail(error: unknown): void {
     if (this.phase === "over") return;
     const known = error instanceof PlatformError ? error : new PlatformError("INTERNAL", "An unexpected error occurred.", { cause: error });
@@ -92,7 +93,7 @@ export class Call {
     this.close(false);
   }
 
-  /** The caller went away before the end. */
+  /** Ends the call because the caller went away. */
   callerGone(): void {
     if (this.phase === "over") return;
     this.code = "CLIENT_CLOSED";

@@ -1,5 +1,5 @@
-// What a caller is told of a failure that is the owner's business: what the code printed, its stack, the tenant's quotas. Whoever may read the
-// function's log may see it here, too; everybody else learns that it failed, and where its owner looks.
+// Hides details of a failure that concern only the function's tenant: printed output, stack traces, quotas. A caller who may read the
+// function's log sees them here, too; every other caller learns only that the function failed, and where its tenant can look.
 import { PlatformError, type ErrorCode } from "@fnctl/control-plane/contract/errors";
 
 const NEUTRAL: Partial<Record<ErrorCode, string>> = {
@@ -10,7 +10,7 @@ const NEUTRAL: Partial<Record<ErrorCode, string>> = {
   ISOLATION_UNAVAILABLE: "The function cannot be run here now.",
   CONFLICT: "The function cannot be run now.",
 };
-/** How long to wait; and in a word how an instance ended, which public functions do not say in the first place. */
+/** Facts that every caller may see: how long to wait, and in one word how an instance ended (public functions do not set that). */
 const SHOWN_FACTS = ["retryAfterSeconds", "reason"];
 
 export function forStranger(error: PlatformError): PlatformError {

@@ -1,4 +1,5 @@
-// All leases of this gateway: asks for more when requests wait, renews, gives back, and reacts to what the control plane says.
+// Manages all leases of this gateway: asks for more when requests wait, renews them, gives them back, and handles recalls by the control
+// plane.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Lease, Route } from "@fnctl/control-plane/contract/internal";
 import type { ControlClient } from "../replica/control-client.ts";
@@ -11,18 +12,18 @@ import { VersionFleet, type QueueLimits } from "./version-fleet.ts";
 export interface Fleet {
   /** The fleet of one version of the route; made when first asked for. */
   forVersion(route: Route, versionId: string): VersionFleet;
-  /** Call after `enqueue`: asks for the leases that are missing. */
+  /** Asks the control plane for missing leases; call it after `enqueue`. */
   demand(fleet: VersionFleet): void;
   /** A request has ended and its slot is free. */
   done(fleet: VersionFleet, instance: Instance): void;
-  /** No new requests; released when the last request ends, or after the grace time. */
+  /** The instance gets no new requests, and is released when its last request ends, or after `graceMs`. */
   close(fleet: VersionFleet, instance: Instance, reason: ReleaseReason, detail: string, graceMs?: number): void;
-  /** Versions that no route serves any more give their instances back. */
+  /** Gives back the instances of versions that no route serves any more. */
   retireExcept(live: ReadonlySet<string>, functionId: string | undefined): VersionFleet[];
   recall(leaseId: string): void;
   instanceEnded(instance: string, reason: string): void;
   renewNow(): void;
-  /** Gives everything back; for the end of the process. */
+  /** Gives all leases back; for the end of the process. */
   releaseAll(): Promise<void>;
   counts(): { leases: number; waiting: number };
 }
@@ -42,7 +43,7 @@ export function createFleet(deps: Deps): Fleet {
 class LeaseFleet implements Fleet {
   private readonly deps: Deps;
   private readonly fleets = new Map<string, VersionFleet>();
-  /** Highest epoch seen by function: an older one is a deposed owner's grant (SECURITY fact 8). */
+  /** The highest epoch seen for each function: a lease with a lower one comes from a deposed owner (SECURITY fact 8). */
   private readonly epochs = new Map<string, number>();
   private renewTimer: NodeJS.Timeout | undefined = undefined;
   private readonly sweepTimer: NodeJS.Timeout;
@@ -104,7 +105,7 @@ class LeaseFleet implements Fleet {
     else this.demand(fleet);
   }
 
-  /** A fault of the user's own code is told at once; everything else is tried again while requests wait. */
+  /** An error in the user's own code is answered at once; after any other error the lease is asked for again while requests wait. */
   private leaseFailed(fleet: VersionFleet, error: PlatformError): void {
     fleet.lastError = error;
     fleet.leaseFailures += 1;
@@ -135,11 +136,11 @@ class LeaseFleet implements Fleet {
     instance.closingDetail ||= detail;
     if (instance.inFlight === 0) return this.finish(fleet, instance);
     if (graceMs !== undefined) instance.grace ??= setTimeout(() => this.finish(fleet, instance), graceMs);
-    // Its slots are lost; those who wait may need another.
+    // The instance's slots are lost, so waiting requests may need another instance.
     this.demand(fleet);
   }
 
-  /** The end of a lease: out of the list, connections cut, the control plane told. */
+  /** Ends a lease: removes the instance from the list, cuts its connections, and tells the control plane. */
   private finish(fleet: VersionFleet, instance: Instance): void {
     if (!this.forget(fleet, instance, instance.closing ?? "idle")) return;
     const reason = instance.closing ?? "idle";
@@ -152,7 +153,7 @@ class LeaseFleet implements Fleet {
       (answer) => tell(answer.ended.find((ended) => ended.leaseId === leaseId)?.reason ?? ""),
       (error: unknown) => {
         tell("");
-        // The lease runs out by itself; renewals no longer name it.
+        // This is harmless: the lease runs out by itself, because renewals no longer name it.
         this.deps.warn("release failed", { leaseId, error: error instanceof Error ? error.message : String(error) });
       },
     );
@@ -205,7 +206,7 @@ class LeaseFleet implements Fleet {
     });
   }
   private each(visit: (fleet: VersionFleet, instance: Instance) => void): void {
-    // Copies, because visits take instances and fleets out of the lists.
+    // Iterates over copies, because visits remove instances and fleets from the lists.
     for (const fleet of Array.from(this.fleets.values())) for (const instance of fleet.instances.slice()) visit(fleet, instance);
   }
 
@@ -243,7 +244,7 @@ class LeaseFleet implements Fleet {
       },
     );
   }
-  /** No longer ours: requests in flight may end, new ones go elsewhere. */
+  /** The lease is no longer ours: running requests may end, new ones go to other instances. */
   private lost(leaseId: string): void {
     this.each((fleet, instance) => {
       if (instance.lease.leaseId === leaseId) this.close(fleet, instance, "recalled", "");

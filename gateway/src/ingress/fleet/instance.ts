@@ -14,15 +14,15 @@ export class Instance {
   inFlight = 0;
   /** Milliseconds on the monotonic clock. */
   lastUsedAt = performance.now();
-  /** Set: no new requests, released with this reason when the last one ends. */
+  /** If set, the instance gets no new requests, and is released with this reason when its last request ends. */
   closing: ReleaseReason | undefined = undefined;
   closingDetail = "";
-  /** Set: it is gone, and why; its requests fail with it. */
+  /** If set, the instance is gone, and this is why; its requests fail with this reason. */
   ended: string | undefined = undefined;
-  /** The wait for the cold start was not yet told to any request. */
+  /** Duration of the cold start, until it is reported with the instance's first request; then 0. */
   coldMs: number;
   grace: NodeJS.Timeout | undefined = undefined;
-  /** Settles with what the control plane knows of the end. */
+  /** Resolves with the reason that the control plane knows for the end. */
   readonly endReason: Promise<string>;
   settleEndReason: (reason: string) => void = () => {};
 
@@ -37,7 +37,7 @@ export class Instance {
       connections: lease.slots,
       pipelining: 1,
       allowH2: false,
-      // The invocation's own deadline rules, not undici's.
+      // The invocation's own deadline applies instead of undici's timeouts.
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: LIMITS.headerBytes,
@@ -57,5 +57,5 @@ export class Instance {
   }
 }
 
-/** undici destroys a socket on which bytes arrive that no request asked for, and says so only in this message (SECURITY D6). */
+/** undici destroys a socket on which bytes arrive without a request, and only these messages show that (SECURITY D6). */
 const isPoison = (error: Error): boolean => error.message === "bad response" || error.message === "bad upgrade";

@@ -1,4 +1,4 @@
-// One request's place on an instance: waited for in the version's queue, held, and given back once.
+// One request's slot on an instance: the request waits for it in the version's queue, holds it, and gives it back once.
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Fleet } from "./fleet.ts";
 import type { Instance, ReleaseReason } from "./instance.ts";
@@ -8,7 +8,7 @@ import type { VersionFleet, Waiter } from "./version-fleet.ts";
 export interface SlotOwner {
   granted(instance: Instance): void;
   refused(error: PlatformError): void;
-  /** The version was retired while the request waited: take a slot of another one. */
+  /** The version was retired while the request waited, which must take a slot of another version. */
   moveOn(): void;
 }
 
@@ -27,7 +27,7 @@ export class Slot implements Waiter {
     this.owner = owner;
   }
 
-  /** Calls back at once when a slot is free or the queue is full. */
+  /** Asks for a slot. The `SlotOwner` is called before this returns when a slot is free or the queue is full. */
   take(fleet: VersionFleet): void {
     this.fleet = fleet;
     this.since = performance.now();
@@ -36,7 +36,7 @@ export class Slot implements Waiter {
     fleet.enqueue(this);
     if (this.queueTimer !== undefined) this.fleets.demand(fleet);
   }
-  /** The same version's next free slot, which may be another instance's. */
+  /** Takes the next free slot of the same version, possibly on another instance. */
   takeAnother(): void {
     const { fleet } = this;
     this.giveBack();
@@ -56,7 +56,7 @@ export class Slot implements Waiter {
     this.owner.moveOn();
   }
 
-  /** Leaves the queue, or frees the place. A second call does nothing. */
+  /** Leaves the queue, or frees the slot. A second call does nothing. */
   giveBack(): void {
     const { fleet, instance } = this;
     if (fleet === undefined) return;
@@ -65,7 +65,7 @@ export class Slot implements Waiter {
     if (instance !== undefined) this.fleets.done(fleet, instance);
   }
 
-  /** The instance takes no new requests; after `graceMs` those that run on it end, too. Nothing when none is held. */
+  /** Closes the held instance for new requests; after `graceMs` its running requests end, too. Does nothing when no instance is held. */
   closeInstance(reason: ReleaseReason, detail: string, graceMs?: number): void {
     if (this.fleet !== undefined && this.instance !== undefined) this.fleets.close(this.fleet, this.instance, reason, detail, graceMs);
   }

@@ -1,4 +1,4 @@
-// The leased instances of one function version, and the bounded queue before them.
+// The leased instances of one function version, and the bounded queue of requests that wait for them.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Instance } from "./instance.ts";
 
@@ -8,11 +8,11 @@ export interface QueueLimits {
   ms: number;
 }
 
-/** A request that wants a slot. Exactly one of the two is called, once. */
+/** A request that waits for a slot. Exactly one of the three methods is called, once. */
 export interface Waiter {
   granted(instance: Instance): void;
   refused(error: PlatformError): void;
-  /** The version is retired: look for a place elsewhere. */
+  /** The version is retired, so the request must look for a slot of another version. */
   moveOn(): void;
   queueTimer: NodeJS.Timeout | undefined;
 }
@@ -47,7 +47,7 @@ export class VersionFleet {
     this.idleTimeoutMs = options.idleTimeoutMs;
   }
 
-  /** A free slot of the least loaded instance, taken; undefined when others wait already or none is free. */
+  /** Takes a free slot of the least loaded instance; undefined when other requests wait already or none is free. */
   tryAcquire(): Instance | undefined {
     if (this.waiters.size > 0) return undefined;
     const instance = this.leastLoaded();
@@ -55,7 +55,7 @@ export class VersionFleet {
     return instance;
   }
 
-  /** Ties go to the first, so that the others grow idle and can be given back. */
+  /** Among equals it picks the first, so that the others become idle and can be given back. */
   private leastLoaded(): Instance | undefined {
     let best: Instance | undefined;
     for (const instance of this.instances) {
@@ -64,7 +64,7 @@ export class VersionFleet {
     return best;
   }
 
-  /** Gives free slots to those who wait, oldest first. */
+  /** Gives free slots to waiting requests, oldest first. */
   grantWaiting(): void {
     for (const waiter of this.waiters) {
       const instance = this.leastLoaded();
@@ -92,7 +92,7 @@ export class VersionFleet {
     }
   }
 
-  /** Instances that take requests, or would if they had a free slot. */
+  /** Number of instances that take requests, even if all their slots are in use now. */
   get open(): number {
     let count = 0;
     for (const instance of this.instances) if (instance.closing === undefined && instance.ended === undefined) count += 1;
@@ -103,14 +103,14 @@ export class VersionFleet {
     for (const instance of this.instances) count += instance.inFlight;
     return count;
   }
-  /** How many more leases the waiting requests justify. */
+  /** How many more leases the waiting requests need. */
   missing(): number {
     if (this.waiters.size === 0) return 0;
     const busy = this.instances.reduce((sum, instance) => sum + (instance.closing === undefined ? instance.inFlight : 0), 0);
     const desired = Math.min(this.max, Math.ceil((this.waiters.size + busy) / this.slotsHint));
     return desired - this.open - this.leasing;
   }
-  /** What a request is told that found no slot in time. */
+  /** The error for a request that found no slot in time. */
   saturation(): PlatformError {
     if (this.open === 0 && this.lastError !== undefined) return this.lastError;
     if (this.open === 0)

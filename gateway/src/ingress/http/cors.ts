@@ -4,7 +4,7 @@ import type { Route } from "@fnctl/control-plane/contract/internal";
 type Cors = NonNullable<Route["cors"]>;
 const DEFAULT_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/** The origin to name in the answer; undefined: not allowed. `*` never goes with credentials. */
+/** The origin to name in the answer; undefined when it is not allowed. `*` is never combined with credentials. */
 function allowedOrigin(cors: Cors, origin: string): string | undefined {
   if (cors.origins.includes(origin)) return origin;
   if (cors.origins.includes("*") && cors.credentials !== true) return "*";
@@ -15,8 +15,9 @@ function allowedOrigin(cors: Cors, origin: string): string | undefined {
 const PREFLIGHT_AGE = "600";
 
 /**
- * Flat header list of a preflight's answer. It allows whatever is asked, because it must not show which private functions there are
- * (SECURITY H6); what follows needs a token, which no foreign page has, and whether its answer may be read is the function's own rule.
+ * Flat header list of a preflight's answer. It allows everything that is asked, because it must not show which private functions exist
+ * (SECURITY H6). The request that follows needs a token, which no foreign page has, and the function's own rule decides whether its answer
+ * may be read.
  */
 export function preflightHeaders(origin: string, method: string, names: string | undefined): string[] {
   return [
@@ -34,7 +35,7 @@ export function preflightHeaders(origin: string, method: string, names: string |
   ];
 }
 
-/** Added to a response whose function names no allowed origin itself. Without them the page that asked may not read it. */
+/** Headers for a response whose function names no allowed origin itself. Without them the page that made the request cannot read it. */
 export function responseCorsHeaders(cors: Cors, origin: string, method: string): string[] {
   const allowed = allowedOrigin(cors, origin);
   if (allowed === undefined || !(cors.methods ?? DEFAULT_METHODS).includes(method)) return [];

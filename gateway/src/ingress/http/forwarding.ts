@@ -1,10 +1,10 @@
-// The platform's own fields on a request that goes to a function, set after every copy of the client's was dropped (SECURITY D3).
+// Sets the platform's own fields on a request to a function, after the client's fields of these names were dropped (SECURITY D3).
 import { BlockList, isIP, isIPv6 } from "node:net";
 import type { Socket } from "node:net";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { HttpCaller } from "./http-caller.ts";
 
-/** `["10.0.0.0/8", "::1", "unix"]` → a check of a connection's peer. */
+/** Makes a check of a connection's peer address from entries such as `["10.0.0.0/8", "::1", "unix"]`. */
 export function createProxyTrust(entries: readonly string[]): (address: string | undefined) => boolean {
   const list = new BlockList();
   for (const entry of entries) if (entry !== "unix") addEntry(list, entry);
@@ -27,9 +27,9 @@ const kPeer = Symbol("peer");
 interface Peer {
   address: string | undefined;
   trusted: boolean;
-  /** As in `Forwarded: for=` (RFC 7239 section 6): IPv6 in brackets and quotes. */
+  /** The client's address as in `Forwarded: for=` (RFC 7239 section 6), with IPv6 in brackets and quotes. */
   node: string;
-  /** `Forwarded` for the host that this connection named last: most name one only. */
+  /** `Forwarded` value for `host`, the host that this connection named last; it is cached because most connections name only one host. */
   host: string;
   forwarded: string;
 }
@@ -43,7 +43,7 @@ function peerOf(socket: TrackedSocket, isTrusted: (address: string | undefined) 
   return (socket[kPeer] = { address, trusted: isTrusted(address), node, host: "", forwarded: "" });
 }
 
-/** Adds client address, scheme and host; `prefix` is what a path route took off. */
+/** Adds fields with client address, scheme and host; `prefix` is the part of the path that a path route removed. */
 export function addForwarded(
   headers: string[],
   { head: read, request, call }: HttpCaller,

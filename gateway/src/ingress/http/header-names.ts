@@ -15,7 +15,7 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "http2-settings",
 ]);
 
-/** Fields that ingress reads itself and sends on in its own words, if at all. */
+/** Fields that ingress reads itself; it sends its own version of them on, or none. */
 const OWN: ReadonlySet<string> = new Set([
   "host",
   "content-length",
@@ -32,8 +32,8 @@ const OWN: ReadonlySet<string> = new Set([
 export const isPlatformName = (name: string): boolean => name.startsWith("x-fnctl") || name.startsWith("x-forwarded");
 
 /**
- * A client's field that must not reach the function. WSGI and CGI read `_` and `-` alike, so `X_Fnctl_Tenant` counts as
- * `x-fnctl-tenant` (SECURITY D3).
+ * Whether a client's field must not reach the function because its name is the platform's. WSGI and CGI read `_` and `-` alike, so
+ * `X_Fnctl_Tenant` counts as `x-fnctl-tenant` (SECURITY D3).
  */
 export function isSpoof(name: string): boolean {
   if (isPlatformName(name)) return true;
@@ -44,7 +44,7 @@ export function isSpoof(name: string): boolean {
 
 const TOKEN_SEPARATOR = /[ \t]*,[ \t]*/;
 
-/** Names that `Connection` nominates beyond the usual two; undefined when there are none. */
+/** Names in `Connection` other than the usual `keep-alive` and `close`; undefined when there are none. */
 export function nominatedNames(connection: string): Set<string> | undefined {
   const lower = connection.toLowerCase();
   if (lower === "keep-alive" || lower === "close") return undefined;
@@ -55,7 +55,7 @@ export function nominatedNames(connection: string): Set<string> | undefined {
   return names.size === 0 ? undefined : names;
 }
 
-/** Takes the named fields out of a flat name/value list whose names are lower case. */
+/** Removes the named fields from a flat name/value list whose names are in lower case. */
 export function withoutNames(headers: string[], names: ReadonlySet<string>): string[] {
   const kept: string[] = [];
   for (let i = 0; i < headers.length; i += 2) if (!names.has(headers[i]!)) kept.push(headers[i]!, headers[i + 1]!);

@@ -1,4 +1,5 @@
-// Which part of the platform a Host header means (SECURITY D4): lower case, no port, no trailing dot, exact match, no fallback.
+// Finds which part of the platform a Host header names (SECURITY D4): in lower case, without port and trailing dot, by exact match and
+// without fallback.
 import { GATEWAY_LIMITS } from "../limits.ts";
 
 export type HostKind =
@@ -7,7 +8,7 @@ export type HostKind =
   | { kind: "unknown" }
   | { kind: "invalid" };
 
-// RFC 9110 section 7.2 with the names that DNS can hold; everything else (Unicode, userinfo, spaces) is refused.
+// RFC 9110 section 7.2, limited to names that are valid in DNS; everything else (Unicode, userinfo, spaces) is refused.
 const HOST = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}))(?::\d{1,5})?$/;
 const UNKNOWN: HostKind = { kind: "unknown" };
 const INVALID: HostKind = { kind: "invalid" };
@@ -33,7 +34,7 @@ export function createHostResolver(options: { functionDomain: string; apiHosts: 
     const known = cache.get(header);
     if (known !== undefined) return known;
     const kind = resolve(header);
-    // Clients choose these keys: bounded, and cheap to fill again.
+    // Clients choose the cache's keys, so its size is limited; refilling it is cheap.
     if (cache.size >= GATEWAY_LIMITS.hostCacheEntries) cache.clear();
     if (header.length <= 260) cache.set(header, kind);
     return kind;

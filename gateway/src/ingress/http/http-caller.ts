@@ -1,4 +1,4 @@
-// A client's connection as a caller: node:http's request and response, and nothing that a call need know of them.
+// A client's connection as a caller: it hides node:http's request and response from the call.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { Call, type Ledger } from "../call/call.ts";
@@ -14,7 +14,7 @@ export class HttpCaller implements Caller {
   readonly call: Call;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** Undefined until it has been read and found good. */
+  /** Undefined until the head has been read and found valid. */
   head: RequestHead | undefined = undefined;
   private continued = false;
   private waitsForDrain = false;
@@ -22,7 +22,7 @@ export class HttpCaller implements Caller {
   constructor(request: IncomingMessage, response: ServerResponse, ledger: Ledger) {
     this.request = request;
     this.response = response;
-    // Two functions for all requests, and no closures for each: this is the hottest path that there is.
+    // Two shared functions instead of closures for each request, because this is the hottest path of the gateway.
     (response as HeldResponse)[kCaller] = this;
     response.on("close", onClose);
     this.call = new Call(request.method ?? "", request.url ?? "", this, ledger);
@@ -60,7 +60,7 @@ export class HttpCaller implements Caller {
     try {
       this.response.writeEarlyHints({ link: links });
     } catch {
-      // Node takes well-formed Link values only; a hint is never worth a failed request.
+      // Node accepts only well-formed Link values; a bad hint must not fail the request.
     }
   }
   writeHead(status: number, headers: string[]): void {
@@ -83,10 +83,10 @@ export class HttpCaller implements Caller {
     try {
       this.response.addTrailers([[name, value]]);
     } catch {
-      // A malformed trailer is dropped; the body before it was whole.
+      // A malformed trailer is dropped, because the body before it was complete.
     }
   }
-  /** A whole body leaves with its head as one string and in one write. Latin-1 keeps every byte. */
+  /** A whole body is sent together with its head as one string in one write. Latin-1 keeps every byte. */
   end(body?: Buffer): void {
     if (body === undefined) this.response.end();
     else this.response.end(body.toString("latin1"), "latin1");

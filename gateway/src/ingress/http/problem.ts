@@ -1,4 +1,4 @@
-// Every refusal leaves as problem+json (RFC 9457).
+// Sends every refusal as problem+json (RFC 9457).
 import { randomUUID } from "node:crypto";
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { PROBLEM_TYPE, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
@@ -10,7 +10,7 @@ import { addPlatformFields } from "./platform-fields.ts";
 /** Sends the problem as the answer, and notes its status. */
 export function sendProblem(caller: HttpCaller, error: PlatformError): void {
   const { call, request, response } = caller;
-  // A head that could not be read gave no id.
+  // If the head could not be read, the request has no id yet.
   call.requestId ||= randomUUID();
   const problem = toProblem(error, call.requestId);
   call.status = problem.status;
@@ -41,16 +41,16 @@ function problemFields({ call }: HttpCaller, problem: Problem, body: string, clo
   return headers;
 }
 
-/** Set on a connection whose last answer closes it: what the client sent behind that request is not served. */
+/** Set on a connection that its current answer will close: further requests that the client sent on it are not served. */
 export const kEnding = Symbol("ending");
 export type EndingSocket = Socket & { [kEnding]?: boolean };
 
-/** Such a body must not be taken for the next request's head; a head that could not be read may hide one. */
+/** Whether a body may be unread, which must not be parsed as the next request. A head that could not be read may have a body, too. */
 const hasUnreadBody = ({ request, head }: HttpCaller): boolean => !request.complete && (head === undefined || head.contentLength !== 0);
 
 /**
  * Closing a connection with unread bytes resets it, and the client may then never see the answer (RFC 9112 section 9.6). So the
- * answer goes out whole, and the end waits a little while for the client to stop.
+ * whole answer is sent first, and the connection is closed a little later, so that the client can stop sending.
  */
 function linger({ request, response }: HttpCaller, body: string): void {
   response.write(body);
@@ -69,7 +69,7 @@ function linger({ request, response }: HttpCaller, body: string): void {
   request.resume();
 }
 
-/** draft-ietf-httpapi-ratelimit-headers; `r` is what is left, `t` seconds until more may be. */
+/** Fields by draft-ietf-httpapi-ratelimit-headers; `r` is the remaining quota, `t` the seconds until there is more. */
 function retryHeaders({ code, facts }: Problem): string[] {
   const seconds = facts?.["retryAfterSeconds"];
   if (typeof seconds === "number") return ["retry-after", String(Math.ceil(seconds))];
@@ -79,7 +79,7 @@ function retryHeaders({ code, facts }: Problem): string[] {
   return [];
 }
 
-/** For connections whose request could not even be read. */
+/** The bytes of a problem answer, for connections whose request could not even be parsed. */
 export function rawProblem(error: PlatformError, requestId: string): string {
   const body = JSON.stringify(toProblem(error, requestId));
   return `HTTP/1.1 ${error.status} ${STATUS_TEXT[error.status] ?? "Error"}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n${body}`;

@@ -1,4 +1,4 @@
-// The public listener: node:http with every limit named, and its own answers where Node would speak for us.
+// The public listener: node:http with every limit set explicitly, and with our own answers where Node has built-in ones.
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -20,19 +20,19 @@ export function createPublicServer(deps: Deps): Server {
     insecureHTTPParser: false,
     maxHeaderSize: LIMITS.headerBytes,
     headersTimeout: LIMITS.headersTimeoutMs,
-    // The body's time is bounded by the function's own deadline; this is the ceiling of all of them.
+    // The function's own deadline limits the time for a body; this is the maximum of all deadlines.
     requestTimeout: LIMITS.timeoutMaxMs + LIMITS.queueMs,
     keepAliveTimeout: GATEWAY_LIMITS.keepAliveMs,
-    // TCP's own: a client that vanished without a word must not hold a stream for ever.
+    // TCP keep-alive, so that a client that vanished without closing does not hold a stream for ever.
     keepAlive: true,
     keepAliveInitialDelay: GATEWAY_LIMITS.probeAfterMs,
     connectionsCheckingInterval: GATEWAY_LIMITS.lateCheckMs,
     joinDuplicateHeaders: false,
-    // Ours says why, as a problem document.
+    // Our own check answers a missing Host with a problem document.
     requireHostHeader: false,
     noDelay: true,
   });
-  // Node drops fields beyond this silently; one more than allowed is enough to see and refuse them (SECURITY D5).
+  // Node silently drops fields beyond this number. One more than allowed is enough to notice and refuse too many (SECURITY D5).
   server.maxHeadersCount = LIMITS.headerCount + 1;
   server.maxRequestsPerSocket = GATEWAY_LIMITS.requestsPerConnection;
   server.maxConnections = GATEWAY_LIMITS.connections;
@@ -40,7 +40,7 @@ export function createPublicServer(deps: Deps): Server {
     if ((request.socket as EndingSocket)[kEnding] !== true) deps.handle(request, response);
   };
   server.on("request", handle);
-  // Whether the client may go on is decided later (`HttpCaller`), which then writes the 100 itself.
+  // `HttpCaller` decides later whether the client may send its body, and then writes the 100 itself.
   server.on("checkContinue", handle);
   server.on("checkExpectation", handle);
   server.on("connect", (_request: IncomingMessage, socket: Duplex) =>
@@ -75,10 +75,10 @@ function limitConnections(deps: Deps): (socket: Socket) => void {
 
 type HttpSocket = Socket & { _httpMessage?: ServerResponse | null };
 
-/** What the parser refused: told once, unless an answer is on its way already; then the connection just ends. */
+/** Answers a request that the parser refused, unless another answer is being sent already; then it only ends the connection. */
 function onClientError(error: Error & { code?: string }, socket: HttpSocket): void {
   if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  // A refusal that is on its way may still leave; any other answer is cut, so that the client sees it is not whole.
+  // A refusal that is being sent is sent to its end; any other answer is cut, so that the client sees that it is incomplete.
   if ((socket as EndingSocket)[kEnding] === true) return socket.destroySoon();
   if (socket._httpMessage?.headersSent === true) return void socket.destroy();
   endRaw(socket, asProblem(error.code ?? ""));

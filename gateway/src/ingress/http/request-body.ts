@@ -6,8 +6,8 @@ import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import type { Call } from "../call/call.ts";
 
 /**
- * Not the request itself: undici destroys the body it was given when an exchange fails, and that would take the client's
- * connection with it before the error could be told. The cap counts bytes as they pass, whatever was announced (SECURITY D5).
+ * A separate stream instead of the request itself: undici destroys the body it was given when an exchange fails, and that would close the
+ * client's connection before the error could be sent. The cap counts the actual bytes, whatever length was announced (SECURITY D5).
  */
 export class StreamedBody extends Readable {
   private readonly call: Call;

@@ -1,4 +1,4 @@
-// Reads and judges a request's head in one pass (SECURITY D1-D3, D5). What Node's parser lets through and we do not is refused here.
+// Reads and checks a request's head in one pass (SECURITY D1-D3, D5). It is stricter than Node's parser.
 import type { IncomingMessage } from "node:http";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
@@ -6,7 +6,7 @@ import { isSpoof, nominatedNames, withoutNames } from "./header-names.ts";
 
 export class RequestHead {
   host = "";
-  /** End-to-end fields of the client, lower-case names, flat. Without those that ingress speaks for. */
+  /** The client's end-to-end fields, as a flat list with lower-case names, without those that ingress sets itself. */
   headers: string[] = [];
   authorization: string | undefined = undefined;
   requestId: string | undefined = undefined;
@@ -15,14 +15,14 @@ export class RequestHead {
   origin: string | undefined = undefined;
   preflightMethod: string | undefined = undefined;
   preflightHeaders: string | undefined = undefined;
-  /** Bytes; -1: chunked. */
+  /** Bytes of the body; -1 for a chunked body. */
   contentLength = 0;
   expectsContinue = false;
 }
 
-// RFC 9110 section 8.6: digits only; more than 15 could not be told apart as a number.
+// RFC 9110 section 8.6: digits only. A JavaScript number cannot represent every value of more than 15 digits.
 const CONTENT_LENGTH = /^\d{1,15}$/;
-// Methods that have no body here: a body on them is a known way to desynchronise a peer.
+// Methods that may not have a body here, because a body on them is a known way to desynchronise a peer.
 const BODILESS = new Set(["GET", "HEAD"]);
 const REQUEST_ID = /^[A-Za-z0-9._-]{8,64}$/;
 
@@ -59,7 +59,7 @@ class Framing {
     return this;
   }
 }
-/** One for all: a head is read from its first to its last field without a pause. */
+/** One shared object, because each head is read synchronously from its first to its last field. */
 const FRAMING = new Framing();
 
 function readField(head: RequestHead, framing: Framing, name: string, value: string): void {
@@ -128,7 +128,7 @@ function readOther(head: RequestHead, name: string, value: string): void {
       head.preflightHeaders = value;
       break;
     default:
-      // `x-f` and `_` are rare, so the two tests spare the function call for most names.
+      // `x-f` and `_` are rare, so these two tests save the function call for most names.
       if ((name.startsWith("x-f") || name.includes("_")) && isSpoof(name)) return;
   }
   head.headers.push(name, value);

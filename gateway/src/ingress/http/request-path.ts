@@ -1,7 +1,7 @@
 // The request target: origin-form only, and no path that two parsers could read differently (SECURITY D1, D9).
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 
-// Encoded slashes, backslashes, NUL and double encoding have each been a way past a prefix check elsewhere.
+// Encoded slashes, backslashes, NUL and double encoding have each bypassed a prefix check in some other product.
 const AMBIGUOUS = /\\|\/\/|%2f|%5c|%00|%25(?:2e|2f|5c|25|00)/i;
 const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
 const PRINTABLE = /^[\x21-\x7e]+$/;
@@ -12,13 +12,13 @@ const refuse = (detail: string): never => {
   throw new PlatformError("BAD_REQUEST", detail, { hint: "Send a normalised path: no dot segments, no //, no encoded slashes." });
 };
 
-/** The path without its query. Throws BAD_REQUEST for all that is not plainly one path. */
+/** The path without its query. Throws BAD_REQUEST for a target that is not unambiguously one path. */
 export function readPath(target: string): string {
   if (target.charCodeAt(0) !== 47) refuse("The request target must be a path (origin-form, RFC 9112 section 3.2.1).");
   if (!PRINTABLE.test(target) || target.includes("#")) refuse("The request target holds characters that must be percent-encoded.");
   const query = target.indexOf("?");
   const path = query === -1 ? target : target.slice(0, query);
-  // The usual path holds none of these, so the regular expressions run for few requests.
+  // Most paths contain none of these, so the regular expressions run for few requests.
   if (path.includes("%") || path.includes("//") || path.includes("\\") || path.includes("/.")) checkUnusual(path);
   return path;
 }
@@ -32,7 +32,7 @@ function checkUnusual(path: string): void {
   }
 }
 
-/** Paths of the runtime protocol are never served to the public, in no spelling. */
+/** Whether it is a path of the runtime protocol, which is never served to the public, in whatever spelling. */
 export function isReservedPath(path: string): boolean {
   return RESERVED.test(path.includes("%") ? decodeURIComponent(path) : path);
 }
@@ -40,12 +40,12 @@ export function isReservedPath(path: string): boolean {
 export interface PathRoute {
   tenant: string;
   function: string;
-  /** What the function sees, with the query; and what was taken off. */
+  /** The path and query that the function sees, and the prefix that was removed. */
   rest: string;
   prefix: string;
 }
 
-/** `/fn/<tenant>/<function>/rest?query`; undefined when it is something else. */
+/** Parses `/fn/<tenant>/<function>/rest?query`; undefined for any other path. */
 export function readPathRoute(path: string, target: string): PathRoute | undefined {
   const match = PATH_ROUTE.exec(path);
   if (match?.[1] === undefined || match[2] === undefined) return undefined;

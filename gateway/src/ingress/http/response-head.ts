@@ -1,19 +1,20 @@
-// What of a function's response head goes to the client (SECURITY D3): end-to-end fields only, and nothing in the platform's name.
+// Selects the fields of a function's response that go to the client (SECURITY D3): end-to-end fields only, and none that belongs to the
+// platform.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { HOP_BY_HOP, isPlatformName, nominatedNames, withoutNames } from "./header-names.ts";
 
 export class ResponseHead {
   headers: string[] = [];
-  /** Bytes; -1: not given. */
+  /** Bytes of the body; -1 if not given. */
   contentLength = -1;
   chunked = false;
   hasCors = false;
 }
 
 export interface ResponseRules {
-  /** Path routes on public names share one origin, so cookies end here (SECURITY I4). */
+  /** Drop cookies, because path routes on public names share one origin (SECURITY I4). */
   dropCookies: boolean;
-  /** What holds for the whole origin, and not for this answer, ends here: the origin is the API's and other functions', too. */
+  /** Drop fields that affect the whole origin, because the API and other functions have the same origin. */
   sharesOrigin: boolean;
 }
 
@@ -33,7 +34,7 @@ export function readResponseHead(raw: readonly (Buffer | string)[], rules: Respo
   }
   const nominated = connection === undefined ? undefined : nominatedNames(connection);
   if (nominated !== undefined) head.headers = withoutNames(head.headers, nominated);
-  // A length beside chunked coding is one of two truths (RFC 9112 section 6.3): the coding wins, the length goes.
+  // A length beside chunked coding contradicts it (RFC 9112 section 6.3): the coding counts, and the length is dropped.
   if (head.chunked) head.contentLength = -1;
   return head;
 }
@@ -44,7 +45,7 @@ function readResponseField(head: ResponseHead, rules: ResponseRules, name: strin
   switch (name) {
     case "content-length":
       if (head.contentLength !== -1) badResponse("The function's answer gives its length twice.");
-      // undici checks it, but not on an answer to HEAD.
+      // undici checks the length, but not on an answer to HEAD.
       if (!/^\d{1,15}$/.test(value)) badResponse("The function's answer gives no valid length.");
       head.contentLength = Number(value);
       return;

@@ -1,5 +1,5 @@
-// `/v1/*`: streamed to the control plane's API listener and back, with what a proxy in front is believed to say. The API authenticates and
-// limits itself; nothing is judged here.
+// `/v1/*`: requests are streamed to the control plane's API and back, with the forwarding fields of a trusted proxy in front. The API
+// itself authenticates and limits requests; nothing is checked here.
 import type { EndpointDial } from "@fnctl/control-plane/contract/endpoint";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { Pool } from "undici";

@@ -1,7 +1,7 @@
-// Who may call what. The rule that hides other tenants' names (SECURITY H6):
+// Decides which function a caller may call, by a rule that hides other tenants' names (SECURITY H6):
 //   without a valid token, everything that is not a public function answers 401, whether it exists or not;
 //   with a valid token, everything that is not the token's own tenant's answers 404, whether it exists or not.
-// So an answer depends on the caller's own rights and on public functions only, which show themselves anyway.
+// So an answer depends only on the caller's own rights and on public functions, which are visible anyway.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route, TokenRecord } from "@fnctl/control-plane/contract/internal";
 import { allows } from "@fnctl/control-plane/contract/rights";
@@ -14,7 +14,7 @@ const unauthenticated = (): PlatformError =>
 export const noSuchFunction = (): PlatformError =>
   new PlatformError("NOT_FOUND", "The token's tenant has no such function.", { hint: "Check the address with `fnctl ls`." });
 
-/** Undefined: go on. `route` undefined: no such function. */
+/** The error to answer with; undefined when the call is allowed. `route` is undefined when the function does not exist. */
 export function refusal(route: Route | undefined, token: TokenRecord | undefined): PlatformError | undefined {
   if (route?.access === "public") return undefined;
   if (token === undefined) return unauthenticated();

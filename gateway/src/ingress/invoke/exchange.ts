@@ -1,8 +1,8 @@
-// An invocation's exchange with an instance: waits for a slot, sends the request, has the answer relayed, and judges every way in which that
-// can fail.
+// An invocation's exchange with an instance: waits for a slot, sends the request, has the answer relayed, and handles every way in which
+// that can fail.
 //
-// Two clocks. The queue has its own (LIMITS.queueMs). The function's (`timeoutMs`) starts when the request is sent to an instance and ends
-// with the last byte of the answer, so a cold start never eats the function's time.
+// There are two time limits. One is for the queue (LIMITS.queueMs). The function's (`timeoutMs`) starts when the request is sent to an
+// instance and ends with the last byte of the answer, so a cold start never uses up the function's time.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Call, Holder } from "../call/call.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -18,7 +18,7 @@ import { badResponse, crashed, functionTimeout, isBadResponse, isPoisoning, take
 export interface ExchangeDeps {
   fleet: Fleet;
   metrics: Metrics;
-  /** Throws when there is no such function any more. */
+  /** Throws when the function no longer exists. */
   chooseVersion: (functionId: string) => VersionFleet;
 }
 
@@ -33,7 +33,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
   private deadline: NodeJS.Timeout | undefined = undefined;
   private retried = false;
 
-  /** `body`: gathered bytes; undefined: none, or streamed when the caller's `bodyLength` is not 0. */
+  /** `body`: the gathered bytes; undefined when there is no body, or when it is streamed (the caller's `bodyLength` is not 0). */
   constructor(deps: ExchangeDeps, invocation: Invocation, body: Buffer | undefined) {
     this.deps = deps;
     this.invocation = invocation;
@@ -65,7 +65,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     call.queueMs = this.slot.waitedMs;
     call.instance = instance.lease.instance;
     call.version = instance.lease.version;
-    // The first request on a fresh instance is the one that paid for its start.
+    // The cold start is reported with the first request on a new instance only.
     call.coldMs = instance.coldMs;
     instance.coldMs = 0;
     setVersion(invocation.headers, instance.lease.version);
@@ -81,7 +81,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
         this.relay,
       );
     } catch (error) {
-      // undici refuses what it cannot put on the wire; readHead should have, so this is ours.
+      // undici refuses a request that is invalid in HTTP. readHead should have refused it, so this is our own error.
       call.fail(new PlatformError("BAD_REQUEST", "The request cannot be passed on.", { cause: error }));
     }
   }
@@ -106,7 +106,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     this.call.fail(badResponse(error));
   }
 
-  /** The instance never saw the request, so another may have it, once (SECURITY 4.1). */
+  /** The instance never saw the request, so it is sent to another instance, but only once (SECURITY 4.1). */
   private notStarted(): void {
     this.slot.closeInstance("broken", "The instance takes no connections.");
     if (this.retried) return this.call.fail(takesNoConnections());
@@ -116,7 +116,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     this.slot.takeAnother();
   }
 
-  /** The connection broke after the request was sent: the instance is suspect, and the control plane may know why. */
+  /** The connection broke after the request was sent: the instance may be broken, and the control plane may know why. */
   private async crashed(error: Error): Promise<void> {
     const instance = this.instance!;
     clearTimeout(this.deadline);
@@ -132,8 +132,8 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
   }
 
   /**
-   * SECURITY H3: 504, the slot is lost, no new request goes there. But only if it is the function that is late: an instance
-   * whose client sends or reads slowly is not punished, else any client could have instances stopped.
+   * SECURITY H3: the answer is 504, the slot is lost, and the instance gets no new requests. But this is so only if the function is late:
+   * an instance whose client sends or reads slowly is not closed, because otherwise any client could have instances stopped.
    */
   deadlineReached(): void {
     const { call } = this;

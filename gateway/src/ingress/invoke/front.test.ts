@@ -1,4 +1,4 @@
-// SECURITY D1-D5, D9 as bytes on a socket: what comes back, and that the instance saw exactly one request or none.
+// SECURITY D1-D5 and D9, tested with raw bytes on a socket: the answer, and that the instance saw exactly one request or none.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Platform, TOKEN } from "../../testing/platform.ts";
 
@@ -93,10 +93,10 @@ describe("raw vectors", () => {
     if (status >= 400) expect(answer).toMatch(/application\/problem\+json/);
     expect(seen.length).toBeLessThanOrEqual(requests);
     if (status === 200) expect(seen).toHaveLength(requests);
-    // Whatever followed the refused request on its connection is not served either.
+    // Bytes that followed the refused request on its connection are not served, either.
     expect(answer.match(/HTTP\/1\.1 200/g)?.length ?? 0).toBe(status === 200 ? 1 : 0);
   });
-  /** A smuggled request behind each refused one. */
+  /** Appends a smuggled request with `Connection: close`, unless the bytes end the connection already. */
   function withClose(bytes: string): string {
     return bytes.includes(CLOSE) || bytes.includes("HTTP/1.0") ? bytes : `${bytes}GET /smuggled HTTP/1.1\r\n${HOST}${CLOSE}\r\n`;
   }
@@ -104,7 +104,7 @@ describe("raw vectors", () => {
   it("never serves what was smuggled behind a refused request", async () => {
     for (const [, bytes] of vectors)
       await platform.raw(Buffer.from(`${bytes}GET /smuggled HTTP/1.1\r\n${HOST}${CLOSE}\r\n`, "latin1")).catch(() => "");
-    // Behind a good request that keeps its connection a second one is no smuggling; none of the vectors' good ones does.
+    // A second request behind a good one that keeps its connection would be legitimate, but no good request of the vectors keeps it.
     expect(seen.filter((line) => line.includes("smuggled"))).toEqual([]);
   });
 });

@@ -31,7 +31,7 @@ export function createFront(deps: FrontDeps): (caller: HttpCaller) => void {
   };
 }
 
-/** The client's id if it gave a usable one, else a new one. */
+/** Stores the head and sets the request id: the client's if it is usable, otherwise a new one. */
 function takeHead(caller: HttpCaller, head: RequestHead): void {
   caller.head = head;
   caller.call.requestId = head.requestId ?? randomUUID();
@@ -69,7 +69,7 @@ function routeApiHost(deps: FrontDeps, caller: HttpCaller, path: string, loopbac
   deps.invoke(caller, { label: hostLabel(byPath.function, byPath.tenant), path: byPath.rest, prefix: byPath.prefix });
 }
 
-/** All path routes of a public name share one origin: no cookies in or out, scripts without that origin (SECURITY I4). */
+/** All path routes of a public name share one origin: cookies are removed both ways, and scripts run without that origin (SECURITY I4). */
 function sandbox({ call, head }: HttpCaller): void {
   call.sandboxed = true;
   const { headers } = head!;

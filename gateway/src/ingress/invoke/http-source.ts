@@ -1,5 +1,5 @@
-// Invocations that clients ask for over HTTP: which function, may this caller, and what of the request goes on to it. The steps stand in
-// their order at the end of `createHttpSource`.
+// Makes invocations from clients' HTTP requests: finds the function, checks the caller's rights, and selects the fields that go to the
+// function. The steps are in their order at the end of `createHttpSource`.
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import { allows } from "@fnctl/control-plane/contract/rights";
@@ -20,7 +20,10 @@ interface Deps {
   run: Run;
 }
 
-/** What the front has found of a request: the function's host label, path and query as the function sees them, and what a path route took off. */
+/**
+ * A function request as found by the front: the function's host label, the path and query that the function sees, and the prefix that a
+ * path route removed.
+ */
 export interface FunctionTarget {
   label: string;
   path: string;
@@ -29,7 +32,7 @@ export interface FunctionTarget {
 export type HttpSource = (caller: HttpCaller, target: FunctionTarget) => void;
 
 export function createHttpSource({ routes, tokens, secondLook, isTrustedProxy, run }: Deps): HttpSource {
-  /** Sets the call's route, or says why not. */
+  /** Sets the call's route, or returns the refusal. */
   function admit({ call, head }: HttpCaller, route: Route | undefined): PlatformError | undefined {
     const token = route?.access === "public" ? undefined : tokens.find(head!.authorization, call.acceptedAt);
     const refused = refusal(route, token);
@@ -45,19 +48,19 @@ export function createHttpSource({ routes, tokens, secondLook, isTrustedProxy, r
     run({ call: caller.call, route, path, headers });
   }
 
-  /** The refusal stands unless the tables are stale and say otherwise a little later. */
+  /** Refuses the call, unless the tables are stale and an update that comes soon lets it in. */
   async function lookAgain(caller: HttpCaller, refused: PlatformError, target: FunctionTarget): Promise<void> {
     const { call } = caller;
     try {
       const still = await secondLook(call, refused, () => admit(caller, routes.find(target.label)));
       if (still !== undefined) call.fail(still);
-      else if (call.route !== undefined) pass(caller, call.route, target); // else the caller went away meanwhile
+      else if (call.route !== undefined) pass(caller, call.route, target); // without a route the caller went away meanwhile
     } catch (error) {
       call.fail(error);
     }
   }
 
-  // No promise where nothing is waited for: three of them for each request cost ingress 4 % of its throughput.
+  // Avoids promises where nothing is awaited: three of them for each request cost ingress 4 % of its throughput.
   return (caller, target) => {
     const route = routes.find(target.label);
     if (route?.access !== "public" && isPreflight(caller)) return answerPreflight(caller);
@@ -67,7 +70,7 @@ export function createHttpSource({ routes, tokens, secondLook, isTrustedProxy, r
   };
 }
 
-/** The client's own fields. With `public` its Authorization is the function's own business; otherwise it was ours and ends here. */
+/** The client's own fields. A public function gets the Authorization field, too; otherwise it was for the platform and is removed. */
 function functionHeaders({ head }: HttpCaller, route: Route): string[] {
   const { headers, host, authorization } = head!;
   headers.push("host", host);
@@ -78,7 +81,7 @@ function functionHeaders({ head }: HttpCaller, route: Route): string[] {
 const isPreflight = ({ call, head }: HttpCaller): boolean =>
   call.method === "OPTIONS" && head!.origin !== undefined && head!.preflightMethod !== undefined;
 
-/** A public function answers its own preflights; for every other name, whether there is such a function or not, the answer is the same. */
+/** A public function answers its own preflights; for every other name the answer is the same, whether the function exists or not. */
 function answerPreflight({ call, head }: HttpCaller): void {
   const { origin, preflightMethod, preflightHeaders: names } = head!;
   call.status = 204;

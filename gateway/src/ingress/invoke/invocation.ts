@@ -1,21 +1,21 @@
-// One invocation of a function, whoever asks for it: a client over HTTP, the operator's probe, later a schedule or a queue. A new kind of
-// source makes this value and hands it to `run`; all else is the same for all of them.
+// One invocation of a function from any source: a client over HTTP, the operator's probe, later a schedule or a queue. A new kind of source
+// makes this value and passes it to `run`; everything else is shared.
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import { INVOCATION_HEADERS } from "@fnctl/control-plane/contract/runtime-protocol";
 import type { Call } from "../call/call.ts";
 
 export interface Invocation {
-  /** Who asks, where the body comes from, where the answer goes, and what is known so far. `call.route` is this route. */
+  /** The call that it belongs to, with its caller (source of the body, target of the answer). `call.route` is this route. */
   readonly call: Call;
-  /** The function, as its owner had it when the invocation was admitted. */
+  /** The function's route at the time when the invocation was admitted. */
   readonly route: Route;
-  /** As the function sees it: path and query. */
+  /** Path and query that the function sees. */
   readonly path: string;
-  /** Flat list of lower-case names and values, without those of the body's length and of the invocation itself. */
+  /** Flat list of lower-case names and values, without the fields for the body's length and those of `addInvocationFields`. */
   readonly headers: string[];
 }
 
-/** The last fields of the request that reaches the instance. The version stands last, so that `setVersion` can find it. */
+/** Adds the last fields of the request that goes to the instance. The version is the very last, so that `setVersion` can find it. */
 export function addInvocationFields(headers: string[], route: Route): void {
   headers.push(
     INVOCATION_HEADERS.timeoutMs,
@@ -29,7 +29,7 @@ export function addInvocationFields(headers: string[], route: Route): void {
   );
 }
 
-/** Known once an instance is chosen; another one after a second try. */
+/** Sets the version, which is known once an instance is chosen, and may change on a second try. */
 export function setVersion(headers: string[], version: number): void {
   headers[headers.length - 1] = String(version);
 }

@@ -1,4 +1,4 @@
-// A second source of invocations: the same steps, with nobody's connection at their beginning or end.
+// The probe as a second source of invocations: the same steps, without a client's connection.
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Platform, until } from "../../testing/platform.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";

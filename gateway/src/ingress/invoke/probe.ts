@@ -1,5 +1,5 @@
-// The operator's own request to a function, past the public listener: does this gateway reach it, and what does it say? For a function of any
-// access, since it comes over the internal listener.
+// The operator's own request to a function, which does not use the public listener: it shows whether this gateway reaches the function, and
+// what it answers. It works for private functions, too, since it comes over the internal listener.
 import { randomUUID } from "node:crypto";
 import { hostLabel } from "@fnctl/control-plane/contract/names";
 import type { Ledger } from "../call/call.ts";
@@ -19,10 +19,10 @@ interface Deps {
 export interface ProbeTarget {
   tenant: string;
   function: string;
-  /** Path and query as the function sees them. */
+  /** Path and query that the function sees. */
   path: string;
 }
-/** Times in milliseconds; `code`: the platform's, when the answer is the platform's; `body`: its first bytes, as UTF-8. */
+/** Times in milliseconds; `code`: the error code, when the answer is the platform's own; `body`: the answer's first bytes, as UTF-8. */
 export interface ProbeReport {
   requestId: string;
   status: number;
@@ -38,7 +38,7 @@ export interface ProbeReport {
 }
 export type Probe = (target: ProbeTarget) => Promise<ProbeReport>;
 
-/** Throws NOT_FOUND when no such function is routed here, and BAD_REQUEST for a path that the public listener would refuse, too. */
+/** Throws NOT_FOUND when this gateway has no route to the function, and BAD_REQUEST for a path that the public listener would refuse. */
 export function createProbe({ routes, ledger, functionDomain, run }: Deps): Probe {
   return async (target) => {
     if (isReservedPath(readPath(target.path))) throw noSuchFunction();

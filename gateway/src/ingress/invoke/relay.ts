@@ -11,9 +11,9 @@ type Raw = readonly (Buffer | string)[];
 const NO_TRAILERS: Raw = [];
 const rawOf = (list: unknown): Raw => (Array.isArray(list) ? (list as Raw) : NO_TRAILERS);
 
-/** Whose relay it is: says what a failure of the upstream means. */
+/** Owns a relay, and decides what a failure of the upstream means. */
 export interface RelayOwner {
-  /** `error` is undici's, or what a check of the answer threw. The call is not over. */
+  /** `error` comes from undici, or was thrown by a check of the answer. The call is not over yet. */
   failed(error: Error): void;
 }
 
@@ -33,7 +33,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.owner = owner;
   }
 
-  /** The upstream's connection is cut, or the request not sent. For a call that is over. */
+  /** Cuts the upstream's connection, or prevents that the request is sent. For a call that is over. */
   abort(): void {
     this.controller?.abort(ABORTED);
   }
@@ -56,12 +56,12 @@ export class Relay implements Dispatcher.DispatchHandler {
       dropCookies: this.call.sandboxed,
       sharesOrigin: this.call.sharesOrigin,
     });
-    // If the body is here in the same read, all leaves in one write; else the head must not wait for it.
+    // If the body comes in the same read, everything is sent in one write; otherwise the head must not wait for it.
     if (unflushed.length === 0) setImmediate(flushHeads);
     unflushed.push(this);
   }
 
-  /** 103 passes (RFC 8297); other interim answers mean nothing to the client. */
+  /** Passes 103 on (RFC 8297); other interim answers mean nothing to the client and are dropped. */
   private interimResponse(controller: Dispatcher.DispatchController, status: number): void {
     this.interim += 1;
     if (this.interim > GATEWAY_LIMITS.interimResponses)
@@ -108,7 +108,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (this.call.phase !== "over") this.owner.failed(error);
   }
 
-  /** Head and body are both here. */
+  /** Sends head and body together, when both have arrived completely. */
   private writeWhole(): void {
     const head = this.head!;
     const body = this.held;
@@ -120,7 +120,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     return this.call.method !== "HEAD" && this.status !== 204 && this.status !== 304;
   }
 
-  /** The head, and what of the body was held back for it. */
+  /** Sends the head, and the part of the body that was held back. */
   private writeHead(): void {
     const { held, controller } = this;
     const { caller } = this.call;
@@ -129,7 +129,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (held === undefined) caller.flushHead();
     else if (!caller.write(held) && controller !== undefined) this.pause(controller);
   }
-  /** Throws when a field is not fit for the wire; then nothing was sent and a problem can still be told. */
+  /** Throws when a field is invalid in HTTP; then nothing was sent, and a problem document can still be answered. */
   private sendHead(head: ResponseHead): void {
     const { call } = this;
     call.status = this.status;
@@ -139,7 +139,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     call.caller.writeHead(this.status, head.headers);
     call.phase = "answering";
   }
-  /** What could be held back no longer. */
+  /** Sends the head now, because it must not be held back any longer. */
   flush(): void {
     if (this.head === undefined || this.call.phase !== "started") return;
     try {
@@ -150,10 +150,10 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 }
 
-/** One error for all aborts: its stack says nothing. */
+/** One shared error for all aborts, because its stack is of no use. */
 const ABORTED = new Error("aborted");
 
-/** Heads whose bodies have not come yet; one immediate serves all of a turn of the event loop. */
+/** Relays that hold back a head, because its body has not come yet; one setImmediate flushes all of them. */
 let unflushed: Relay[] = [];
 function flushHeads(): void {
   const relays = unflushed;

@@ -1,4 +1,4 @@
-// The steps of every invocation, in their order: gather a small body, choose the version, wait for a slot, exchange.
+// Runs the steps of every invocation, in this order: gather a small body, choose the version, wait for a slot, exchange.
 import { randomInt } from "node:crypto";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -16,13 +16,13 @@ interface Deps {
   metrics: Metrics;
 }
 
-/** Never throws: what goes wrong ends the call. */
+/** Never throws: an error ends the call. */
 export type Run = (invocation: Invocation) => void;
 
 const random = (): number => randomInt(1_000_000) / 1_000_000;
 
 export function createRun({ routes, fleet, metrics }: Deps): Run {
-  /** Of the route as it is now: it may have changed while a body was gathered or a slot waited for. */
+  /** Chooses by the current route, which may have changed while the body was gathered or the request waited for a slot. */
   function chooseVersion(functionId: string): VersionFleet {
     const route = routes.byId(functionId);
     if (route === undefined) throw noSuchFunction();
@@ -48,7 +48,7 @@ export function createRun({ routes, fleet, metrics }: Deps): Run {
   };
 }
 
-/** Gathered before a slot is taken, so that a slow sender holds none. */
+/** Small bodies are gathered before a slot is taken, so that a slow sender holds no slot. */
 const isSmall = (bytes: number): boolean => bytes > 0 && bytes <= GATEWAY_LIMITS.gatherBytes;
 
 async function gather({ call, route }: Invocation): Promise<Buffer | undefined> {

@@ -1,4 +1,4 @@
-// A caller that has its request's body in memory and keeps the answer there: what asks without a client that waits on a connection.
+// A caller that has its request's body in memory and keeps the answer there, for invocations without a client's connection.
 import { Readable } from "node:stream";
 import { PROBLEM_TYPE, toProblem, type PlatformError } from "@fnctl/control-plane/contract/errors";
 import { Call, type Ledger } from "../call/call.ts";
@@ -9,9 +9,9 @@ export interface StoredAnswer {
   status: number;
   /** Flat list. */
   headers: string[];
-  /** The first `GATEWAY_LIMITS.storedAnswerBytes` of it. */
+  /** The first `GATEWAY_LIMITS.storedAnswerBytes` of the body. */
   body: Buffer;
-  /** False: it was longer, or was cut before its end. */
+  /** False when the body was longer, or was cut before its end. */
   whole: boolean;
 }
 
@@ -53,9 +53,9 @@ export class StoredCaller implements Caller {
     this.headers = headers;
   }
   flushHead(): void {}
-  /** What is beyond the room is read and dropped: the function's own deadline bounds how long. */
+  /** Bytes beyond the stored size are read and dropped; the function's own deadline limits how long. */
   write(chunk: Buffer): boolean {
-    // Copies, so that a few bytes do not keep the whole block alive that they came in.
+    // Copied, so that a few bytes do not keep the whole block in memory in which they came.
     if (this.room > 0) this.kept.push(Buffer.from(chunk.subarray(0, this.room)));
     if (chunk.length > this.room) this.whole = false;
     this.room = Math.max(0, this.room - chunk.length);

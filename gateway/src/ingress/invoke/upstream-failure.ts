@@ -1,9 +1,9 @@
-// What undici's errors say of an instance, and what the caller is told.
+// Interprets undici's errors about an instance, and makes the errors that the caller gets.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 
 const codeOf = (error: Error): string => (error as { code?: string }).code ?? "";
 
-/** undici's words for an answer that is no HTTP, too long, or not as long as it said. */
+/** Whether it is one of undici's errors for an answer that is not HTTP, is too long, or differs from its announced length. */
 export function isBadResponse(error: Error): boolean {
   const code = codeOf(error);
   return (
@@ -20,7 +20,7 @@ export function isBadResponse(error: Error): boolean {
   );
 }
 
-/** Bytes where an answer's first line should be: they may be another request's (SECURITY D6). */
+/** Whether other bytes came where an answer's first line should be: they may belong to another request (SECURITY D6). */
 export const isPoisoning = (error: Error): boolean => codeOf(error) === "HPE_INVALID_CONSTANT";
 
 export const badResponse = (cause: Error): PlatformError =>
@@ -29,7 +29,7 @@ export const badResponse = (cause: Error): PlatformError =>
 export const takesNoConnections = (): PlatformError =>
   new PlatformError("FUNCTION_CRASHED", "The function's instance takes no connections.", { hint: "See `fnctl logs`." });
 
-/** `reason`: what the control plane knows of the end, if the caller may know it, or "". */
+/** `reason`: why the instance ended, if the control plane knows it and the caller may know it; otherwise "". */
 export const crashed = (reason: string): PlatformError =>
   new PlatformError("FUNCTION_CRASHED", "The function's instance ended before it answered.", {
     hint: "See `fnctl logs` and `fnctl describe` for the reason.",

@@ -1,4 +1,4 @@
-// Milliseconds with two decimals, as `toFixed(2)` writes them but several times faster; a request writes up to eight of them.
+// Formats milliseconds with two decimals, like `toFixed(2)` but several times faster; each request needs up to eight such numbers.
 
 export function formatMs(ms: number): string {
   const hundredths = Math.round(ms * 100);

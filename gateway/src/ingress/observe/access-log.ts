@@ -1,4 +1,4 @@
-// One JSON line per request, gathered and written in blocks. A slow disk costs records, never requests.
+// Writes one JSON line per request, in blocks. A slow disk loses log records but never delays requests.
 import { write } from "node:fs";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import { formatMs } from "../measure/milliseconds.ts";
@@ -8,13 +8,14 @@ import { createRotatingFile, type FileLimits, type RotatingFile } from "./rotati
 
 export interface AccessLog {
   record(call: Call): void;
-  /** Resolves when all that was recorded has been written. */
+  /** Resolves when all records so far have been written. */
   flush(): Promise<void>;
 }
 
-// Printable ASCII but for `"` and `\` needs no escaping.
+// Printable ASCII except `"` and `\` needs no escaping.
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
-// Control characters, C1, and the two line separators that JSON allows raw (SECURITY D10); all else beyond ASCII goes with them.
+// Characters to escape: controls, C1, and the two line separators that JSON allows unescaped (SECURITY D10); for simplicity also everything
+// else beyond ASCII.
 const UNSAFE = /[^\x20-\x7e]/g;
 
 function quote(text: string): string {
@@ -24,7 +25,7 @@ function quote(text: string): string {
 
 let clockMs = -1;
 let clockText = "";
-/** Many requests share a millisecond, and writing one out is slow. */
+/** Keeps the last text, because many requests share a millisecond and formatting is slow. */
 function isoTime(ms: number): string {
   if (ms !== clockMs) {
     clockMs = ms;
@@ -33,13 +34,13 @@ function isoTime(ms: number): string {
   return clockText;
 }
 
-/** Query values are left out: they hold tokens and personal data. */
+/** The path without query values, because these may hold tokens and personal data. */
 function loggedPath(target: string): string {
   const query = target.indexOf("?");
   return (query === -1 ? target : target.slice(0, query)).slice(0, GATEWAY_LIMITS.logPathChars);
 }
 
-/** Ids, slugs and codes hold no character that JSON escapes: their form was checked when they came in. */
+/** Ids, slugs and codes are not escaped: their form was checked on input, so they contain no character that JSON escapes. */
 export function formatRecord(call: Call): string {
   const route = call.route;
   let line = `{"time":"${isoTime(call.acceptedAt)}","requestId":"${call.requestId}"`;
@@ -53,12 +54,12 @@ export function formatRecord(call: Call): string {
   return `${line}}\n`;
 }
 
-/** `target`: a file to append to, or `-` for stdout. A file is kept within its size, with a few older ones beside it. */
+/** `target`: a file to append to, or `-` for stdout. A file is rotated at its maximum size, and a few older ones are kept. */
 export function createAccessLog(target: string, metrics: Metrics, limits: FileLimits = GATEWAY_LIMITS.accessLog): AccessLog {
   return new BufferedLog(target === "-" ? undefined : createRotatingFile(target, limits), metrics);
 }
 
-/** Lines are encoded at once into the block that is being filled, so that none of them lives long enough to cost the collector. */
+/** Encodes each line at once into the current block, so that no string lives long enough to cost garbage collection time. */
 class BufferedLog implements AccessLog {
   private readonly file: RotatingFile | undefined;
   private readonly metrics: Metrics;
@@ -108,7 +109,7 @@ class BufferedLog implements AccessLog {
     this.file.roomFor(block.length).then(
       (fd) => this.writeBlock(fd, block),
       () => {
-        // It cannot be kept within its size: then nothing more is written.
+        // The file could not be rotated, so the block is dropped: the file must not grow beyond its size.
         this.metrics.logDropped += 1;
         this.writeNext();
       },
@@ -116,7 +117,7 @@ class BufferedLog implements AccessLog {
   }
   private writeBlock(fd: number, block: Buffer): void {
     write(fd, block, 0, block.length, null, (error, written) => {
-      // A pipe whose reader is slow.
+      // The target is a pipe whose reader is slow.
       if (error?.code === "EAGAIN") return void setTimeout(() => this.writeBlock(fd, block), 20);
       // A full disk must not stop the service: the block is given up and counted.
       if (error) this.metrics.logDropped += 1;

@@ -1,4 +1,4 @@
-// The gateway's own internal listener (SECURITY D8): never on the public port. Health is free, the rest asks for the secret.
+// The gateway's internal listener (SECURITY D8), which is never on the public port. Health needs no secret, everything else does.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { createBearerCheck } from "@fnctl/control-plane/service/http/authorised";
@@ -47,7 +47,7 @@ async function answer(deps: Deps, request: IncomingMessage, response: ServerResp
   }
 }
 
-/** Ready once the routes are known; they stay known when the control plane goes away. */
+/** Ready once the routes are known; the gateway stays ready when the control plane goes away. */
 function health(deps: Deps): Reply {
   const state = deps.state();
   const { routes, leases, feedConnected } = deps.gauges();

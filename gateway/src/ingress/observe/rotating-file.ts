@@ -1,21 +1,24 @@
-// A file that is appended to and never outgrows its size: when it is full it becomes `<file>.1`, the one before that `<file>.2`, and so on.
+// A file with a maximum size, for appending: when it is full it is renamed to `<file>.1`, the earlier `<file>.1` to `<file>.2`, and so on.
 import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 
 export interface FileLimits {
-  /** Of one file; a block that does not fit begins the next. */
+  /** The most bytes of one file; a block that does not fit begins the next file. */
   bytes: number;
-  /** Older files that are kept. */
+  /** How many older files are kept. */
   files: number;
 }
 export interface RotatingFile {
-  /** Where to write a block of so many bytes, which the caller does before it asks again. Rejects when the file is full and cannot be renamed. */
+  /**
+   * Resolves with the file descriptor for a block of so many bytes, which the caller must write before the next call. Rejects when the file
+   * is full and cannot be renamed.
+   */
   roomFor(bytes: number): Promise<number>;
 }
 
 export function createRotatingFile(file: string, { bytes: most, files }: FileLimits): RotatingFile {
   const open = () => openSync(file, "a", 0o640);
-  /** Undefined: the next one could not be opened yet. */
+  /** Undefined while the next file could not be opened. */
   let fd: number | undefined = open();
   let size = fstatSync(fd).size;
 
@@ -25,9 +28,9 @@ export function createRotatingFile(file: string, { bytes: most, files }: FileLim
     await rename(file, `${file}.1`).catch(ignoreMissing);
   }
   async function rotate(): Promise<number> {
-    if (existsSync(file)) await shift(); // else somebody removed it
+    if (existsSync(file)) await shift(); // a missing file was removed from outside
     if (fd !== undefined) closeSync(fd);
-    fd = undefined; // its number may be somebody else's by the time that this is tried again
+    fd = undefined; // if `open` fails: the closed number may be another file's by the next try
     fd = open();
     size = fstatSync(fd).size;
     return fd;

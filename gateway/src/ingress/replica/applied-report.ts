@@ -1,7 +1,8 @@
-// Tells the control plane how far this gateway serves the change stream: one report under way at a time, always of the newest position.
+// Tells the control plane up to which position of the change stream this gateway has applied changes; one report at a time, always with the
+// newest position.
 import type { ControlClient } from "./control-client.ts";
 
-/** `report(at)` never throws and never waits. A lost report is mended by the next one; the stream's pings make sure that there is one. */
+/** `report(at)` never throws and never waits. The next report replaces a lost one; the stream's pings make sure that there is one. */
 export function createAppliedReport(control: Pick<ControlClient, "applied">): (at: string) => void {
   let newest: string | undefined;
   let sending = false;
@@ -11,7 +12,7 @@ export function createAppliedReport(control: Pick<ControlClient, "applied">): (a
     while (newest !== undefined) {
       const at = newest;
       newest = undefined;
-      await control.applied(at).catch(() => undefined); // away: its stream ends too, and nobody waits for a reader that is gone
+      await control.applied(at).catch(() => undefined); // if the control plane is away, the stream ends, too, and needs no report
     }
     sending = false;
   }

@@ -8,8 +8,8 @@ import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import type { Snapshot, ReplicaTopic } from "./replica-topic.ts";
 
-export interface FeedListener {
-  /** The stream stands (again): a good moment to register all leases. */
+export interface FeedHandlers {
+  /** The stream is connected (again): a good moment to register all leases. */
   connected(): void;
   recall(leaseId: string): void;
   instanceEnded(instance: string, reason: string): void;
@@ -19,7 +19,7 @@ export interface ChangeFeed {
   readonly connected: boolean;
   /** True once a first snapshot or resume was complete. */
   readonly primed: boolean;
-  /** Resolves when the stream stands, or after `ms`; a pause between two attempts ends early for it. */
+  /** Resolves when the stream is connected, or after `ms`. The call shortens a pause between two attempts. */
   reach(ms: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -27,7 +27,7 @@ export interface ChangeFeed {
 interface Deps {
   control: Pick<ControlClient, "changes" | "applied">;
   topics: readonly ReplicaTopic[];
-  listener: FeedListener;
+  handlers: FeedHandlers;
   metrics: Metrics;
   warn: (message: string, facts: Record<string, unknown>) => void;
   random?: () => number;
@@ -75,7 +75,10 @@ async function follow(deps: Deps, state: FeedState, stop: AbortSignal): Promise<
   }
 }
 
-/** Who waits for the stream shortens the pause to `least`, which grows too: clients must not make gateways knock all the time. */
+/**
+ * A request that waits for the stream shortens the pause to `least`, which also grows, so that clients cannot make gateways reconnect all
+ * the time.
+ */
 async function pauseUnlessWanted(ms: number, least: number, news: EventEmitter, stop: AbortSignal): Promise<void> {
   const over = new AbortController();
   const wanted = once(news, "wanted", { signal: over.signal }).catch(() => undefined);
@@ -124,7 +127,7 @@ async function readStream(deps: Deps, state: FeedState, stop: AbortSignal): Prom
 
 class FeedState {
   private readonly deps: Deps;
-  /** `connected`, and `wanted` by somebody who waits for it. */
+  /** Events: `connected`, and `wanted` when a caller of `reach` begins to wait for the stream. */
   readonly news = new EventEmitter().setMaxListeners(0);
   at: string | undefined = undefined;
   connected = false;
@@ -138,7 +141,7 @@ class FeedState {
     if (this.connected) return;
     this.connected = true;
     this.primed = true;
-    this.deps.listener.connected();
+    this.deps.handlers.connected();
     this.news.emit("connected");
   }
 }
@@ -151,7 +154,7 @@ function applyLine(deps: Deps, state: FeedState, line: string): void {
     throw new Error("a line of the change stream is no JSON");
   }
   const parsed = changeSchema.safeParse(value);
-  // A newer control plane may send kinds that this gateway does not know yet; one bad record must not stop the others.
+  // A newer control plane may send kinds of changes that this gateway does not know; one such record must not stop the others.
   if (!parsed.success)
     return deps.warn("change not understood", { type: (value as { type?: unknown } | null)?.type, issue: parsed.error.issues[0]?.message });
   applyChange(deps, state, parsed.data);
@@ -165,7 +168,7 @@ function applyChange(deps: Deps, state: FeedState, change: Change): void {
   if (state.snapshots !== undefined) return inSnapshot(deps, state, state.snapshots, change);
   applyLive(deps, change);
   state.at = change.at;
-  if (change.type === "ping") state.markConnected(); // the first one follows on what was missed
+  if (change.type === "ping") state.markConnected(); // the first ping comes after all missed changes
 }
 
 function inSnapshot(deps: Deps, state: FeedState, snapshots: Snapshot[], change: Change): void {
@@ -178,9 +181,9 @@ function inSnapshot(deps: Deps, state: FeedState, snapshots: Snapshot[], change:
   } else if (!snapshots.some((snapshot) => snapshot.add(change))) applyLive(deps, change);
 }
 
-/** What is not a thing to hold is an order to obey. */
+/** Applies a change to the topic that holds such data; a change that no topic takes is an instruction, such as a recall. */
 function applyLive(deps: Deps, change: Change): void {
   if (deps.topics.some((topic) => topic.apply(change))) return;
-  if (change.type === "recall") deps.listener.recall(change.leaseId);
-  if (change.type === "instance-ended") deps.listener.instanceEnded(change.instance, change.reason);
+  if (change.type === "recall") deps.handlers.recall(change.leaseId);
+  if (change.type === "instance-ended") deps.handlers.instanceEnded(change.instance, change.reason);
 }

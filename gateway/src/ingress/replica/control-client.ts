@@ -20,14 +20,14 @@ import type {
 } from "@fnctl/control-plane/contract/internal";
 import { GATEWAY_LIMITS } from "../limits.ts";
 
-/** The client adds its own `holder`: one name per life of the process, for leases and for the change stream. */
+/** Requests without `holder`, which the client adds: one name for the life of the process, for leases and for the change stream. */
 type Held<T extends z.ZodType> = Omit<z.infer<T>, "holder">;
 
 export interface ControlClient {
   lease(request: Held<typeof leaseRequestSchema>): Promise<Lease>;
   renew(request: Held<typeof renewRequestSchema>): Promise<z.infer<typeof RenewResponse>>;
   release(request: Held<typeof releaseRequestSchema>): Promise<z.infer<typeof ReleaseResponse>>;
-  /** Everything up to this position of the change stream is served. */
+  /** Reports that all changes up to this position of the stream have been applied. */
   applied(at: string): Promise<void>;
   /** The change stream's lines as they come. `signal` ends it. */
   changes(since: string | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
@@ -35,7 +35,7 @@ export interface ControlClient {
 }
 
 export function createControlClient({ dial, secret }: { dial: EndpointDial; secret: string }): ControlClient {
-  // Leases wait for cold starts, so they must not stand in the way of renewals: no cap on connections.
+  // The number of connections is not limited, because lease calls wait for cold starts and must not delay renewals.
   const { ask, open, close } = createCaller({
     dial,
     secret,

@@ -1,4 +1,4 @@
-// What a gateway answers for what it does not know while it is cut off from the control plane.
+// Answers for unknown functions and tokens while the gateway is cut off from the control plane.
 import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { connect } from "node:net";

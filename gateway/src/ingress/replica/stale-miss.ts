@@ -1,11 +1,14 @@
-// What this gateway does not know while it is cut off from the control plane may exist: made or deployed a moment ago. Such a request
-// waits a little for the change stream, and is then told that nobody knows, and not that there is no such thing.
+// While this gateway is cut off from the control plane, a function or token that it does not know may exist, if it was made a moment ago.
+// Such a request waits a little for the change stream, and then gets the answer that this cannot be known now, instead of "not found".
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Call } from "../call/call.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 
-/** Answers that a newer state of the tables may change. By code alone, so that who exists cannot be told from what was waited for (SECURITY H6). */
+/**
+ * Refusals that a newer state of the tables may change. Only the code decides, so that the wait does not show which names exist (SECURITY
+ * H6).
+ */
 const MAY_CHANGE: ReadonlySet<string> = new Set(["UNAUTHENTICATED", "NOT_FOUND"]);
 
 const unknown = (): PlatformError =>
@@ -14,8 +17,8 @@ const unknown = (): PlatformError =>
   });
 
 /**
- * `refused` is what the tables say now, `judge` asks them again. The answer is what to tell the caller; undefined: `judge` let it in, or the
- * call ended while it waited.
+ * `refused` is the refusal by the current tables; `judge` checks again. Resolves with the error for the caller, or with undefined when
+ * `judge` let the call in or the call ended while it waited.
  */
 export type SecondLook = (call: Call, refused: PlatformError, judge: () => PlatformError | undefined) => Promise<PlatformError | undefined>;
 

@@ -33,7 +33,7 @@ export async function createCollectorHost() {
       child = spawn(process.execPath, [MAIN], { env, stdio: ["ignore", "ignore", "inherit"] });
       while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 10));
     },
-    /** What the process holds open. */
+    /** Paths of all files that the collector process holds open. */
     async openFiles(): Promise<string[]> {
       const open = `/proc/${child?.pid}/fd`;
       return Promise.all((await readdir(open)).map((fd) => readlink(path.join(open, fd)).catch(() => "")));

@@ -82,7 +82,7 @@ async function createTestPod(
     name: (as: Partial<LogChannel> = {}) => void names.set(channel.instance, { ...channel, ...as }),
     print: (...lines: string[]) => appendFile(file, lines.map((text) => line(text)).join("")),
     raw: (text: string) => appendFile(file, text),
-    /** As the kubelet does it: the file gets another name, then the runtime is told to open a new one. */
+    /** Rotates as the kubelet does: the file gets another name, then the runtime is told to open a new one. */
     async rotate(time: string): Promise<void> {
       await rename(file, `${file}.${time}`);
       await writeFile(file, "");

@@ -1,5 +1,5 @@
-// The active check that sandboxes of a class are what its name promises: one of them looks at itself. Until it has succeeded, no tenant's
-// pod is started in the class.
+// The active check that sandboxes of a class isolate as its name promises: code in one of them inspects the sandbox from inside. Until the
+// check has succeeded, no tenant's pod is started in the class.
 import type { Condition } from "../../../contract/conditions.ts";
 import { SANDBOX_PATHS } from "../../../contract/runtime-protocol.ts";
 import type { Sandbox } from "../../driver.ts";

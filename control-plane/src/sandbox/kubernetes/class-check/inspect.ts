@@ -1,11 +1,11 @@
-// Looks at the sandbox that it runs in.
+// Code that runs inside a sandbox and inspects it.
 
 /**
- * Raw findings; what cannot be read is "". `folders` are filled to the last byte, all at a time, and emptied again. Its text is what runs
- * inside a sandbox (`inspect.toString()`), so it stands on nothing outside itself.
+ * Returns raw findings; a value that cannot be read is "". All `folders` are filled to the last byte at the same time, and emptied again.
+ * The text of this function runs inside a sandbox (`inspect.toString()`), so it must not use anything outside itself.
  */
 export function inspect(folders: readonly string[], file: string) {
-  // Not an import: what bundles or tests this text rewrites those.
+  // Not an import: bundlers and test runners rewrite imports, and so would break this text.
   const fs = process.getBuiltinModule("node:fs");
   const read = (path: string): string => {
     try {
@@ -24,7 +24,7 @@ export function inspect(folders: readonly string[], file: string) {
       return (error as NodeJS.ErrnoException).code ?? "error";
     }
   };
-  /** Whole pages, as a file system in memory counts them. */
+  /** Bytes of the folder in whole pages, as a file system in memory counts them. */
   const there = (folder: string): number =>
     fs
       .readdirSync(folder, { recursive: true, encoding: "utf8" })
@@ -39,9 +39,10 @@ export function inspect(folders: readonly string[], file: string) {
   };
   const sizes = Object.fromEntries(folders.map((folder) => [folder, fill(folder)]));
   for (const folder of folders) fs.rmSync(`${folder}/.filled`);
-  /** Dangerous system calls that are not refused as such. */
+  /** Dangerous system calls that no filter refuses. */
   const possibleCalls = (): string[] => {
-    // As x86_64 numbers them, with arguments that ask for nothing that could be done: of interest is who refuses, and that is 1 (EPERM).
+    // Call numbers of x86_64, with arguments for which the call itself has nothing to do: a seccomp filter refuses with 1 (EPERM), the
+    // kernel with another error.
     const CALLS: Record<string, string> = {
       unshare: "272, 0x10000000",
       setns: "308, -1, 0",

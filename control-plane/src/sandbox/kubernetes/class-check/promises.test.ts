@@ -1,4 +1,4 @@
-// The verdict about a class of sandboxes: what one found in itself means what it should.
+// The verdict about a class of sandboxes, for findings of good and of bad sandboxes.
 import { describe, expect, test } from "vitest";
 import { folders } from "../objects/folders.ts";
 import { findingsSchema, judgeClass, type Findings, type Given } from "./promises.ts";

@@ -1,4 +1,4 @@
-// What is promised of each class of sandboxes, and whether what one found in itself is that. Pure.
+// What each class of sandboxes promises, and whether the findings of one sandbox match that. Pure.
 import { z } from "zod";
 import type { Condition, Fact } from "../../../contract/conditions.ts";
 import type { Isolation } from "../../../contract/names.ts";
@@ -6,7 +6,7 @@ import type { Folder } from "../objects/folders.ts";
 import { PIDS, POD_UID } from "../objects/pod.ts";
 
 const word = z.string().max(300);
-/** A sandbox's own word (`inspect`). */
+/** What a sandbox reports of itself (`inspect`). */
 export const findingsSchema = z.object({
   kernel: word,
   bootId: word,
@@ -24,18 +24,18 @@ export const findingsSchema = z.object({
 });
 export type Findings = z.infer<typeof findingsSchema>;
 
-/** What the sandbox was given. */
+/** What the sandbox was given by the platform. */
 export interface Given {
   isolation: Isolation;
   folders: readonly Folder[];
-  /** Of the pod with the overhead of its class: all that the cluster accounts for. */
+  /** Memory of the pod plus the overhead of its class: all memory that the cluster accounts for. */
   accountedMib: number;
-  /** Of the kernel that the pod's node runs. */
+  /** Boot id of the kernel of the pod's node. */
   nodeBootId: string;
 }
 type Row = [fact: string, found: string, promised: string, holds: boolean];
 const MIB = 1024 * 1024;
-/** What a file system keeps for itself. */
+/** Space that a file system uses for itself. */
 const SLACK = 64 * 1024;
 const NO_CAPABILITY = /^0*$/;
 
@@ -57,7 +57,7 @@ export function judgeClass(given: Given, found: Findings, at: Date): Condition {
 
 const toFact = ([fact, found, promised, holds]: Row): Fact => ({ fact, found, promised, holds });
 
-/** gVisor says so itself; a virtual machine has been started at another time than its node, and a container of the node has not. */
+/** gVisor's kernel names itself; a virtual machine has another boot id than its node, while an ordinary container has the same. */
 function kernel({ isolation, nodeBootId }: Given, { kernel: version, bootId }: Findings): Row {
   const isGvisor = /\bgvisor\b/i.test(version);
   if (isolation === "gvisor") return ["kernel", version, "gVisor's", isGvisor];
@@ -67,8 +67,8 @@ function kernel({ isolation, nodeBootId }: Given, { kernel: version, bootId }: F
 }
 
 /**
- * Memory that a machine has and its pod does not account for is taken from its neighbours on the node. A gVisor sandbox is in its pod's
- * cgroup whatever it says.
+ * Memory that a virtual machine has beyond what its pod accounts for is taken from its neighbours on the node. A gVisor sandbox is limited
+ * by its pod's cgroup, whatever it reports.
  */
 function memory({ isolation, accountedMib }: Given, { memoryKib, swapKib }: Findings): Row {
   const mib = Math.ceil(memoryKib / 1024);
@@ -85,7 +85,7 @@ const sizes = ({ folders }: Given, found: Findings): Row[] =>
 
 const pids = ({ pids: found }: Findings): Row => ["most processes", found, String(PIDS), found === `${PIDS} ${PIDS}`];
 
-/** gVisor's own kernel is the filter, and answers them all. */
+/** Under gVisor no filter is needed, because its own kernel (the Sentry) answers all system calls. */
 function systemCalls({ isolation }: Given, { seccomp, possible }: Findings): Row {
   if (isolation === "gvisor") return ["system calls", "answered by the Sentry", "answered by the Sentry", true];
   const found = [seccomp === "2" ? "filtered" : "not filtered", ...(possible.length === 0 ? [] : [`possible: ${possible.join(" ")}`])];

@@ -1,5 +1,5 @@
-// The active check that the cluster's network keeps sandboxes in (SECURITY B3, B4): sandboxes of two tenants try to reach what they must
-// not. Until it has succeeded for a class, no tenant's pod is started in it.
+// The active check that the cluster's network confines sandboxes (SECURITY B3, B4): sandboxes of two tenants try to reach addresses that
+// must be closed to them. Until the check has succeeded for a class, no tenant's pod is started in the class.
 import { z } from "zod";
 import type { Condition } from "../../../contract/conditions.ts";
 import { PlatformError } from "../../../contract/errors.ts";
@@ -12,7 +12,7 @@ import { judge, targetsOf, type ClusterFacts } from "./targets.ts";
 const PROBE_MS = 2_000;
 
 export interface NetworkCheckOptions extends ProbeOptions, Memory {
-  /** What is where; the sandboxes' own addresses are added here. */
+  /** The cluster's addresses; those of the probing sandboxes are added by the check. */
   facts(): Promise<Omit<ClusterFacts, "otherTenant" | "sameTenant">>;
 }
 

@@ -1,4 +1,4 @@
-// The probe, run as its own text in a network namespace of its own, where pings need no right and one address drops them.
+// Runs the probe's text in a network namespace of its own, where pings need no privilege and one address drops them.
 import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -31,7 +31,7 @@ test("TCP: open, refused; UDP: answered, silent", async () => {
 test("ICMP: answered, silent, no way, not allowed", () => {
   const ping = (setUp: string, ...hosts: string[]): unknown => {
     const targets = hosts.map((host): ProbeTarget => ({ protocol: "icmp", host, port: 0 }));
-    // In plain Node: what runs the tests rewrites dynamic imports, and the text with them.
+    // Run in plain Node, because the test runner rewrites dynamic imports and so the function's text.
     const text = `import { probe } from "${import.meta.dirname}/probe.ts"; const again = eval("(" + probe.toString() + ")");`;
     const script = `${text} console.log(JSON.stringify(await again(${JSON.stringify(targets)}, 300)));`;
     const inside = `ip link set lo up && ${setUp} && exec "$0" --input-type=module -e "$1"`;

@@ -1,16 +1,17 @@
-// Tries to reach things, from wherever it runs.
+// Code that tries to reach network targets from the place where it runs.
 
 export interface ProbeTarget {
   protocol: "tcp" | "udp" | "icmp";
   host: string;
-  /** 0 where there are none. */
+  /** 0 for ICMP, which has no ports. */
   port: number;
 }
 
 /**
- * For each target `open`, `silent` after `timeoutMs`, or the error's code. UDP sends a DNS question, to which a name server answers; ICMP
- * an echo request (RFC 792) by a socket that needs no right, where there are such: in the images' Perl, as Node has none.
- * Its text is what runs inside a sandbox (`probe.toString()`), so it stands on nothing outside itself.
+ * Resolves, for each target, with `open`, with `silent` after `timeoutMs`, or with the error's code. For UDP it sends a DNS question, which
+ * a name server answers. For ICMP it sends an echo request (RFC 792) on a socket that needs no privilege, where the kernel has such
+ * sockets; this uses the images' Perl, because Node has no ICMP. The text of this function runs inside a sandbox (`probe.toString()`), so
+ * it must not use anything outside itself.
  */
 export async function probe(targets: readonly ProbeTarget[], timeoutMs: number): Promise<string[]> {
   const [net, dgram, os, { execFile }] = await Promise.all([
@@ -68,7 +69,7 @@ export async function probe(targets: readonly ProbeTarget[], timeoutMs: number):
     }
     print(join(' ', map { defined $seen[$_] ? $seen[$_] : 'silent' } 0 .. $#hosts));`;
   const codeOf = (number: number) => Object.entries(os.constants.errno).find(([, value]) => value === number)?.[0] ?? "error";
-  // One process for all: a hundred forks in a row would keep this one from seeing what has long answered.
+  // One process pings all hosts: a hundred forks in a row would block this process, and answers that came in time would count as late.
   const ping = (hosts: readonly string[]) =>
     new Promise<string[]>((resolve) => {
       const args = ["-e", ECHO, String(timeoutMs / 1000), ...hosts];

@@ -1,4 +1,4 @@
-// The verdict of the network check: what was found means what it should.
+// The verdict of the network check, for results of closed and of open networks.
 import { describe, expect, test } from "vitest";
 import { judge, targetsOf, type Target } from "./targets.ts";
 

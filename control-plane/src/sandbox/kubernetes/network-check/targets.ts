@@ -1,16 +1,16 @@
-// What a sandbox must not reach, as far as this cluster has it, and the one thing that it may (SECURITY B3). Pure.
+// The addresses of this cluster that a sandbox must not reach, and the only one that it may reach, the egress proxy (SECURITY B3). Pure.
 import type { Condition, ProbeResult } from "../../../contract/conditions.ts";
 import type { ProbeTarget } from "./probe.ts";
 
 export interface Target extends ProbeTarget {
   name: string;
-  /** A sandbox with the right to go out may reach it. */
+  /** A sandbox with access to the egress proxy may reach this target. */
   allowed?: true;
-  /** Without an answer from the platform's own pod nothing is proved: the check fails. */
+  /** If even the platform's own pod does not reach this target, then nothing is proved, and the check does not succeed. */
   mustBeProved?: true;
-  /** A service's address: where nobody is behind it, the node itself refuses, before any policy is asked. */
+  /** The address of a Service: without ready pods behind it the node itself refuses connections, before any policy applies. */
   service?: true;
-  /** Not there in most clusters; the platform's pod need not try. */
+  /** The target does not exist in most clusters, so the platform's pod does not try it. */
   onlyFromSandbox?: true;
 }
 interface Place {
@@ -21,31 +21,31 @@ export interface ClusterFacts {
   otherTenant: Place;
   sameTenant: Place;
   egress: Place;
-  /** The service's. */
+  /** Addresses of the control plane's Service. */
   controlPlane: Place[];
-  /** The control plane's own pod. */
+  /** Addresses of the control plane's own pod. */
   own: Place[];
   gateway: Place[];
   logAgents: Place[];
   database: Place | undefined;
-  /** Service of the API server. */
+  /** The API server's Service. */
   api: Place;
   nodes: string[];
-  /** Where the gateway is reached at every node, if it is. */
+  /** Ports by which the gateway is reached on every node; empty if it has none. */
   nodePorts: number[];
   nameServers: string[];
 }
 
 const service = (target: Target): Target => ({ ...target, service: true });
 const tcp = (name: string, { host, port }: Place): Target => ({ name, protocol: "tcp", host, port });
-/** Only IPv4: what lets the one through and not the other is not known of any network. */
+/** Only IPv4 hosts are pinged: no network is known that lets one of ICMP and ICMPv6 through and not the other. */
 const pings = (name: string, hosts: readonly string[]): Target[] =>
   [...new Set(hosts)].filter((host) => !host.includes(":")).map((host) => ({ name: `${name}, by ICMP`, protocol: "icmp", host, port: 0 }));
 const KUBELET_PORTS = [10_250, 10_255];
 const API_PORT = 6443;
 const DNS_PORT = 53;
 
-/** Where clouds keep what only a machine may know, and addresses that leave the pod network in other ways. */
+/** Metadata services of clouds, which hold secrets of the node, and addresses that leave the pod network in other ways. */
 const ELSEWHERE: readonly Target[] = [
   ["metadata of AWS, Azure, OpenStack", "169.254.169.254", 80],
   ["metadata of AWS over IPv6", "fd00:ec2::254", 80],
@@ -93,7 +93,7 @@ export function targetsOf(facts: ClusterFacts): Target[] {
   ];
 }
 
-/** `fromSandbox` and `fromPlatform` in the order of `targets`; the platform does not try what is marked so. */
+/** `fromSandbox` and `fromPlatform` are in the order of `targets`; the latter is undefined for targets that the platform does not try. */
 export function judge(
   targets: readonly Target[],
   fromSandbox: readonly string[],
@@ -123,7 +123,7 @@ export function judge(
   };
 }
 
-/** What an attempt that was kept in looks like from inside. Anything else is no answer: it might as well have got through. */
+/** Results that prove an attempt was blocked. Any other error proves nothing: the packet might have got through. */
 const CLOSED: ReadonlySet<string> = new Set([
   "silent",
   "ECONNREFUSED",
@@ -131,7 +131,7 @@ const CLOSED: ReadonlySet<string> = new Set([
   "ETIMEDOUT",
   "EHOSTUNREACH",
   "ENETUNREACH",
-  // No such address family, no such socket, no right to one: nothing leaves by it.
+  // The address family or the socket does not exist, or the process has no right to it, so no packet leaves.
   "EADDRNOTAVAIL",
   "EAFNOSUPPORT",
   "EPROTONOSUPPORT",
@@ -142,14 +142,14 @@ const CLOSED: ReadonlySet<string> = new Set([
 
 function holeOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
   if (target.allowed === true) return [];
-  // A refusal may be the policy's own way to say no, but only where there is something that would have answered. A service without pods
-  // is refused by the node (kube-proxy), to everybody and before any policy: while the gateways start, this is so.
+  // A refusal may come from the network policy, but only if the target would have answered otherwise. A Service without pods is refused by
+  // the node (kube-proxy) to every client and before any policy; this happens while the gateways start.
   const refusedByNobody =
     target.service !== true && fromSandbox === "ECONNREFUSED" && fromPlatform !== undefined && fromPlatform !== "open";
   return fromSandbox === "open" || refusedByNobody ? [`Sandboxes reach ${target.name} (${address}).`] : [];
 }
 
-/** What keeps the rest from proving anything: everything might be closed for another reason, such as a part that is being replaced. */
+/** Reasons why closed targets prove nothing: everything might be closed for another reason, such as a component that is being replaced. */
 function doubtOf(target: Target, { address, fromSandbox, fromPlatform }: ProbeResult): string[] {
   if (target.allowed === true && fromSandbox !== "open") return [`Sandboxes cannot reach ${target.name} (${address}: ${fromSandbox}).`];
   if (target.allowed !== true && fromSandbox !== "open" && !CLOSED.has(fromSandbox))

@@ -1,9 +1,9 @@
-// NetworkPolicies of a tenant's namespace: nothing in, nothing out, but what is named here (SECURITY B1-B3).
+// NetworkPolicies of a tenant's namespace: they deny all traffic in and out except for the connections named here (SECURITY B1-B3).
 import { POD_PORT } from "../../../contract/runtime-protocol.ts";
 import { LABELS, ROLES, type Platform } from "../../../cluster/labels.ts";
 import type { WireObject } from "../../../cluster/wire.ts";
 
-/** Port of the egress proxy's pods for sandboxes. */
+/** Port on which the egress proxy's pods accept sandboxes. */
 const EGRESS_PORT = 3128;
 const DEFAULT_DENY = "fnctl-default-deny";
 
@@ -31,7 +31,7 @@ export function networkPolicies(platform: Platform, metadata: (name: string) => 
   ];
 }
 
-/** One element with both selectors: two elements would mean "or", and any pod that carries the label would be let in (SECURITY B2). */
+/** Both selectors are in one element: two elements would mean "or", and any pod with the label would be let in (SECURITY B2). */
 const peer = (platform: Platform, role: string) => ({
   namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": platform.namespace } },
   podSelector: { matchLabels: { [LABELS.role]: role } },

@@ -1,4 +1,5 @@
-// The objects of a tenant and of a pod, against golden files (FNCTL_UPDATE=1 writes them anew), and what holds for every one.
+// The objects of a tenant and of a pod are compared with golden files (FNCTL_UPDATE=1 writes them anew), and properties are tested that
+// hold for all specs.
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import fc from "fast-check";
@@ -97,7 +98,7 @@ test("whatever is asked for, a pod is locked in, says what it is, and its memory
       expect(sizes).toHaveLength(3);
       const left = mib(box.resources.limits.memory) - sizes.reduce((sum, size) => sum + size, 0);
       expect(left).toBeGreaterThanOrEqual(spec.kind === "builder" ? 256 : (spec.memoryMib * 5) / 8);
-      // In Kata a volume in memory is as large as the machine.
+      // In Kata a volume in memory would be as large as the virtual machine, so there must be none.
       if (enters === "fully") expect([object.spec.volumes, box.volumeMounts]).toEqual([[], []]);
       expect(JSON.stringify(object)).not.toMatch(/hostPath|secretKeyRef|"serviceAccountToken"|"privileged"/);
     }),

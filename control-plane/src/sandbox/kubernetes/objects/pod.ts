@@ -1,4 +1,4 @@
-// The pod of one sandbox: data in, data out, as on the wire. Tenants supply no part of it (SECURITY 2.A); the admission policy of the
+// The pod of one sandbox, as it goes to the API server. Pure. Tenants supply no part of it (SECURITY 2.A); the admission policy of the
 // chart repeats every rule.
 import { LIMITS } from "../../../contract/limits.ts";
 import { ENTER_ENV, POD_ENV, POD_PORT, SANDBOX_PATHS } from "../../../contract/runtime-protocol.ts";
@@ -14,14 +14,14 @@ export interface PodInput {
   spec: SandboxSpec & { tenantId: string };
   /** Reference by digest: `registry/repository@sha256:…` (SECURITY A15). */
   image: string;
-  /** The instance's own, PEM (SECURITY B8). */
+  /** Key of the instance's own certificate, PEM (SECURITY B8). */
   key: string;
   certificate: string;
   /** URL of the egress proxy with this instance's credential. */
   egress: string | undefined;
   enters: Enters;
 }
-/** What the first program of a base can do: nothing, mount a function's folders, or all that this release asks of it. */
+/** What the first program of a base can do: nothing, mount a function's folders, or everything that this release asks of it. */
 export type Enters = "not" | "mounts" | "fully";
 
 /** Names of the cluster's RuntimeClasses (SECURITY A2). */
@@ -29,20 +29,23 @@ export const RUNTIME_CLASSES: Record<Isolation, string> = { gvisor: "gvisor", ka
 const CONTAINER = "sandbox";
 export const POD_UID = 10_001;
 /**
- * Processes and threads of one pod at a time. Below what a node gives a pod (`podPidsLimit`), where gVisor's own count, too: a function that
- * forks for ever fails before its sandbox does.
+ * The most processes and threads of one pod. This is below the node's limit for a pod (`podPidsLimit`), in which gVisor's own threads
+ * count, too, so that a function that forks for ever fails before its sandbox does.
  */
 export const PIDS = 512;
-/** A pod ends by itself after this: below its certificate's life. Busy functions get new instances long before. */
+/** A pod ends by itself after this time, which is below its certificate's life. Busy functions get new instances long before. */
 export const POD_LIFE_S = 7 * 24 * 3600;
-/** Longest invocation and some time to say goodbye (SECURITY A14). `stop` asks for less. */
+/** The longest invocation and some time to shut down (SECURITY A14). `stop` asks for less. */
 const GRACE_S = LIMITS.timeoutMaxMs / 1000 + 30;
-const BUILD_LIFE_S = LIMITS.buildMs / 1000 + 20 * 60; // some of it waiting in the pool
-/** What is promised, not what may be used. Functions wait most of their time: memory is what fills a node, 100 idle ones a core. */
+const BUILD_LIFE_S = LIMITS.buildMs / 1000 + 20 * 60; // the 20 minutes are for its wait in the pool
+/**
+ * The CPU that a pod is guaranteed, not the most it may use. Functions are idle most of the time, so memory fills a node first: 100 idle
+ * functions share a core.
+ */
 const CPU_REQUEST: Record<SandboxSpec["kind"], string> = { function: "10m", builder: "50m" };
 const EPHEMERAL = "64Mi";
 
-/** One core up to 1 GiB, two above: bursts are short, neighbours keep the rest. */
+/** One core up to 1 GiB, two above: bursts are short, and the other cores stay for neighbours. */
 const cpus = (memoryMib: number): number => (memoryMib > 1024 ? 2 : 1);
 
 export function instancePod(input: PodInput): WireObject {
@@ -79,7 +82,7 @@ function podSettings(spec: SandboxSpec) {
     restartPolicy: "Never",
     terminationGracePeriodSeconds: GRACE_S,
     activeDeadlineSeconds: spec.kind === "builder" ? BUILD_LIFE_S : POD_LIFE_S,
-    // The cluster's DNS cannot be reached and must not be asked; nothing listens there yet but what the bootstrap will start.
+    // The cluster's DNS cannot be reached and must not be asked. On 127.0.0.1 nothing listens until the bootstrap starts it.
     dnsPolicy: "None",
     dnsConfig: { nameservers: ["127.0.0.1"] },
     hostname: spec.kind,
@@ -88,7 +91,7 @@ function podSettings(spec: SandboxSpec) {
       runAsUser: POD_UID,
       runAsGroup: POD_UID,
       seccompProfile: { type: "RuntimeDefault" },
-      // A real kernel reserves the ports below 1024 for root (SECURITY A5); gVisor has no such sysctl.
+      // Linux in Kata reserves ports below 1024 for root (SECURITY A5); gVisor has no such sysctl.
       ...(spec.isolation === "kata" ? { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] } : {}),
     },
   };
@@ -127,7 +130,7 @@ function container(input: PodInput) {
   };
 }
 
-/** What its first program is to do. A guest's kernel is guarded by nobody else: Kata applies no seccomp profile unless it is told to. */
+/** Settings for the image's first program, which must guard the guest's kernel: Kata applies no seccomp profile unless it is told to. */
 function entering(input: PodInput): Record<string, string> {
   if (!mountsItself(input)) return {};
   const sizes = folders(input.spec).map(({ path, mib }) => `${path}=${mib * 1024 * 1024}`);
@@ -138,7 +141,7 @@ function entering(input: PodInput): Record<string, string> {
   };
 }
 
-/** The kubelet injects these for the API server whatever enableServiceLinks says (SECURITY A4). */
+/** Overwrites variables with the API server's address that the kubelet injects even without enableServiceLinks (SECURITY A4). */
 const NO_CLUSTER = Object.fromEntries(
   [
     "SERVICE_HOST",
@@ -153,8 +156,9 @@ const NO_CLUSTER = Object.fromEntries(
 );
 
 /**
- * By the image's first program (runtime-images/base/enter.pl): a pod with volumes would wait 300 ms for the kubelet's next look at them,
- * and Kata makes a volume in memory as large as the virtual machine. Bases that cannot do it have volumes, in gVisor alone.
+ * Whether the image's first program (runtime-images/base/enter.pl) mounts the folders. A pod with volumes would wait 300 ms for the
+ * kubelet's next look at them, and Kata makes a volume in memory as large as the virtual machine. Bases that cannot mount get volumes, in
+ * gVisor only.
  */
 const mountsItself = ({ spec, enters }: PodInput): boolean => enters === "fully" || (enters === "mounts" && spec.kind === "function");
 const volumes = (input: PodInput) => (mountsItself(input) ? [] : folders(input.spec));

@@ -1,4 +1,4 @@
-// What a tenant's namespace holds before its first pod: data in, data out, as on the wire. Applied in this order.
+// The objects that a tenant's namespace holds before its first pod, in the order in which they are applied. Pure.
 import { LIMITS } from "../../../contract/limits.ts";
 import type { Isolation } from "../../../contract/names.ts";
 import { LABELS, ownLabels, tenantNamespace, type Platform } from "../../../cluster/labels.ts";
@@ -8,17 +8,20 @@ import type { WireObject } from "../../../cluster/wire.ts";
 export interface TenantInput {
   platform: Platform;
   tenantId: string;
-  /** The least isolation that pods of this tenant may have; admission refuses less. */
+  /** The weakest isolation that pods of this tenant may have; admission refuses a weaker one. */
   floor: Isolation;
-  /** Kubernetes minor version whose Pod Security rules hold, `v1.34`: a new release must not change them unasked (SECURITY A1). */
+  /**
+   * Kubernetes minor version whose Pod Security rules apply, `v1.34`: a new Kubernetes release must not change them by itself (SECURITY
+   * A1).
+   */
   podSecurity: string;
   quota: TenantQuota;
   /** ServiceAccount of the control plane, in the platform's namespace. */
   controlPlaneAccount: string;
-  /** ClusterRole that it is given in this namespace alone (SECURITY C3). */
+  /** ClusterRole that this account gets in the tenant's namespace only (SECURITY C3). */
   tenantRole: string;
 }
-/** A stop for mistakes; what a tenant may use is the control plane's business. */
+/** This quota only stops mistakes; the control plane itself limits what a tenant may use. */
 export interface TenantQuota {
   pods: number;
   cpu: number;
@@ -33,7 +36,7 @@ const LIMIT_RANGE = "fnctl-limits";
 const BINDING = "fnctl-control-plane";
 const PODS_PER_FUNCTION = 2;
 
-/** Room for one function at its most and as many pods that are being replaced. */
+/** Room for one function with the most instances, and for as many pods that are being replaced. */
 export const DEFAULT_QUOTA: TenantQuota = {
   pods: LIMITS.maxInstances * PODS_PER_FUNCTION,
   cpu: 100,
@@ -52,7 +55,10 @@ export function namespace({ platform, tenantId, floor, podSecurity }: TenantInpu
   return { apiVersion: "v1", kind: "Namespace", metadata: { name: tenantNamespace(platform, tenantId), labels } };
 }
 
-/** Everything in the namespace, in the order in which it is applied: first the right to apply the rest, then what shuts the network. */
+/**
+ * Everything in the namespace, in the order in which it is applied: first the right to apply the rest, then the policies that close the
+ * network.
+ */
 export function tenantObjects(input: TenantInput): WireObject[] {
   const { platform, tenantId } = input;
   const metadata = (name: string) => ({
@@ -75,7 +81,7 @@ export function tenantObjects(input: TenantInput): WireObject[] {
   ];
 }
 
-/** SECURITY A8. No services, volumes claims or secrets at all: the platform needs none here, and the fewer kinds the better. */
+/** SECURITY A8. No services, volume claims or secrets are allowed at all, because the platform needs none here. */
 function quotaOf({ pods, cpu, memoryMib, ephemeralMib }: TenantQuota): Record<string, string> {
   return {
     pods: String(pods),
@@ -92,7 +98,7 @@ function quotaOf({ pods, cpu, memoryMib, ephemeralMib }: TenantQuota): Record<st
   };
 }
 
-/** Defaults for a pod that says nothing: a stop for mistakes, because the platform's own pods say all of it. */
+/** Defaults for a pod without limits. They only stop mistakes, because the platform's own pods set all limits. */
 const limits = () => ({
   type: "Container",
   default: { cpu: "1", memory: "256Mi", "ephemeral-storage": "64Mi" },

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import path from "node:path";
 import type { RunscHost } from "./runsc-host.ts";
 
-/** SIGKILL comes `delayMs` after `file` of the instance (its folder, bundle, pid file ...) is there. Returns the instance's id. */
+/** Sends SIGKILL `delayMs` after `file` of the sandbox (its folder, bundle, pid file ...) exists. Returns the sandbox's id. */
 export async function abandonStart(host: RunscHost, file: string, delayMs = 0): Promise<string> {
   const spec = host.spec();
   const script = path.join(import.meta.dirname, "start-in-child.ts");

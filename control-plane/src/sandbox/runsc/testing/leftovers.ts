@@ -1,4 +1,4 @@
-// Finds what is left of a sandbox on the host, in every place where something of it can be; for tests.
+// Finds remains of a sandbox on the host, in every place where there can be some; for tests.
 import { existsSync } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
 import path from "node:path";

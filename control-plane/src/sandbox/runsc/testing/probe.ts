@@ -1,8 +1,8 @@
-// A function that runs whatever code a test sends it, inside the sandbox; for tests of the sandbox's walls.
+// A function that runs any code that a test sends it, inside the sandbox; for tests of the isolation.
 import type { Sandbox } from "../../driver.ts";
 import { ask } from "../../testing/ask.ts";
 
-/** POST runs the body as the body of an async function (`fs`, `net`, `os`, `cp`, `dgram` are there) and answers its result as JSON. */
+/** POST runs its body as that of an async function, with `fs`, `net`, `os`, `cp` and `dgram`, and answers the result as JSON. */
 export const PROBE = `
   import * as fs from "node:fs"; import * as net from "node:net"; import * as os from "node:os";
   import * as cp from "node:child_process"; import * as dgram from "node:dgram";

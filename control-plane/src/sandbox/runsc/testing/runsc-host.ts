@@ -1,4 +1,4 @@
-// A place on this machine where a runsc driver of its own works, with functions to run in it; for tests.
+// A runsc driver with folders of its own on this machine, and helpers to run functions in it; for tests.
 import { randomBytes, randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -23,9 +23,9 @@ export interface RunscHost {
   driver: SandboxDriver;
   spec(overrides?: Partial<SandboxSpec>): SandboxSpec;
   place(files: Record<string, string>, tenantId?: string): Promise<ImageRef>;
-  /** A base whose process is `args` in place of the bootstrap. */
+  /** Makes a base that runs `args` instead of the bootstrap; resolves with its digest. */
   hostileBase(args: string[]): Promise<string>;
-  /** A running function made of one module. */
+  /** Starts a function made of one module. */
   run(module: string, overrides?: Partial<SandboxSpec>): Promise<{ instance: Sandbox; image: ImageRef }>;
   reopen(): Promise<SandboxDriver>;
   close(): Promise<void>;
@@ -45,7 +45,7 @@ export async function createRunscHost(binary: string, rootfs: Rootfs): Promise<R
     logGid: 0,
     egressUid: 0,
     onError: (error) => {
-      throw error; // unhandled: the run fails
+      throw error; // unhandled, so that the test run fails
     },
     cgroupParent: `/fnctl-test-${randomBytes(4).toString("hex")}`,
   };

@@ -1,4 +1,4 @@
-// A driver in a process of its own that begins one start; the test kills it in the middle. Arguments: options and spec, as JSON.
+// Program with a driver of its own that begins one start; the test kills it in the middle. Arguments: options and spec, as JSON.
 import type { SandboxSpec } from "../../driver.ts";
 import { createRunscDriver, type RunscDriverOptions } from "../driver.ts";
 

@@ -1,5 +1,5 @@
-// A certificate authority as the chart makes one: what it issues is good for servers and for clients.
-// eslint-disable-next-line import/no-unassigned-import -- first: what @peculiar/x509 is built on expects it
+// A certificate authority like the chart's: its certificates are valid for servers and for clients.
+// eslint-disable-next-line import/no-unassigned-import -- must come first: a dependency of @peculiar/x509 expects it
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import {

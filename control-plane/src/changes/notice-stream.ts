@@ -1,4 +1,5 @@
-// One connection that LISTENs, in the order of commits (PostgreSQL manual, NOTIFY). After a break it comes back with backoff and says so, because notices were lost meanwhile.
+// One connection that LISTENs for notices, which arrive in the order of commits (PostgreSQL manual, NOTIFY). After a break it reconnects
+// with backoff and reports that, because notices were lost meanwhile.
 import { randomUUID } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import pg from "pg";
@@ -8,15 +9,15 @@ const BACKOFF_MS = { first: 100, most: 5_000 };
 const PROBE_MS = 10_000;
 const BARRIER_MS = 1_000;
 
-export interface ListenerOptions {
+export interface NoticeStreamOptions {
   connection: string;
   onNotice(notice: Notice): void;
-  /** Connected (again): everything may have changed. */
+  /** Called after each connection, the first one and later ones: notices may have been lost, so everything may have changed. */
   onConnected(): void;
   onError(error: unknown): void;
 }
 
-export function createListener(options: ListenerOptions) {
+export function createNoticeStream(options: NoticeStreamOptions) {
   let client: pg.Client | undefined;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
@@ -50,12 +51,12 @@ export function createListener(options: ListenerOptions) {
     options.onError(error);
     retry();
   }
-  /** A half-open connection shows only when it is used. */
+  /** A half-open connection is noticed only when it is used. */
   const probe = setInterval(() => void client?.query("SELECT 1").catch(() => client?.end().catch(() => undefined)), PROBE_MS);
 
   return {
     start: connect,
-    /** Resolves when every notice committed before this call has been heard; or after a while, when the database is away. */
+    /** Resolves when every notice committed before this call has been heard; or after BARRIER_MS, when the database is not reachable. */
     async barrier(): Promise<void> {
       const mark = randomUUID();
       const heard = once(passed, mark, { signal: AbortSignal.timeout(BARRIER_MS) });
