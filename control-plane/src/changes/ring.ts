@@ -1,7 +1,7 @@
 // The newest changes, by their numbers: for readers that come back, and for those that are a little behind.
 
 /** Changes that are kept; a reader that is further behind is told all that there is instead. */
-export const RING = 10_000;
+const RING = 10_000;
 
 export function createRing<T>(capacity = RING) {
   const slots: T[] = [];

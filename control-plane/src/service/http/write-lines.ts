@@ -16,16 +16,16 @@ export async function writeLines(to: Writable, values: Iterable<unknown>): Promi
 }
 
 /** Values in batches, each batch one write. Resolves as `writeLines` does; the batches' source is told of the end. */
-export async function writeBatches(to: Writable, batches: AsyncIterable<readonly unknown[]>): Promise<void> {
+export async function writeBatches(to: Writable, batches: AsyncIterable<readonly unknown[]>, stalledMs = STALLED_MS): Promise<void> {
   for await (const batch of batches) {
     if (to.destroyed) return;
-    if (!to.write(batch.map((value) => `${JSON.stringify(value)}\n`).join(""))) await drained(to);
+    if (!to.write(batch.map((value) => `${JSON.stringify(value)}\n`).join(""))) await drained(to, stalledMs);
   }
 }
 
-function drained(to: Writable): Promise<void> {
+function drained(to: Writable, stalledMs = STALLED_MS): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => void to.destroy(), STALLED_MS);
+    const timer = setTimeout(() => void to.destroy(), stalledMs);
     const done = () => {
       clearTimeout(timer);
       to.off("drain", done).off("close", done);
