@@ -8,4 +8,4 @@ const { address } = await startIngress(settings, readSecret(settings.secretFile)
   warn: (message, facts) => process.stderr.write(`${message} ${JSON.stringify(facts)}\n`),
 });
 process.send?.(address);
-process.on("message", () => process.send?.(process.cpuUsage()));
+process.on("message", (asked) => process.send?.(asked === "memory" ? process.memoryUsage.rss() : process.cpuUsage()));

@@ -19,6 +19,7 @@ import { GATEWAY_LIMITS } from "./limits.ts";
 import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
 import { Metrics } from "./measure/metrics.ts";
 import { createPublicServer } from "./http/public-server.ts";
+import { HeldBytes, type HeldBytesLimits } from "./http/held-bytes.ts";
 import { HttpCaller } from "./http/http-caller.ts";
 import { createRouteTable, routesReplica } from "./replica/route-table.ts";
 import type { IngressSettings } from "./settings.ts";
@@ -38,10 +39,12 @@ export interface IngressHooks {
   drainAsked?: () => void;
   /** Replaces the contract's queue limits, for tests. */
   queue?: QueueLimits;
+  limits?: { held?: HeldBytesLimits; stalledWriteMs?: number };
 }
 
 export async function startIngress(settings: IngressSettings, secret: string, hooks: IngressHooks): Promise<Ingress> {
   const { warn } = hooks;
+  const limits = { ...GATEWAY_LIMITS, ...hooks.limits };
   const metrics = new Metrics();
   const accessLog = createAccessLog(settings.accessLog, metrics);
   const ledger = createLedger({ metrics, accessLog, warn });
@@ -69,20 +72,22 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     },
   });
 
+  const held = new HeldBytes(limits.held);
+  const shared = { ledger, metrics, held, isTrustedProxy, stalledWriteMs: limits.stalledWriteMs };
   const run = createRun({ routes, fleet, metrics });
   const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, isTrustedProxy });
   const invoke = createHttpSource({ routes, tokens, secondLook: createSecondLook(feed), isTrustedProxy, run });
   const front = createFront({ resolveHost: createHostResolver(settings), pathRoutes: settings.pathRoutes, invoke, api: api.relay });
   function handle(request: IncomingMessage, response: ServerResponse): void {
     if (draining) response.shouldKeepAlive = false;
-    front(new HttpCaller(request, response, ledger));
+    front(new HttpCaller(request, response, shared));
   }
   const server = createPublicServer({ handle, metrics, isTrustedProxy });
 
   const admin = createAdminServer({
     secret,
     metrics,
-    gauges: () => ({ routes: routes.size, tokens: tokens.size, ...fleet.counts(), feedConnected: feed.connected }),
+    gauges: () => ({ routes: routes.size, tokens: tokens.size, ...fleet.counts(), heldBytes: held.bytes, feedConnected: feed.connected }),
     state: () => (draining ? "draining" : feed.primed ? "ready" : "starting"),
     drain: () => hooks.drainAsked?.(),
     probe: createProbe({ routes, ledger, functionDomain: settings.functionDomain, run }),

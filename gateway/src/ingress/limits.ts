@@ -11,6 +11,13 @@ export const GATEWAY_LIMITS = {
   /** The most connections from one address, and from all. For a trusted proxy in front only the total counts. */
   connectionsPerAddress: 2_000,
   connections: 20_000,
+  /** Requests that may wait for the answer before them, on one connection and in all; one more cuts its connection. */
+  pipelinedPerConnection: 64,
+  pipelined: 4_096,
+  /** Bytes of clients that are held at a time, gathered bodies and answers that are not taken: in all, and for one address. */
+  held: { all: 256 * 1024 * KIB, perAddress: 64 * 1024 * KIB },
+  /** How long a client may take nothing of what waits for it, milliseconds. The buffers hold 64 KiB and a chunk, so 1 or 2 KB a second are enough. */
+  stalledWriteMs: 60_000,
   /** Idle time of a client's kept connection, milliseconds. */
   keepAliveMs: 65_000,
   /** Silence of a client after which TCP probes it, milliseconds; the interval of further probes is the system's (tcp_keepalive_intvl). */

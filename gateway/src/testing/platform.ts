@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Lease, Route } from "@fnctl/control-plane/contract/internal";
-import { startIngress, type Ingress } from "../ingress/ingress.ts";
+import { startIngress, type Ingress, type IngressHooks } from "../ingress/ingress.ts";
 import { readIngressSettings } from "../ingress/settings.ts";
 import { makeLease, makeRoute, makeToken, startControlDouble, type ControlDouble } from "./control-double.ts";
 import { startRawUpstream, startUpstream, type Upstream } from "./upstream.ts";
@@ -34,7 +34,7 @@ export class Platform {
   path(name: string): string {
     return join(this.folder, name);
   }
-  async start(env: Record<string, string> = {}, queue?: { depth: number; ms: number }): Promise<this> {
+  async start(env: Record<string, string> = {}, queue?: { depth: number; ms: number }, limits?: IngressHooks["limits"]): Promise<this> {
     writeFileSync(this.path("secret"), SECRET);
     this.control = await startControlDouble(this.path("control"), SECRET);
     const settings = readIngressSettings({
@@ -49,6 +49,7 @@ export class Platform {
     this.ingress = await startIngress(settings, SECRET, {
       warn: (message, facts) => this.warnings.push(`${message} ${JSON.stringify(facts)}`),
       ...(queue === undefined ? {} : { queue }),
+      ...(limits === undefined ? {} : { limits }),
     });
     this.port = this.ingress.address.kind === "tcp" ? this.ingress.address.port : 0;
     await until(() => this.control.streams > 0);

@@ -1,11 +1,23 @@
 // A client's connection as a caller: it hides node:http's request and response from the call.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { Call, type Ledger } from "../call/call.ts";
+import type { Metrics } from "../measure/metrics.ts";
+import type { HeldBytes } from "./held-bytes.ts";
 import type { Caller } from "../call/caller.ts";
 import { sendProblem } from "./problem.ts";
 import { StreamedBody } from "./request-body.ts";
 import type { RequestHead } from "./request-head.ts";
+
+/** What all clients' connections share. */
+export interface Shared {
+  ledger: Ledger;
+  held: HeldBytes;
+  metrics: Pick<Metrics, "refusedHeld">;
+  isTrustedProxy: (address: string | undefined) => boolean;
+  /** How long a client may take nothing of what waits for it, milliseconds. */
+  stalledWriteMs: number;
+}
 
 const kCaller = Symbol("caller");
 type HeldResponse = ServerResponse & { [kCaller]?: HttpCaller };
@@ -17,21 +29,26 @@ export class HttpCaller implements Caller {
   /** Undefined until the head has been read and found valid. */
   head: RequestHead | undefined = undefined;
   private continued = false;
-  private waitsForDrain = false;
+  private readonly shared: Shared;
+  private heldBytes = 0;
+  /** Runs while the client takes nothing. */
+  private stalled: NodeJS.Timeout | undefined = undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, ledger: Ledger) {
+  constructor(request: IncomingMessage, response: ServerResponse, shared: Shared) {
+    this.shared = shared;
     this.request = request;
     this.response = response;
     // Two shared functions instead of closures for each request, because this is the hottest path of the gateway.
     (response as HeldResponse)[kCaller] = this;
     response.on("close", onClose);
-    this.call = new Call(request.method ?? "", request.url ?? "", this, ledger);
+    this.call = new Call(request.method ?? "", request.url ?? "", this, shared.ledger);
   }
 
   get bodyLength(): number {
     return this.head!.contentLength;
   }
   gatherBody(): Promise<Buffer | undefined> {
+    if (!this.hold(this.bodyLength)) return Promise.reject(tooMuchHeld());
     this.mayContinue();
     const { request, call } = this;
     const chunks: Buffer[] = [];
@@ -71,13 +88,40 @@ export class HttpCaller implements Caller {
   }
   write(chunk: Buffer): boolean {
     if (this.response.write(chunk)) return true;
-    if (!this.waitsForDrain) this.response.once("drain", onDrain);
-    this.waitsForDrain = true;
+    if (this.stalled === undefined) this.response.once("drain", onDrain);
+    this.awaitClient(this.response.writableLength);
     return false;
   }
+  /** What the client has not taken yet is bounded in time and, over all clients, in bytes. */
+  private awaitClient(bytes: number): void {
+    this.stalled ??= setTimeout(onStalled, this.shared.stalledWriteMs, this);
+    if (!this.hold(bytes)) this.cut();
+  }
   drained(): void {
-    this.waitsForDrain = false;
+    this.letGo();
     this.call.holder?.drained();
+  }
+  private hold(bytes: number): boolean {
+    const more = bytes - this.heldBytes;
+    if (more <= 0) return true;
+    if (!this.shared.held.take(this.address, more)) {
+      this.shared.metrics.refusedHeld += 1;
+      return false;
+    }
+    this.heldBytes = bytes;
+    return true;
+  }
+  /** Nothing of this request is held any more. */
+  letGo(): void {
+    clearTimeout(this.stalled);
+    this.stalled = undefined;
+    if (this.heldBytes > 0) this.shared.held.giveBack(this.address, this.heldBytes);
+    this.heldBytes = 0;
+  }
+  /** Undefined: many clients come from there. */
+  private get address(): string | undefined {
+    const { remoteAddress } = this.request.socket;
+    return this.shared.isTrustedProxy(remoteAddress) ? undefined : remoteAddress;
   }
   addTrailer(name: string, value: string): void {
     try {
@@ -90,6 +134,8 @@ export class HttpCaller implements Caller {
   end(body?: Buffer): void {
     if (body === undefined) this.response.end();
     else this.response.end(body.toString("latin1"), "latin1");
+    const left = this.response.socket?.writableLength ?? 0;
+    if (left > 0) this.awaitClient(left);
   }
   refuse(error: PlatformError): void {
     if (this.response.headersSent) this.cut();
@@ -101,8 +147,16 @@ export class HttpCaller implements Caller {
 }
 
 function onClose(this: HeldResponse): void {
+  this[kCaller]?.letGo();
   this[kCaller]?.call.callerGone();
 }
+const onStalled = (caller: HttpCaller): void => caller.cut();
+
+const tooMuchHeld = (): PlatformError =>
+  new PlatformError("RATE_LIMITED", "Too many bytes of this address are being held at the same time.", {
+    hint: "Send fewer requests with bodies at a time.",
+  });
+
 function onDrain(this: HeldResponse): void {
   this[kCaller]?.drained();
 }

@@ -7,6 +7,7 @@ import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
+import { createPipeline } from "./pipeline.ts";
 import { kEnding, rawProblem, type EndingSocket } from "./problem.ts";
 
 interface Deps {
@@ -36,9 +37,9 @@ export function createPublicServer(deps: Deps): Server {
   server.maxHeadersCount = LIMITS.headerCount + 1;
   server.maxRequestsPerSocket = GATEWAY_LIMITS.requestsPerConnection;
   server.maxConnections = GATEWAY_LIMITS.connections;
-  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+  const handle = createPipeline(deps.metrics, (request, response) => {
     if ((request.socket as EndingSocket)[kEnding] !== true) deps.handle(request, response);
-  };
+  });
   server.on("request", handle);
   // `HttpCaller` decides later whether the client may send its body, and then writes the 100 itself.
   server.on("checkContinue", handle);

@@ -42,9 +42,12 @@ export function createRun({ routes, fleet, metrics }: Deps): Run {
   }
   return (invocation) => {
     if (!isSmall(invocation.call.caller.bodyLength)) return begin(invocation, undefined);
-    void gather(invocation).then((body) => {
-      if (invocation.call.phase !== "over") begin(invocation, body);
-    });
+    gather(invocation).then(
+      (body) => {
+        if (invocation.call.phase !== "over") begin(invocation, body);
+      },
+      (error: unknown) => invocation.call.fail(error),
+    );
   };
 }
 

@@ -7,6 +7,10 @@ export class Metrics {
   inFlight = 0;
   connections = 0;
   refusedConnections = 0;
+  /** Bodies that were refused and answers that were cut because too many bytes were held. */
+  refusedHeld = 0;
+  /** Requests that wait for the answer before them on their connection. */
+  pipelined = 0;
   coldStarts = 0;
   retries = 0;
   poisoned = 0;
@@ -56,6 +60,7 @@ export interface Gauges {
   tokens: number;
   leases: number;
   waiting: number;
+  heldBytes: number;
   feedConnected: boolean;
 }
 
@@ -69,6 +74,8 @@ export function renderMetrics(metrics: Metrics, gauges: Gauges): string {
     line("in_flight", "gauge", metrics.inFlight),
     line("connections", "gauge", metrics.connections),
     line("refused_connections_total", "counter", metrics.refusedConnections),
+    line("refused_held_total", "counter", metrics.refusedHeld),
+    line("pipelined", "gauge", metrics.pipelined),
     line("cold_starts_total", "counter", metrics.coldStarts),
     line("retries_total", "counter", metrics.retries),
     line("poisoned_total", "counter", metrics.poisoned),
@@ -82,6 +89,7 @@ export function renderMetrics(metrics: Metrics, gauges: Gauges): string {
     line("tokens", "gauge", gauges.tokens),
     line("leases", "gauge", gauges.leases),
     line("waiting", "gauge", gauges.waiting),
+    line("held_bytes", "gauge", gauges.heldBytes),
     line("feed_connected", "gauge", gauges.feedConnected ? 1 : 0),
     "# TYPE fnctl_ingress_responses_total counter",
     ...metrics.byClass.map((count, i) => `fnctl_ingress_responses_total{class="${i}xx"} ${count}`).slice(1),

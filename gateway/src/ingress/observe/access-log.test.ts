@@ -7,7 +7,9 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { createAccessLog, formatRecord } from "./access-log.ts";
 import { Metrics } from "../measure/metrics.ts";
 import type { Call, Ledger } from "../call/call.ts";
+import { HeldBytes } from "../http/held-bytes.ts";
 import { HttpCaller } from "../http/http-caller.ts";
+import { GATEWAY_LIMITS } from "../limits.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -16,12 +18,19 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const NOTHING: Ledger = { began: () => undefined, ended: () => undefined, unexpected: () => undefined };
+const SHARED = {
+  ledger: NOTHING,
+  metrics: new Metrics(),
+  held: new HeldBytes(GATEWAY_LIMITS.held),
+  isTrustedProxy: () => false,
+  stalledWriteMs: 1_000,
+};
 
 function requestFor(target: string): Call {
   const request = new IncomingMessage(new Socket());
   request.url = target;
   request.method = "GET";
-  const { call } = new HttpCaller(request, new ServerResponse(request), NOTHING);
+  const { call } = new HttpCaller(request, new ServerResponse(request), SHARED);
   call.requestId = "request-1";
   return call;
 }

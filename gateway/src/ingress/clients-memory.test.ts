@@ -1,0 +1,182 @@
+// What clients can make the gateway hold: requests that they send before they have their answers, answers that they do not take, and bodies.
+import { connect, type Socket } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { Platform, TOKEN, sleep, until } from "../testing/platform.ts";
+import type { Upstream } from "../testing/upstream.ts";
+import { GATEWAY_LIMITS } from "./limits.ts";
+
+const REQUEST = `GET / HTTP/1.1\r\nhost: hello--acme.localhost\r\nauthorization: Bearer ${TOKEN}\r\n\r\n`;
+const LARGE = Buffer.alloc(64 * 1024, "x");
+let platform: Platform;
+let sockets: Socket[] = [];
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  await platform.stop();
+});
+
+/** `address`: of the client. */
+async function dial(address = "127.0.0.1"): Promise<Socket> {
+  const socket = connect({ port: platform.port, host: "127.0.0.1", localAddress: address });
+  sockets.push(socket);
+  socket.on("error", () => undefined);
+  await new Promise((resolve) => socket.once("connect", resolve));
+  return socket;
+}
+
+describe("requests that are sent before the answer", () => {
+  let running = 0;
+  let most = 0;
+  const answers: (() => void)[] = [];
+  const counting = (): Promise<Upstream> =>
+    platform.upstream((_request, answer) => {
+      running += 1;
+      most = Math.max(most, running);
+      answers.push(() => {
+        running -= 1;
+        answer.end("ok");
+      });
+    });
+  const answerAll = async (count: number) => {
+    for (let answered = 0; answered < count; answered += 1) {
+      await until(() => answers.length > 0);
+      answers.shift()!();
+    }
+  };
+
+  it("run one after the other, as many as may wait; one more cuts the connection", async () => {
+    platform = await new Platform().start();
+    await platform.serve(await counting());
+    const most_ = GATEWAY_LIMITS.pipelinedPerConnection + 1;
+    const within = await dial();
+    let text = "";
+    within.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    within.write(REQUEST.repeat(most_));
+    await until(async () => (await platform.gauge("pipelined")) === most_ - 1);
+    await answerAll(most_);
+    await until(() => text.split("HTTP/1.1 200").length - 1 === most_);
+    expect([most, await platform.gauge("pipelined")]).toEqual([1, 0]);
+
+    const beyond = await dial();
+    const closed = new Promise((resolve) => beyond.once("close", resolve));
+    beyond.write(REQUEST.repeat(most_ + 1));
+    await closed;
+    await until(async () => (await platform.gauge("in_flight")) === 0 && (await platform.gauge("pipelined")) === 0);
+  });
+
+  it("are forgotten with their connection, and never run", async () => {
+    platform = await new Platform().start();
+    answers.length = running = 0;
+    await platform.serve(await counting());
+    const socket = await dial();
+    socket.write(REQUEST.repeat(10));
+    await until(async () => (await platform.gauge("pipelined")) === 9);
+    socket.destroy();
+    await answerAll(1);
+    await until(async () => (await platform.gauge("in_flight")) === 0 && (await platform.gauge("pipelined")) === 0);
+    await sleep(50);
+    expect(answers).toHaveLength(0);
+  });
+
+  it("with a body are read when it is their turn", async () => {
+    platform = await new Platform().start();
+    await platform.serve(
+      await platform.upstream((request, answer) => {
+        let bytes = 0;
+        request.on("data", (chunk: Buffer) => (bytes += chunk.length)).on("end", () => setTimeout(() => answer.end(`got ${bytes};`), 20));
+      }),
+    );
+    const socket = await dial();
+    let text = "";
+    socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    const post = (bytes: number) => `${REQUEST.replace("GET", "POST").trimEnd()}\r\ncontent-length: ${bytes}\r\n\r\n${"b".repeat(bytes)}`;
+    socket.write(post(10) + post(300_000) + REQUEST + post(1_000));
+    await until(() => text.includes("got 1000;"));
+    expect(text.match(/got \d+/g)).toEqual(["got 10", "got 300000", "got 0", "got 1000"]);
+  });
+});
+
+/** More than what the kernel keeps for both sides, so that the gateway's own buffers move. */
+function takeSome(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    let left = 12 * 1024 * 1024;
+    socket.on("data", function take(chunk: Buffer) {
+      left -= chunk.length;
+      if (left > 0) return;
+      socket.off("data", take).pause();
+      resolve();
+    });
+    socket.resume();
+  });
+}
+
+describe("answers that a client does not take", () => {
+  const TIGHT = { stalledWriteMs: 400, held: { all: 3 * 1024 * 1024, perAddress: 2 * 1024 * 1024 } };
+  const endless = () =>
+    platform.upstream((_request, answer) => {
+      answer.on("error", () => undefined);
+      const more = () => {
+        while (!answer.destroyed && answer.write(LARGE));
+      };
+      answer.on("drain", more);
+      more();
+    });
+
+  it("are waited for as long as it takes something, and cut when it takes nothing", async () => {
+    platform = await new Platform().start({}, undefined, TIGHT);
+    await platform.serve(await endless());
+    const slow = await dial();
+    const gone = new Promise((resolve) => slow.once("close", resolve));
+    slow.write(REQUEST);
+    for (let turn = 0; turn < 10; turn += 1) {
+      await takeSome(slow);
+      await sleep(150);
+    }
+    expect(await platform.gauge("in_flight")).toBe(1);
+    expect(await platform.gauge("held_bytes")).toBeGreaterThan(0);
+    await until(async () => (await platform.gauge("in_flight")) === 0);
+    slow.resume();
+    await gone;
+    await until(async () => (await platform.gauge("held_bytes")) === 0);
+  });
+
+  it("of one address are held up to its limit; others are served", async () => {
+    platform = await new Platform().start({}, undefined, { ...TIGHT, stalledWriteMs: 60_000 });
+    await platform.serve(await endless(), { concurrency: 200 }, { slots: 200 });
+    const greedy = await Promise.all(Array.from({ length: 60 }, () => dial("127.0.0.2")));
+    for (const socket of greedy) socket.pause().write(REQUEST);
+    await until(async () => (await platform.gauge("refused_held_total")) > 0);
+    expect(await platform.gauge("held_bytes")).toBeLessThanOrEqual(TIGHT.held.perAddress);
+    const other = await dial("127.0.0.3");
+    let bytes = 0;
+    other.on("data", (chunk: Buffer) => (bytes += chunk.length));
+    other.write(REQUEST);
+    await until(() => bytes > 10 * 1024 * 1024);
+  });
+});
+
+describe("bodies that are gathered", () => {
+  const drip = async (address: string, bytes: number): Promise<{ socket: Socket; answer: Promise<string> }> => {
+    const socket = await dial(address);
+    const answer = new Promise<string>((resolve) => socket.once("data", (chunk: Buffer) => resolve(chunk.toString())));
+    socket.write(`${REQUEST.replace("GET", "POST").trimEnd()}\r\ncontent-length: ${bytes}\r\n\r\nb`);
+    return { socket, answer };
+  };
+  it("are held up to the limit of their address; one more is refused with 429, and another address' is not", async () => {
+    platform = await new Platform().start({}, undefined, { held: { all: 1024 * 1024, perAddress: 100_000 } });
+    await platform.serve(await platform.upstream((request, answer) => void request.resume().on("end", () => answer.end("ok"))));
+    const first = await drip("127.0.0.2", 60_000);
+    await until(async () => (await platform.gauge("held_bytes")) === 60_000);
+    expect(await (await drip("127.0.0.2", 40_001)).answer).toContain("RATE_LIMITED");
+    const fits = await drip("127.0.0.2", 40_000);
+    const other = await drip("127.0.0.3", 60_000);
+    for (const { socket, answer, bytes } of [
+      { ...first, bytes: 59_999 },
+      { ...fits, bytes: 39_999 },
+      { ...other, bytes: 59_999 },
+    ]) {
+      socket.write("b".repeat(bytes));
+      expect(await answer).toMatch(/^HTTP\/1\.1 200/);
+    }
+    await until(async () => (await platform.gauge("held_bytes")) === 0);
+  });
+});
