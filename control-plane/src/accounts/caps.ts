@@ -4,7 +4,7 @@ import { PlatformError } from "../contract/errors.ts";
 import type { TenantTransaction } from "../db/tenant-database.ts";
 
 /** Takes the tenant's lock for counting and adding, until the transaction ends. Requests of other tenants do not wait for it. */
-export async function holdCaps(tx: TenantTransaction, tenantId: string): Promise<void> {
+export async function lockCaps(tx: TenantTransaction, tenantId: string): Promise<void> {
   await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`fnctl caps ${tenantId}`}, 0))`);
 }
 

@@ -7,7 +7,7 @@ import type { Caller } from "../db/change.ts";
 import { token } from "../db/schema.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
 import { newId } from "../service/uuid7.ts";
-import { holdCaps, refuseAbove } from "./caps.ts";
+import { lockCaps, refuseAbove } from "./caps.ts";
 import { createToken } from "./token.ts";
 
 /** Tokens that a list shows; a tenant may have fewer. */
@@ -43,7 +43,7 @@ export function createTokenStore(db: TenantDatabase, caps: Pick<TenantCaps, "tok
       const fresh = freshToken(wanted);
       const { tenantId } = caller;
       await db.change(caller, "token.create", async ({ tx, tell }) => {
-        await holdCaps(tx, tenantId);
+        await lockCaps(tx, tenantId);
         const valid = or(isNull(token.expiresAt), gt(token.expiresAt, sql`now()`));
         const [held] = await tx
           .select({ n: count() })

@@ -5,7 +5,7 @@ import type { FunctionConfig } from "../contract/config.ts";
 import type { TenantCaps } from "../contract/tenant-caps.ts";
 import { alias, build, fn, version } from "../db/schema.ts";
 import type { TenantTransaction } from "../db/tenant-database.ts";
-import { holdCaps, refuseAbove } from "../accounts/caps.ts";
+import { lockCaps, refuseAbove } from "../accounts/caps.ts";
 
 export async function refuseMoreFunctions(tx: TenantTransaction, tenantId: string, caps: TenantCaps): Promise<void> {
   const [total] = await tx.select({ n: count() }).from(fn).where(eq(fn.tenantId, tenantId));
@@ -62,7 +62,7 @@ export async function makeLayerRoom(
   bytes: number,
   caps: Pick<TenantCaps, "layerBytes">,
 ): Promise<void> {
-  await holdCaps(tx, tenantId);
+  await lockCaps(tx, tenantId);
   const ready = and(eq(version.tenantId, tenantId), eq(version.state, "ready"), ne(version.id, versionId));
   const [kept] = await tx
     .select({ bytes: sum(version.layerBytes) })

@@ -7,7 +7,7 @@ import { PLATFORM, type Caller } from "../db/change.ts";
 import { once, type OnceKey } from "../db/once.ts";
 import { alias, build, fn, instanceFailure, version } from "../db/schema.ts";
 import type { TenantDatabase, TenantTransaction } from "../db/tenant-database.ts";
-import { holdCaps } from "../accounts/caps.ts";
+import { lockCaps } from "../accounts/caps.ts";
 import { refuseMoreMinimum } from "./caps.ts";
 import { holdFunction, pointLive } from "./live.ts";
 import { acceptVersion, type NewVersion } from "./new-version.ts";
@@ -127,7 +127,7 @@ export function createFunctionStore(db: TenantDatabase, caps: TenantCaps = DEFAU
       await db.change(caller, "function.live", async (unit) => {
         const { tx } = unit;
         const known = await find(tx, tenantId, name);
-        await holdCaps(tx, tenantId);
+        await lockCaps(tx, tenantId);
         const owner = (await holdFunction(tx, tenantId, known.id)) ?? known;
         if (ifMatch !== undefined && ifMatch !== `"${owner.revision}"`)
           throw new PlatformError("PRECONDITION_FAILED", "The function was changed by someone else.", { hint: "Read it again." });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { refuseLess, requiredIsolation } from "./isolation.ts";
+import { refuseWeakerIsolation, requiredIsolation } from "./isolation.ts";
 
 test.each([
   ["standard", undefined, "gvisor"],
@@ -13,7 +13,7 @@ test.each([
 });
 
 test("a new version may ask for more and not for less", () => {
-  expect(() => refuseLess("elevated", "gvisor")).toThrow(expect.objectContaining({ code: "INVALID_CONFIG" }));
-  for (const asked of [undefined, "kata"] as const) expect(() => refuseLess("elevated", asked)).not.toThrow();
-  for (const asked of [undefined, "gvisor", "kata"] as const) expect(() => refuseLess("standard", asked)).not.toThrow();
+  expect(() => refuseWeakerIsolation("elevated", "gvisor")).toThrow(expect.objectContaining({ code: "INVALID_CONFIG" }));
+  for (const asked of [undefined, "kata"] as const) expect(() => refuseWeakerIsolation("elevated", asked)).not.toThrow();
+  for (const asked of [undefined, "gvisor", "kata"] as const) expect(() => refuseWeakerIsolation("standard", asked)).not.toThrow();
 });

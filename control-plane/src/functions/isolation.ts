@@ -10,7 +10,7 @@ export const requiredIsolation = (risk: Risk, asked: Isolation | undefined): Iso
   risk === "elevated" ? "kata" : (asked ?? "gvisor");
 
 /** Throws INVALID_CONFIG when a new version asks for less isolation than its tenant must have. */
-export function refuseLess(risk: Risk, asked: Isolation | undefined): void {
+export function refuseWeakerIsolation(risk: Risk, asked: Isolation | undefined): void {
   if (asked !== undefined && asked !== requiredIsolation(risk, asked))
     throw new PlatformError("INVALID_CONFIG", "This tenant's functions run in Kata; a function cannot ask for less.", {
       hint: "Remove `isolation` from fnctl.yaml.",

@@ -8,7 +8,7 @@ import type { Unit } from "../db/change.ts";
 import { alias, blob, build, buildEvent, fn, version } from "../db/schema.ts";
 import type { TenantTransaction } from "../db/tenant-database.ts";
 import { newId } from "../service/uuid7.ts";
-import { holdCaps } from "../accounts/caps.ts";
+import { lockCaps } from "../accounts/caps.ts";
 import { openBuilds, refuseMoreFunctions, refuseMoreMinimum, refuseMoreQueued } from "./caps.ts";
 import type { FunctionRow } from "./resources.ts";
 
@@ -28,7 +28,7 @@ interface Target {
 export async function acceptVersion(unit: Unit, { tenantId, name }: Target, input: NewVersion, caps: TenantCaps) {
   const { tx } = unit;
   await useSource(tx, tenantId, input.sourceDigest);
-  await holdCaps(tx, tenantId);
+  await lockCaps(tx, tenantId);
   const owner = await ensureFunction(tx, { tenantId, name }, input.config, caps);
   await refuseMoreMinimum(tx, tenantId, { functionId: owner.id, config: input.config }, caps);
   if (input.promote) await supersedeQueued(unit, owner);

@@ -48,6 +48,17 @@ describe("a lease", () => {
     expect((await serves(lease)).status).toBe(200);
   });
 
+  test("of an instance without an address is refused once; that instance goes, and the next request has another", async () => {
+    const { ask: wish } = await host.version({ max: 3 });
+    const first = await plane.leases.acquire(wish("gw-1"));
+    const broken = plane.leases.table.get(first.instance)!;
+    delete broken.sandbox.address;
+    await plane.leases.release({ holder: "gw-1", leases: [{ leaseId: first.leaseId, reason: "drain" }] }, () => true);
+    await expect(plane.leases.acquire(wish("gw-1"))).rejects.toMatchObject({ code: "SANDBOX_FAILED" });
+    expect((await plane.leases.acquire(wish("gw-1"))).instance).not.toBe(first.instance);
+    await expect.poll(running, soon).not.toContain(first.instance);
+  });
+
   test("is never of an instance that held another version, even when that one is free", async () => {
     const [one, two] = [await host.version(), await host.version()];
     const first = await plane.leases.acquire(one.ask("gw-1"));

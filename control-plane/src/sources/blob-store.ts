@@ -10,7 +10,7 @@ import { PlatformError } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
 import { DEFAULT_CAPS, type TenantCaps } from "../contract/tenant-caps.ts";
 import { blob, blobChunk, version } from "../db/schema.ts";
-import { holdCaps } from "../accounts/caps.ts";
+import { lockCaps } from "../accounts/caps.ts";
 import { DigestMeter } from "../service/digest.ts";
 import { removeOlder } from "../service/remove-older.ts";
 import { createFairQueue } from "../service/fair-queue.ts";
@@ -125,7 +125,7 @@ export type BlobStore = ReturnType<typeof createBlobStore>;
  * source and sources of versions being built stay.
  */
 async function makeRoom(tx: TenantTransaction, tenantId: string, fresh: string, cap: number): Promise<void> {
-  await holdCaps(tx, tenantId);
+  await lockCaps(tx, tenantId);
   const [kept] = await tx
     .select({ bytes: sum(blob.size) })
     .from(blob)

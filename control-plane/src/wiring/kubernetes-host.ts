@@ -10,7 +10,7 @@ import type { Isolation } from "../contract/names.ts";
 import { ENTER_PROGRAM, FORMER_ENTER_PROGRAM } from "../contract/runtime-protocol.ts";
 import { createEgressCredentials } from "../egress/egress-credentials.ts";
 import { createAgentsClient } from "../logs/read/log-agents-client.ts";
-import { createChannelBook, type ChannelBook } from "../sandbox/kubernetes/channel-book.ts";
+import { createLogChannelDirectory, type LogChannelDirectory } from "../sandbox/kubernetes/log-channel-directory.ts";
 import type { SandboxSpec } from "../sandbox/driver.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
 import { createLogAgentFinder } from "../cluster/log-agents.ts";
@@ -59,7 +59,7 @@ export async function wireKubernetesHost(
     egressOf,
     onError,
   });
-  const book = createChannelBook((id) => pods.look(id));
+  const book = createLogChannelDirectory((id) => pods.look(id));
   const agentSecret = readSecret(settings.FNCTL_AGENT_SECRET_FILE);
   return {
     ...NO_EGRESS_SOCKETS,
@@ -137,7 +137,7 @@ async function egressCredentials(core: CoreV1Api, settings: ClusterSettings, sec
 interface AgentsInput {
   config: KubeConfig;
   settings: ClusterSettings;
-  book: Pick<ChannelBook, "nodeOf">;
+  book: Pick<LogChannelDirectory, "nodeOf">;
   agentSecret: string;
   onError(error: unknown): void;
 }

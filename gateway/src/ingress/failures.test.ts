@@ -1,4 +1,5 @@
 import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeLease } from "../testing/control-double.ts";
 import { Platform, TOKEN, until } from "../testing/platform.ts";
@@ -198,3 +199,56 @@ describe("poisoning (D6)", () => {
     await until(() => reasons().includes("poisoned"));
   }, 60_000);
 });
+
+describe("an answer that is cut", () => {
+  const cutAnswer = () => platform.upstream((_request, answer) => void answer.write("part"));
+  /** How a connection ends that sent these bytes: `end` when it was closed properly, else the error. */
+  function fate(bytes: string): Promise<string> {
+    return new Promise((resolve) => {
+      const socket = connect(platform.port, "127.0.0.1");
+      socket.on("data", () => undefined).on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+      socket.on("end", () => resolve("end"));
+      socket.write(bytes);
+    });
+  }
+  const head = `Host: hello--acme.localhost\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`;
+
+  it("ends the connection, also behind another answer", async () => {
+    await platform.serve(
+      await platform.upstream((request, answer) => void (request.url === "/ok" ? answer.end("ok") : answer.write("part"))),
+      {
+        timeoutMs: 150,
+      },
+    );
+    expect(await fate(`GET /ok HTTP/1.1\r\n${head}GET /cut HTTP/1.1\r\n${head}`)).toBe("end");
+  });
+  it("ends an HTTP/1.0 connection with a reset: closing it is how a whole answer ends there", async () => {
+    await platform.serve(await cutAnswer(), { timeoutMs: 150 });
+    expect(await fate(`GET / HTTP/1.0\r\n${head}`)).toBe("ECONNRESET");
+  });
+});
+
+it("a status that is none of HTTP's passes, and is counted among the last class", async () => {
+  await platform.serve(
+    await platform.rawUpstream((socket) => socket.on("data", () => socket.write("HTTP/1.1 999 x\r\ncontent-length: 0\r\n\r\n"))),
+  );
+  expect((await platform.call("/")).status).toBe(999);
+  const { body } = await platform.admin("GET", "/metrics");
+  expect(body).toMatch(/responses_total\{class="5xx"\} 1\n/);
+  expect(body).not.toContain("NaN");
+});
+
+it("a request that waits while its function is deployed anew is refused by the new version's rules", async () => {
+  const route = await platform.serve(await good(), { cors: { origins: ["https://old.example"] } });
+  platform.control.onLease = () => new Promise(() => undefined);
+  const waiting = platform.call("/", { headers: { origin: "https://old.example" } });
+  await until(async () => (await platform.gauge("waiting")) === 1);
+  const [target] = route.targets;
+  await platform.publish({
+    ...route,
+    cors: { origins: ["https://new.example"] },
+    targets: [{ ...target!, versionId: crypto.randomUUID() }],
+  });
+  const answer = await waiting;
+  expect([answer.status, answer.headers["access-control-allow-origin"]]).toEqual([503, undefined]);
+}, 20_000);

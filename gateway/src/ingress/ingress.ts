@@ -20,7 +20,8 @@ import { closeListener, openListener, type OpenListener } from "@fnctl/control-p
 import { Metrics } from "./measure/metrics.ts";
 import { createPublicServer } from "./http/public-server.ts";
 import { HeldBytes, type HeldBytesLimits } from "./http/held-bytes.ts";
-import { HttpCaller } from "./http/http-caller.ts";
+import { HttpCaller, type Shared } from "./http/http-caller.ts";
+import { createPipeline } from "./http/pipeline.ts";
 import { createRouteTable, routesReplica } from "./replica/route-table.ts";
 import type { IngressSettings } from "./settings.ts";
 import { createSecondLook } from "./replica/stale-miss.ts";
@@ -73,7 +74,6 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   });
 
   const held = new HeldBytes(limits.held);
-  const shared = { ledger, metrics, held, isTrustedProxy, stalledWriteMs: limits.stalledWriteMs };
   const run = createRun({ routes, fleet, metrics });
   const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, isTrustedProxy });
   const invoke = createHttpSource({ routes, tokens, secondLook: createSecondLook(feed), isTrustedProxy, run });
@@ -82,7 +82,9 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     if (draining) response.shouldKeepAlive = false;
     front(new HttpCaller(request, response, shared));
   }
-  const server = createPublicServer({ handle, metrics, isTrustedProxy });
+  const pipeline = createPipeline(metrics, handle);
+  const shared: Shared = { ledger, metrics, held, isTrustedProxy, stalledWriteMs: limits.stalledWriteMs, answered: pipeline.answered };
+  const server = createPublicServer({ handle: pipeline.take, metrics, isTrustedProxy });
 
   const admin = createAdminServer({
     secret,

@@ -259,6 +259,8 @@ describe("the API", () => {
     const answer = await platform.call("/v1/functions?x=1", { host: "localhost", method: "POST", body: "hello" });
     expect([answer.status, answer.body, seen]).toEqual([200, "hello", [`POST /v1/functions?x=1 Bearer ${TOKEN} 127.0.0.1`]]);
     expect((await platform.call("/v1/whoami", { host: "hello--acme.localhost" })).status).not.toBe(200);
+    await until(() => platform.log().length === 2);
+    expect(platform.log()[0]!["functionMs"]).toBeGreaterThan(0); // to the end: the API's streams are its answers
     api.closeAllConnections();
     await new Promise((resolve) => api.close(resolve));
     const away = await platform.call("/v1/functions", { host: "localhost" });

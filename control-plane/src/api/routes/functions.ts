@@ -15,7 +15,7 @@ import {
 } from "../../contract/resources.ts";
 import type { TenantStore } from "../../accounts/tenant-store.ts";
 import type { FunctionStore } from "../../functions/function-store.ts";
-import { refuseLess } from "../../functions/isolation.ts";
+import { refuseWeakerIsolation } from "../../functions/isolation.ts";
 import { functionResource, versionResource, type Endpoint } from "../../functions/resources.ts";
 import type { FreeSpace } from "../../service/free-space.ts";
 import type { InstanceTable } from "../../instances/leases/instance-table.ts";
@@ -196,7 +196,7 @@ function checkDeploy(
   name: string,
   isolation: "gvisor" | "kata" | undefined,
 ): void {
-  refuseLess(tenant.risk, isolation);
+  refuseWeakerIsolation(tenant.risk, isolation);
   if (hostLabel(name, tenant.slug).length > LIMITS.hostLabelBytes) {
     throw new PlatformError(
       "INVALID_CONFIG",

@@ -39,7 +39,10 @@ export function createAcquire(options: AcquireOptions) {
 
   function grant(instance: Instance, holder: string, timing?: Lease["timing"]): Lease {
     const { sandbox, functionId, versionId, version, slots } = instance;
-    if (sandbox.address === undefined) throw new PlatformError("SANDBOX_FAILED", "The instance has no address.");
+    if (sandbox.address === undefined) {
+      void options.ends.stop(instance); // or it would stay the first free one of its version, and fail every request
+      throw new PlatformError("SANDBOX_FAILED", "The instance has no address.");
+    }
     const lease = { leaseId: newId(), holder, expiresAt: Date.now() + LEASE_TTL_MS };
     table.lease(instance, lease);
     return {

@@ -2,7 +2,7 @@
 import type { LogChannel } from "../../contract/logs.ts";
 import type { LineSink } from "./line-splitter.ts";
 import { parseRecord, type Draft } from "./parse-record.ts";
-import { createRate } from "./rate.ts";
+import { createKeepLimit } from "./rate.ts";
 import type { Segments } from "./segments.ts";
 
 export interface InstanceLogInput {
@@ -16,7 +16,7 @@ export interface InstanceLogInput {
 }
 
 export function createInstanceLog({ segments, channel, now = Date.now, isKnown }: InstanceLogInput) {
-  const rate = createRate(now);
+  const rate = createKeepLimit(now);
   /** Adds a record of the platform about this instance. */
   function note(message: string): void {
     const owner = channel();

@@ -15,7 +15,7 @@ const LINES_PER_READ = 10;
 const BURST_MS = 100;
 
 /** `limits`: what may be read in one second. */
-export function createPace(limits: PaceLimits, now: () => number = performance.now.bind(performance)) {
+export function createReadThrottle(limits: PaceLimits, now: () => number = performance.now.bind(performance)) {
   /** The time until which the reads so far have used up the limits. */
   let paidUntil = 0;
   return {
@@ -27,4 +27,4 @@ export function createPace(limits: PaceLimits, now: () => number = performance.n
     },
   };
 }
-export type Pace = ReturnType<typeof createPace>;
+export type Pace = ReturnType<typeof createReadThrottle>;

@@ -13,7 +13,7 @@ const PREFIX_BYTES = 100;
 /** Number of requests that are counted separately within a second. */
 const REQUESTS = 1_000;
 
-export function createRate(now: () => number = Date.now) {
+export function createKeepLimit(now: () => number = Date.now) {
   let second = 0;
   let lines = 0;
   let bytes = 0;

@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LIMITS } from "../../contract/limits.ts";
 import { RECORD_MARK } from "../../contract/logs.ts";
-import { createCallReports } from "../keep/call-watch.ts";
+import { createCallReports } from "../keep/syscall-watch.ts";
 import { createSegments } from "../keep/segments.ts";
 import { AGENT } from "./limits.ts";
 import { createPod, podFolder } from "./pod.ts";

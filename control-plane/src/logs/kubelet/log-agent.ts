@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { LogChannel } from "../../contract/logs.ts";
-import { createCallReports } from "../keep/call-watch.ts";
+import { createCallReports } from "../keep/syscall-watch.ts";
 import type { Segments } from "../keep/segments.ts";
 import { AGENT } from "./limits.ts";
 import { createPod, podFolder, savedPodSchema, type AgentPod, type SavedPod } from "./pod.ts";

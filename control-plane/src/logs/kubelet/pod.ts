@@ -3,7 +3,7 @@
 import path from "node:path";
 import { z } from "zod";
 import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
-import { createCallWatch, type CallReports } from "../keep/call-watch.ts";
+import { createSyscallWatch, type CallReports } from "../keep/syscall-watch.ts";
 import { createInstanceLog } from "../keep/instance-log.ts";
 import type { Draft } from "../keep/parse-record.ts";
 import type { Segments } from "../keep/segments.ts";
@@ -77,7 +77,7 @@ export function createPod({ folder, root, saved, segments, reports, buffer }: Po
   });
 
   // gVisor's shim puts the file here; the kubelet counts it as the pod's own storage and so limits it.
-  const calls = createCallWatch({ file: path.join(root, folder.name, "gvisor.log"), keepSmall: false, channel: () => channel, reports });
+  const calls = createSyscallWatch({ file: path.join(root, folder.name, "gvisor.log"), keepSmall: false, channel: () => channel, reports });
 
   return {
     folder,

@@ -4,11 +4,11 @@ import { readdir } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { logChannelSchema, type LogChannel } from "../../contract/logs.ts";
-import { createCallReports, createCallWatch } from "../keep/call-watch.ts";
+import { createCallReports, createSyscallWatch } from "../keep/syscall-watch.ts";
 import { createInstanceLog } from "../keep/instance-log.ts";
 import { createLineSplitter, type LineSink } from "../keep/line-splitter.ts";
 import { COLLECTOR } from "../keep/limits.ts";
-import { createPace, type Pace } from "../keep/pace.ts";
+import { createReadThrottle, type Pace } from "../keep/pace.ts";
 import type { Segments } from "../keep/segments.ts";
 
 const SOURCES = [
@@ -23,7 +23,7 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
 
   const tenants = new Map<string, Pace>();
   function paceOf(tenantId: string): Pace {
-    const known = tenants.get(tenantId) ?? createPace(COLLECTOR.readTenant);
+    const known = tenants.get(tenantId) ?? createReadThrottle(COLLECTOR.readTenant);
     tenants.set(tenantId, known);
     return known;
   }
@@ -42,7 +42,7 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
     const learn = () => (channel ??= channelOf(instance));
     const log = createInstanceLog({ segments, channel: learn });
     const readers: Reader[] = [];
-    const own = createPace(COLLECTOR.readInstance);
+    const own = createReadThrottle(COLLECTOR.readInstance);
     const paces = () => (channel === undefined ? [own] : [own, paceOf(channel.tenantId)]);
     for (const { fd, source } of openBoth(path.join(root, instance))) readers.push(readPipe(fd, log.sink(source), paces));
     // The name is read as soon as it is written and not with the first line, because an instance that ends at once may have been removed by
@@ -50,7 +50,7 @@ export function createPipeReader(root: string, segments: Segments, onError: (err
     const naming = watch(path.join(root, instance), () => learn() !== undefined && naming.close());
     naming.on("error", onError);
     if (learn() !== undefined) naming.close();
-    const calls = createCallWatch({ file: path.join(root, instance, "gvisor.log"), keepSmall: true, channel: () => channel, reports });
+    const calls = createSyscallWatch({ file: path.join(root, instance, "gvisor.log"), keepSmall: true, channel: () => channel, reports });
     calls.look(); // keeps the file open from now on, because it is deleted with the sandbox
     const timer = setInterval(() => (log.reportDropped(), calls.look()), 1_000);
     const entry = {

@@ -5,7 +5,7 @@ import { PlatformError } from "../../contract/errors.ts";
 import type { ImageRef, Sandbox, SandboxDriver, SandboxSpec, Loading } from "../driver.ts";
 import { createInstanceCertificate } from "./certificate.ts";
 import { calling } from "../../cluster/api-error.ts";
-import { createSight } from "./sight.ts";
+import { createPodHealth } from "./pod-health.ts";
 import { createKeyedMutex } from "../../service/keyed-mutex.ts";
 import { createIsolations, type Isolations } from "./isolations.ts";
 import { knock } from "./knock.ts";
@@ -54,7 +54,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const connections = createStandingConnections();
   const pulse = createPulse({ knock, onError: options.onError });
   const starting = new Map<string, Promise<Sandbox>>();
-  const { healthy, mustDescribe, list } = createSight({ pods, connections, pulse, isStarting: (id) => starting.has(id) });
+  const { healthy, mustDescribe, list } = createPodHealth({ pods, connections, pulse, isStarting: (id) => starting.has(id) });
   /** One load at a time for each sandbox, so that a second caller sees the result of the first. */
   const oneAtATime = createKeyedMutex();
 

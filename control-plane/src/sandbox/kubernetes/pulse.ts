@@ -26,11 +26,11 @@ const TICK_MS = 100;
 const DOUBT_FROM = 4;
 
 /** The tenant is needed because the silence of one tenant's sandboxes proves no fault on our side: a function can refuse to answer. */
-export interface Patient extends Place {
+export interface KnockTarget extends Place {
   tenant: string;
 }
 interface Watched {
-  place: Patient;
+  place: KnockTarget;
   misses: number;
   looking: boolean;
   againAt?: number;
@@ -99,7 +99,7 @@ export function createPulse({ knock, onError }: PulseOptions) {
 
   return {
     /** Sets the sandboxes to knock at from now on, by their ids. */
-    watch(places: ReadonlyMap<string, Patient>): void {
+    watch(places: ReadonlyMap<string, KnockTarget>): void {
       for (const id of watched.keys()) if (!places.has(id)) watched.delete(id);
       for (const [id, place] of places) if (!watched.has(id)) watched.set(id, { place, misses: 0, looking: false });
       if (watched.size > 0) timer ??= setInterval(tick, TICK_MS).unref();

@@ -23,9 +23,9 @@ export const CPU_SHARES = {
   builder: 512,
 } as const;
 
-const NOBODYS = "nobodys";
+const UNASSIGNED_GROUP = "nobodys";
 /** The group in which a sandbox begins, in every hierarchy. */
-export const firstPlaceOf = (parent: string, id: string): string => `${parent}/${NOBODYS}/${id}`;
+export const firstPlaceOf = (parent: string, id: string): string => `${parent}/${UNASSIGNED_GROUP}/${id}`;
 
 const LIMITS = {
   v1: ["cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares"],
@@ -120,7 +120,7 @@ export function createCpuGroups(
   return {
     /** Makes the common group and cleans up after an earlier driver. Must be called once, before the first sandbox. */
     async prepare(): Promise<void> {
-      const nobodys = path.join(top, NOBODYS);
+      const nobodys = path.join(top, UNASSIGNED_GROUP);
       await mkdir(top, { recursive: true });
       if (unified) await writeFile(path.join(top, "cgroup.subtree_control"), "+cpu +memory +pids");
       await setShares(top, CPU_SHARES.platform);

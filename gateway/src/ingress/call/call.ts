@@ -88,9 +88,12 @@ export class Call {
     this.code = known.code;
     const answering = this.phase === "answering";
     this.phase = "over";
-    if (answering) this.caller.cut();
-    else this.caller.refuse(this.seesFailures ? known : forStranger(known));
-    this.close(false);
+    try {
+      if (answering) this.caller.cut();
+      else this.caller.refuse(this.seesFailures ? known : forStranger(known));
+    } finally {
+      this.close(false); // whatever happens to the answer, what is held for the call is freed
+    }
   }
 
   /** Ends the call because the caller went away. */

@@ -1,5 +1,6 @@
 // A client's connection as a caller: it hides node:http's request and response from the call.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { Call, type Ledger } from "../call/call.ts";
 import type { Metrics } from "../measure/metrics.ts";
@@ -15,6 +16,8 @@ export interface Shared {
   held: HeldBytes;
   metrics: Pick<Metrics, "refusedHeld">;
   isTrustedProxy: (address: string | undefined) => boolean;
+  /** The connection's next request may be served. */
+  answered(socket: Socket): void;
   /** How long a client may take nothing of what waits for it, milliseconds. */
   stalledWriteMs: number;
 }
@@ -29,7 +32,7 @@ export class HttpCaller implements Caller {
   /** Undefined until the head has been read and found valid. */
   head: RequestHead | undefined = undefined;
   private continued = false;
-  private readonly shared: Shared;
+  readonly shared: Shared;
   private heldBytes = 0;
   /** Runs while the client takes nothing. */
   private stalled: NodeJS.Timeout | undefined = undefined;
@@ -141,14 +144,20 @@ export class HttpCaller implements Caller {
     if (this.response.headersSent) this.cut();
     else sendProblem(this, error);
   }
+  /** HTTP/1.0 ends a body by closing, so there only a reset tells that it is not whole (RFC 9112 section 8). */
   cut(): void {
-    this.response.destroy();
+    const { socket } = this.request;
+    // The response of a pipelined request has no socket yet, and destroying it would close nothing.
+    if (this.request.httpVersion === "1.0" && socket.remoteAddress !== undefined) socket.resetAndDestroy();
+    else socket.destroy();
   }
 }
 
 function onClose(this: HeldResponse): void {
-  this[kCaller]?.letGo();
-  this[kCaller]?.call.callerGone();
+  const caller = this[kCaller]!;
+  caller.letGo();
+  caller.call.callerGone();
+  caller.shared.answered(caller.request.socket);
 }
 const onStalled = (caller: HttpCaller): void => caller.cut();
 

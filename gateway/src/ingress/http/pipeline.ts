@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
+import { kEnding, type EndingSocket } from "./problem.ts";
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -27,12 +28,18 @@ function cut(socket: Socket & { parser?: { onIncoming: unknown } | null }): void
   socket.destroy();
 }
 
+export interface Pipeline {
+  /** A request has arrived. */
+  take: Serve;
+  /** The answer of the connection's request has left, or the connection is gone. Told by whoever serves, who listens for it anyway. */
+  answered(socket: Socket): void;
+}
+
 /** `serve` gets one request of each connection at a time. A connection with too many waiting ones is cut. */
-export function createPipeline(metrics: Pick<Metrics, "pipelined" | "refusedConnections">, serve: Serve): Serve {
+export function createPipeline(metrics: Pick<Metrics, "pipelined" | "refusedConnections">, serve: Serve): Pipeline {
   function begin(line: Line, request: IncomingMessage, response: ServerResponse): void {
     line.busy = true;
-    response.once("close", next);
-    serve(request, response);
+    if ((request.socket as EndingSocket)[kEnding] !== true) serve(request, response);
   }
 
   function wait(line: Line, request: IncomingMessage, response: ServerResponse): void {
@@ -49,10 +56,9 @@ export function createPipeline(metrics: Pick<Metrics, "pipelined" | "refusedConn
     cut(socket);
   }
 
-  /** An answer has left, or its connection is gone. */
-  function next(this: ServerResponse): void {
-    const { socket } = this.req as { socket: Connection };
-    const line = socket[kLine]!;
+  function answered(socket: Connection): void {
+    const line = socket[kLine];
+    if (line === undefined) return;
     line.busy = false;
     if (socket.writableEnded || socket.destroyed) return; // nobody would get the next answer
     const following = line.waiting?.shift();
@@ -71,11 +77,14 @@ export function createPipeline(metrics: Pick<Metrics, "pipelined" | "refusedConn
     line.waiting = undefined;
   }
 
-  return (request, response) => {
-    const socket = request.socket as Connection;
-    const line = (socket[kLine] ??= { busy: false, waiting: undefined });
-    if (socket.destroyed) return;
-    if (line.busy) wait(line, request, response);
-    else begin(line, request, response);
+  return {
+    take(request, response) {
+      const socket = request.socket as Connection;
+      const line = (socket[kLine] ??= { busy: false, waiting: undefined });
+      if (socket.destroyed) return;
+      if (line.busy) wait(line, request, response);
+      else begin(line, request, response);
+    },
+    answered,
   };
 }

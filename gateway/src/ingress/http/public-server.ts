@@ -7,7 +7,6 @@ import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
-import { createPipeline } from "./pipeline.ts";
 import { kEnding, rawProblem, type EndingSocket } from "./problem.ts";
 
 interface Deps {
@@ -37,13 +36,10 @@ export function createPublicServer(deps: Deps): Server {
   server.maxHeadersCount = LIMITS.headerCount + 1;
   server.maxRequestsPerSocket = GATEWAY_LIMITS.requestsPerConnection;
   server.maxConnections = GATEWAY_LIMITS.connections;
-  const handle = createPipeline(deps.metrics, (request, response) => {
-    if ((request.socket as EndingSocket)[kEnding] !== true) deps.handle(request, response);
-  });
-  server.on("request", handle);
+  server.on("request", deps.handle);
   // `HttpCaller` decides later whether the client may send its body, and then writes the 100 itself.
-  server.on("checkContinue", handle);
-  server.on("checkExpectation", handle);
+  server.on("checkContinue", deps.handle);
+  server.on("checkExpectation", deps.handle);
   server.on("connect", (_request: IncomingMessage, socket: Duplex) =>
     endRaw(socket, new PlatformError("METHOD_NOT_ALLOWED", "CONNECT is not served.")),
   );

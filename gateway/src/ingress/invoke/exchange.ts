@@ -4,6 +4,7 @@
 // There are two time limits. One is for the queue (LIMITS.queueMs). The function's (`timeoutMs`) starts when the request is sent to an
 // instance and ends with the last byte of the answer, so a cold start never uses up the function's time.
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { Route } from "@fnctl/control-plane/contract/internal";
 import type { Call, Holder } from "../call/call.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Instance } from "../fleet/instance.ts";
@@ -19,7 +20,7 @@ export interface ExchangeDeps {
   fleet: Fleet;
   metrics: Metrics;
   /** Throws when the function no longer exists. */
-  chooseVersion: (functionId: string) => VersionFleet;
+  chooseVersion: (functionId: string) => { route: Route; fleet: VersionFleet };
 }
 
 export class Exchange implements Holder, SlotOwner, RelayOwner {
@@ -45,7 +46,9 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
   }
 
   begin(): void {
-    this.slot.take(this.deps.chooseVersion(this.invocation.route.functionId));
+    const { route, fleet } = this.deps.chooseVersion(this.invocation.route.functionId);
+    this.call.route = route;
+    this.slot.take(fleet);
   }
   refused(error: PlatformError): void {
     this.call.fail(error);

@@ -1,4 +1,6 @@
 // The probe as a second source of invocations: the same steps, without a client's connection.
+import { readFileSync } from "node:fs";
+import { request as httpRequest } from "node:http";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Platform, until } from "../../testing/platform.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
@@ -74,4 +76,21 @@ it.each([
 
 it("is nobody's who has not the internal secret", async () => {
   expect((await probe(HELLO, "f".repeat(64))).status).toBe(401);
+});
+
+it("ends with whoever asked, so that it holds no instance for nobody", async () => {
+  const upstream = await platform.upstream((_request, answer) => void answer.write("part"));
+  await platform.serve(upstream, { timeoutMs: 60_000 });
+  const asked = httpRequest({
+    socketPath: platform.path("admin"),
+    method: "POST",
+    path: `/probe?${HELLO}`,
+    headers: { authorization: `Bearer ${readFileSync(platform.path("secret"), "utf8")}` },
+    agent: false,
+  });
+  asked.on("error", () => undefined).end();
+  await until(async () => (await platform.gauge("in_flight")) === 1);
+  asked.destroy();
+  await until(async () => (await platform.gauge("in_flight")) === 0);
+  await until(() => platform.log().some(({ code }) => code === "CLIENT_CLOSED"));
 });

@@ -133,7 +133,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   private sendHead(head: ResponseHead): void {
     const { call } = this;
     call.status = this.status;
-    call.functionMs = performance.now() - call.sentAt;
+    // For the API it is the time to the end, set when the call closes: its streams are the answer.
+    if (call.route !== undefined) call.functionMs = performance.now() - call.sentAt;
     addPlatformFields(head.headers, call, head.hasCors);
     if (head.contentLength !== -1) head.headers.push("content-length", String(head.contentLength));
     call.caller.writeHead(this.status, head.headers);

@@ -1,6 +1,7 @@
 // Runs the steps of every invocation, in this order: gather a small body, choose the version, wait for a slot, exchange.
 import { randomInt } from "node:crypto";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { Route } from "@fnctl/control-plane/contract/internal";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
@@ -23,10 +24,10 @@ const random = (): number => randomInt(1_000_000) / 1_000_000;
 
 export function createRun({ routes, fleet, metrics }: Deps): Run {
   /** Chooses by the current route, which may have changed while the body was gathered or the request waited for a slot. */
-  function chooseVersion(functionId: string): VersionFleet {
+  function chooseVersion(functionId: string): { route: Route; fleet: VersionFleet } {
     const route = routes.byId(functionId);
     if (route === undefined) throw noSuchFunction();
-    return fleet.forVersion(route, pickTarget(route, random).versionId);
+    return { route, fleet: fleet.forVersion(route, pickTarget(route, random).versionId) };
   }
   const exchange: ExchangeDeps = { fleet, metrics, chooseVersion };
 
@@ -44,7 +45,8 @@ export function createRun({ routes, fleet, metrics }: Deps): Run {
     if (!isSmall(invocation.call.caller.bodyLength)) return begin(invocation, undefined);
     gather(invocation).then(
       (body) => {
-        if (invocation.call.phase !== "over") begin(invocation, body);
+        if (body === undefined) invocation.call.callerGone();
+        else if (invocation.call.phase !== "over") begin(invocation, body);
       },
       (error: unknown) => invocation.call.fail(error),
     );

@@ -76,4 +76,9 @@ export class StoredCaller implements Caller {
     this.whole = false;
     this.end();
   }
+  /** Nobody waits for the answer any more. */
+  giveUp(): void {
+    this.call.callerGone();
+    this.cut();
+  }
 }

@@ -24,6 +24,7 @@ const SHARED = {
   held: new HeldBytes(GATEWAY_LIMITS.held),
   isTrustedProxy: () => false,
   stalledWriteMs: 1_000,
+  answered: () => undefined,
 };
 
 function requestFor(target: string): Call {

@@ -12,7 +12,7 @@ interface Deps {
   gauges: () => Gauges;
   state: () => "starting" | "ready" | "draining";
   drain: () => void;
-  probe: (target: ProbeTarget) => Promise<object>;
+  probe: (target: ProbeTarget, asker: AbortSignal) => Promise<object>;
 }
 
 export function createAdminServer(deps: Deps): Server {
@@ -41,10 +41,16 @@ async function answer(deps: Deps, request: IncomingMessage, response: ServerResp
       deps.drain();
       return { status: 202 };
     case "POST /probe":
-      return { body: await deps.probe(probeSchema.parse(Object.fromEntries(url.searchParams))) };
+      return { body: await deps.probe(probeSchema.parse(Object.fromEntries(url.searchParams)), untilClosed(response)) };
     default:
       throw new PlatformError("NOT_FOUND", "Nothing is served at this path.");
   }
+}
+
+function untilClosed(response: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  return gone.signal;
 }
 
 /** Ready once the routes are known; the gateway stays ready when the control plane goes away. */

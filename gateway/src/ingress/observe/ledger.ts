@@ -19,7 +19,7 @@ export function createLedger({ metrics, accessLog, warn }: Deps): Ledger {
       metrics.inFlight -= 1;
       metrics.bytesIn += call.bytesIn;
       metrics.bytesOut += call.bytesOut;
-      metrics.byClass[Math.floor(call.status / 100)]! += 1;
+      metrics.byClass[Math.min(5, Math.floor(call.status / 100))]! += 1; // a function may answer 999
       if (call.code !== "") metrics.countCode(call.code);
       metrics.latency.observe(call.durationMs);
       accessLog.record(call);

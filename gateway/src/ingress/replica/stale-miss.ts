@@ -30,8 +30,7 @@ export function createSecondLook(feed: Pick<ChangeFeed, "connected" | "reach">):
     if (isFinal(refused)) return refused;
     if (waiting >= GATEWAY_LIMITS.staleMisses) return unknown();
     waiting += 1;
-    await feed.reach(GATEWAY_LIMITS.staleMissMs);
-    waiting -= 1;
+    await feed.reach(GATEWAY_LIMITS.staleMissMs).finally(() => (waiting -= 1));
     if (call.phase === "over") return undefined;
     const again = judge();
     return again === undefined || isFinal(again) ? again : unknown();

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { LogChannel } from "../../contract/logs.ts";
-import { createCallReports, createCallWatch, type CallReports } from "./call-watch.ts";
+import { createCallReports, createSyscallWatch, type CallReports } from "./syscall-watch.ts";
 import { createSegments, type Segments } from "./segments.ts";
 import { UNIMPLEMENTED, adviceOn, callsIn, namesIn } from "./unimplemented-calls.ts";
 
@@ -53,7 +53,7 @@ describe("a version's owner", () => {
     await rm(folder, { recursive: true, force: true });
   });
   const open = (owner: () => LogChannel | undefined = () => channel, keepSmall = true) =>
-    createCallWatch({ file, keepSmall, channel: owner, reports });
+    createSyscallWatch({ file, keepSmall, channel: owner, reports });
   async function told(): Promise<string[][]> {
     await new Promise((resolve) => setTimeout(resolve, 50));
     return (await segments.read(channel, 100, undefined, () => true)).map(({ message }) => namesIn(message));

@@ -11,7 +11,7 @@ export interface Sighting {
 /** The most loads that are remembered; at ten loads a second this covers a quarter of an hour. */
 export const REMEMBERED = 10_000;
 
-export function createChannelBook(look: (instance: string) => Promise<Sighting | undefined>) {
+export function createLogChannelDirectory(look: (instance: string) => Promise<Sighting | undefined>) {
   const book = new Map<string, Sighting>();
   async function sighting(instance: string): Promise<Sighting | undefined> {
     const seen = await look(instance);
@@ -52,4 +52,4 @@ export function createChannelBook(look: (instance: string) => Promise<Sighting |
     nodeOf: async (instance: string): Promise<string | undefined> => (await sighting(instance))?.node,
   };
 }
-export type ChannelBook = ReturnType<typeof createChannelBook>;
+export type LogChannelDirectory = ReturnType<typeof createLogChannelDirectory>;

@@ -6,7 +6,7 @@ import type { Sandbox } from "../driver.ts";
 import { podName } from "../../cluster/labels.ts";
 import { addressOf, imageOf, instanceOf, isRunning, type Pod } from "./pod-state.ts";
 import type { Pods } from "./pods.ts";
-import type { Patient, Pulse } from "./pulse.ts";
+import type { KnockTarget, Pulse } from "./pulse.ts";
 
 interface SightInput {
   pods: Pick<Pods, "all">;
@@ -15,7 +15,7 @@ interface SightInput {
   isStarting(id: string): boolean;
 }
 
-export function createSight({ pods, connections, pulse, isStarting }: SightInput) {
+export function createPodHealth({ pods, connections, pulse, isStarting }: SightInput) {
   /** Ids of pods that have answered once; before that an unloaded pod may still be starting. */
   const healthy = new Set<string>();
 
@@ -49,7 +49,7 @@ export function createSight({ pods, connections, pulse, isStarting }: SightInput
 
 const idOf = (pod: Pod): string => pod.metadata.name.slice(podName("").length);
 /** The address at which the pod is knocked at, while its node reports it as running. */
-function placeOf(pod: Pod): [string, Patient][] {
+function placeOf(pod: Pod): [string, KnockTarget][] {
   const address = isRunning(pod) ? addressOf(pod) : undefined;
   return address?.kind === "tls" ? [[idOf(pod), { host: address.host, port: address.port, tenant: pod.metadata.namespace }]] : [];
 }

@@ -52,7 +52,7 @@ export interface CallWatchInput {
   reports: CallReports;
 }
 
-export function createCallWatch({ file, keepSmall, channel, reports }: CallWatchInput) {
+export function createSyscallWatch({ file, keepSmall, channel, reports }: CallWatchInput) {
   const names = new Set<string>();
   let fd: number | undefined;
   let offset = 0;

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { newInstanceId } from "../../service/uuid7.ts";
 import type { ImageRef, SandboxDriver } from "../driver.ts";
-import { REMEMBERED, createChannelBook, type Sighting } from "./channel-book.ts";
+import { REMEMBERED, createLogChannelDirectory, type Sighting } from "./log-channel-directory.ts";
 
 const image = (): ImageRef => ({
   tenantId: randomUUID(),
@@ -16,7 +16,7 @@ const image = (): ImageRef => ({
 
 function setup() {
   const pods = new Map<string, Sighting>();
-  const book = createChannelBook(async (id) => pods.get(id));
+  const book = createLogChannelDirectory(async (id) => pods.get(id));
   const driver = book.remembering({
     isolations: ["gvisor"],
     async load(id: string, loaded: ImageRef) {
