@@ -12,6 +12,16 @@ const PAUSES_MS = [150, 400, 1000];
 /** Statuses that a gateway answers while the control plane restarts. */
 const PASSING = new Set([502, 503]);
 
+/** Whether the same request may be answered a moment later. A quota that is used up has the same status as too many requests at a time. */
+async function passes(response: Response): Promise<boolean> {
+  if (response.status !== 429) return PASSING.has(response.status);
+  const problem: unknown = await response
+    .clone()
+    .json()
+    .catch(() => undefined);
+  return (problem as { code?: unknown } | undefined)?.code === "RATE_LIMITED";
+}
+
 export interface RequestOptions {
   body?: unknown;
   /** Raw bytes to send; used instead of `body`. */
@@ -58,7 +68,7 @@ export function createApiClient(connection: Connection, signal: AbortSignal) {
         if (error instanceof CliError && error.code === "UNREACHABLE") return undefined;
         throw error;
       });
-      if (response !== undefined && !PASSING.has(response.status)) return accepted(response);
+      if (response !== undefined && !(await passes(response))) return accepted(response);
       await response?.body?.cancel();
       await sleep(pause, undefined, { signal: options.signal ?? signal }).catch(() => undefined);
     }

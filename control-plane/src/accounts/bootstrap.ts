@@ -1,13 +1,13 @@
 // The first tenant and the first tokens of a fresh platform. This works once; later tenants are made with the operator's token.
-import { PLATFORM } from "../db/change.ts";
+import type { z } from "zod";
+import type { bootstrapRequestSchema, bootstrapResponseSchema } from "../contract/internal.ts";
 import type { TenantStore } from "./tenant-store.ts";
 
 /** `published` resolves when gateways know the new tokens. */
 export function createBootstrap(tenants: TenantStore, published: () => Promise<void>) {
-  return async (request: { tenant: string; tokenName: string }) => {
-    const wanted = { slug: request.tenant, risk: "standard", tokenName: request.tokenName, withOperator: true } as const;
-    const { tenant, token, operatorSecret } = await tenants.create(wanted, PLATFORM);
+  return async ({ tenant: slug, ...tokens }: z.infer<typeof bootstrapRequestSchema>): Promise<z.infer<typeof bootstrapResponseSchema>> => {
+    const tenant = await tenants.createFirst({ slug, ...tokens });
     await published();
-    return { tenantId: tenant.id, tenant: tenant.slug, secret: token.secret, operatorSecret: operatorSecret ?? "" };
+    return { tenantId: tenant.id, tenant: tenant.slug };
   };
 }

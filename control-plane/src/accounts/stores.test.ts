@@ -9,6 +9,7 @@ import { by } from "../../../deploy/test/src/build-platform.ts";
 import { A, B, openTwoTenants } from "../../../deploy/test/src/two-tenants.ts";
 import { createTenantStore } from "./tenant-store.ts";
 import { createTokenStore } from "./token-store.ts";
+import { createToken } from "./token.ts";
 
 let database: Awaited<ReturnType<typeof openTwoTenants>>;
 let pools: pg.Pool[];
@@ -75,5 +76,20 @@ describe("tenants", () => {
     await expect(tenants.setRisk(tenant.id, "standard", PLATFORM)).rejects.toMatchObject({ code: "CONFLICT" });
     expect(await tenants.get(tenant.id)).toMatchObject({ risk: "elevated" });
     await expect(tenants.get("01900000-0000-7000-8000-00000000dead")).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  test("the first one comes with the operator's token, once, however often it is asked for and whoever else asks", async () => {
+    const first = (slug: string) => ({ slug, tokenName: "first", secret: createToken().secret, operatorSecret: createToken().secret });
+    const mine = first("mine");
+    const results = await Promise.allSettled([mine, mine, first("theirs"), first("mine")].map((each) => tenants.createFirst(each)));
+    const made = results.flatMap((result) => (result.status === "fulfilled" ? [result.value.slug] : []));
+    expect([["mine", "mine"], ["theirs"], ["mine"]]).toContainEqual(made);
+    for (const result of results) if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "CONFLICT" });
+    const { rows } = await database.admin.query("SELECT hash FROM operator_token");
+    expect(rows).toHaveLength(1);
+    await expect(tenants.createFirst(first("later"))).rejects.toMatchObject({ code: "CONFLICT" });
+    await expect(tenants.createFirst({ ...first("x"), secret: "short" })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+    const count = await database.admin.query("SELECT FROM tenant WHERE slug IN ('theirs', 'later', 'x', 'mine')");
+    expect(count.rowCount).toBe(1);
   });
 });

@@ -4,7 +4,7 @@ import type { Actor } from "../db/change.ts";
 import type { SystemDatabase } from "../db/system-database.ts";
 import { newId } from "../service/uuid7.ts";
 import { freshToken } from "./token-store.ts";
-import { createToken } from "./token.ts";
+import { givenToken } from "./token.ts";
 
 type Risk = "standard" | "elevated";
 export interface WantedTenant {
@@ -12,11 +12,17 @@ export interface WantedTenant {
   risk: Risk;
   /** Name of the tenant's first token. */
   tokenName: string;
-  /** The platform's first operator token is made in the same transaction. */
-  withOperator?: boolean;
+}
+export interface FirstTenant {
+  slug: string;
+  /** Name of both tokens. */
+  tokenName: string;
+  /** Of the tenant's token, and of the platform's first operator token. */
+  secret: string;
+  operatorSecret: string;
 }
 
-export function createTenantStore(system: Pick<SystemDatabase, "createTenant" | "raiseTenant" | "tenantById">) {
+export function createTenantStore(system: Pick<SystemDatabase, "createTenant" | "createFirstTenant" | "raiseTenant" | "tenantById">) {
   async function get(id: string) {
     const tenant = await system.tenantById(id);
     if (tenant === undefined) throw new PlatformError("NOT_FOUND", "There is no such tenant.");
@@ -27,13 +33,23 @@ export function createTenantStore(system: Pick<SystemDatabase, "createTenant" | 
     get,
 
     /** Throws CONFLICT when the slug is taken. */
-    async create({ slug, risk, tokenName, withOperator = false }: WantedTenant, actor: Actor) {
+    async create({ slug, risk, tokenName }: WantedTenant, actor: Actor) {
       const token = freshToken({ name: tokenName, scopes: ["admin"], expiresAt: null });
-      const operator = withOperator ? createToken() : undefined;
-      const operatorToken = operator && { id: newId(), name: tokenName, prefix: operator.prefix, hash: operator.hash };
-      const tenant = await system.createTenant({ id: newId(), slug, risk, token: token.row, operatorToken }, actor);
+      const tenant = await system.createTenant({ id: newId(), slug, risk, token: token.row }, actor);
       if (tenant === undefined) throw new PlatformError("CONFLICT", `The tenant ${slug} exists already.`);
-      return { tenant, token, operatorSecret: operator?.secret };
+      return { tenant, token };
+    },
+
+    /** Once for a platform, and again with the same secrets. Throws CONFLICT when it was done with others, or the slug is taken. */
+    async createFirst({ slug, tokenName, secret, operatorSecret }: FirstTenant) {
+      const token = freshToken({ name: tokenName, scopes: ["admin"], expiresAt: null }, givenToken(secret)).row;
+      const { prefix, hash } = givenToken(operatorSecret);
+      const operator = { id: newId(), name: tokenName, prefix, hash };
+      const tenant = await system.createFirstTenant({ id: newId(), slug, risk: "standard", token }, operator);
+      if (tenant !== undefined) return tenant;
+      throw new PlatformError("CONFLICT", "The platform has its first tenant and operator's token already.", {
+        hint: "Make other tenants with the operator's token: POST /v1/tenants.",
+      });
     },
 
     /** A tenant's risk can only be raised; lowering it throws CONFLICT. Setting the risk that it has already changes nothing. */

@@ -8,7 +8,7 @@ import { token } from "../db/schema.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
 import { newId } from "../service/uuid7.ts";
 import { lockCaps, refuseAbove } from "./caps.ts";
-import { createToken } from "./token.ts";
+import { createToken, type FreshToken } from "./token.ts";
 
 /** Tokens that a list shows; a tenant may have fewer. */
 const LISTED = 1_000;
@@ -20,8 +20,7 @@ export interface NewToken {
   expiresAt: Date | null;
 }
 /** A new token: the row to store, which holds only the hash, and the secret, which is returned once and never stored. */
-export function freshToken({ name, scopes, expiresAt }: NewToken) {
-  const { secret, prefix, hash } = createToken();
+export function freshToken({ name, scopes, expiresAt }: NewToken, { secret, prefix, hash }: FreshToken = createToken()) {
   return { secret, row: { id: newId(), name, prefix, hash, scopes, expiresAt, createdAt: new Date() } };
 }
 

@@ -1,5 +1,6 @@
 // Tokens: `fnctl_<8 characters for people>_<256 random bits>`. Only the hash of the whole is kept (SECURITY E10).
 import { createHash, randomBytes } from "node:crypto";
+import { PlatformError } from "../contract/errors.ts";
 
 export interface FreshToken {
   secret: string;
@@ -13,6 +14,13 @@ export const hashToken = (secret: string): Buffer => createHash("sha256").update
 export function createToken(): FreshToken {
   const prefix = [...randomBytes(8)].map((byte) => "abcdefghijklmnopqrstuvwxyz234567"[byte % 32]).join("");
   const secret = `fnctl_${prefix}_${randomBytes(32).toString("base64url")}`;
+  return { secret, prefix, hash: hashToken(secret) };
+}
+
+/** A secret that somebody else made. Throws BAD_REQUEST when it has not the form of a token. */
+export function givenToken(secret: string): FreshToken {
+  const [, prefix = ""] = secret.split("_");
+  if (!SHAPE.test(secret)) throw new PlatformError("BAD_REQUEST", "The secret has not the form of a token.");
   return { secret, prefix, hash: hashToken(secret) };
 }
 

@@ -1,16 +1,14 @@
 // The management API on one page: middleware in their order, then the routes.
 
-import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "../contract/errors.ts";
-import { LIMITS } from "../contract/limits.ts";
 import type { SystemDatabase } from "../db/system-database.ts";
 import type { LogReader } from "../logs/read/log-reader.ts";
 import { accountRoutes, type AccountDeps } from "./routes/tenants.ts";
 import { authenticate, requestId } from "./frame/authenticate.ts";
 import { buildRoutes, type BuildDeps } from "./routes/builds.ts";
-import { plainJson } from "./frame/json-body.ts";
+import { createDocument } from "./frame/document.ts";
 import { createRouter } from "./frame/router.ts";
 import { functionRoutes, type FunctionDeps } from "./routes/functions.ts";
 import { logRoutes } from "./routes/logs.ts";
@@ -40,15 +38,9 @@ export function createApi(deps: ApiDeps) {
   });
   app.get("/v1/healthz", (c) => c.json({ status: "ok" }));
   app.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
-  app.doc31("/v1/openapi.json", INFO);
+  const document = createDocument(() => app.getOpenAPI31Document(INFO));
+  app.get("/v1/openapi.json", document);
   app.use("/v1/*", authenticate(deps.system));
-  // An uploaded blob is streamed and its route counts the bytes; every other body is a small document.
-  const small = bodyLimit({
-    maxSize: LIMITS.apiBodyBytes,
-    onError: () => Promise.reject(new PlatformError("PAYLOAD_TOO_LARGE", `The body is larger than ${LIMITS.apiBodyBytes} bytes.`)),
-  });
-  app.use("/v1/*", (c, next) => (c.req.path.startsWith("/v1/blobs/") ? next() : small(c, next)));
-  app.use("/v1/*", plainJson);
   // The answer to a change waits until gateways know of it, so that the client's next request already sees the change.
   app.use("/v1/*", async (c, next) => {
     await next();

@@ -132,14 +132,17 @@ export const releaseResponseSchema = z.object({
 export const logChannelsRequestSchema = z.strictObject({ instances: z.array(z.string().regex(/^[0-9a-f]{20}$/)).max(500) });
 export const logChannelsResponseSchema = z.object({ channels: z.array(logChannelSchema).max(500) });
 
-/** The supervisor asks for the first tenant and token at the platform's first start. */
-export const bootstrapRequestSchema = z.strictObject({ tenant: slugSchema, tokenName: z.string() });
-export const bootstrapResponseSchema = z.object({
-  tenantId: uuidSchema,
+/**
+ * The platform's first tenant, with secrets that whoever asks has made and kept before: who was cut off before the answer asks again with the
+ * same ones and has the same result. With others CONFLICT, once there is an operator's token.
+ */
+export const bootstrapRequestSchema = z.strictObject({
   tenant: slugSchema,
-  secret: z.string(),
-  operatorSecret: z.string(),
+  tokenName: z.string().min(1).max(100),
+  secret: z.string().max(100),
+  operatorSecret: z.string().max(100),
 });
+export const bootstrapResponseSchema = z.object({ tenantId: uuidSchema, tenant: slugSchema });
 
 /** A sandbox that may reach the network; the egress proxy has a Unix socket for each. PUT or DELETE `/internal/v1/sources/:instance`. */
 export const egressSourceSchema = z.strictObject({

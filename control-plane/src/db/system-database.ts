@@ -4,7 +4,7 @@ import { and, eq, gt, isNotNull, isNull, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { Scope } from "../contract/resources.ts";
-import { runChange, type Actor, type Change, type OnChange, type Unit } from "./change.ts";
+import { PLATFORM, runChange, type Actor, type Change, type OnChange, type Unit } from "./change.ts";
 import * as schema from "./schema.ts";
 import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
 import { ATTEMPTS } from "./tenant-database.ts";
@@ -32,10 +32,7 @@ export interface TenantBuilds {
   /** Time since the tenant last got a builder, milliseconds. */
   agoMs: number;
 }
-export type NewTenant = typeof tenant.$inferInsert & {
-  token: Omit<typeof token.$inferInsert, "tenantId">;
-  operatorToken?: typeof operatorToken.$inferInsert | undefined;
-};
+export type NewTenant = typeof tenant.$inferInsert & { token: Omit<typeof token.$inferInsert, "tenantId"> };
 export interface TokenOwner {
   tokenId: string;
   name: string;
@@ -76,6 +73,7 @@ function guarded<T extends Statements>(all: T): Guarded<T> {
 /** Statements that are not tried again after a lost connection: they may have taken effect, or their failure must be known at once. */
 const WRITES = new Set([
   "createTenant",
+  "createFirstTenant",
   "raiseTenant",
   "takeNextBuild",
   "takeOwnership",
@@ -109,6 +107,14 @@ const TAKE_NEXT_BUILD = `
   FROM next WHERE build.tenant_id = next.tenant_id AND build.id = next.id AND build.state = 'queued'
   RETURNING build.tenant_id AS "tenantId", build.id AS "buildId"`;
 
+async function addTenant({ tx, tell }: Unit, { token: first, ...row }: NewTenant) {
+  const [made] = await tx.insert(tenant).values(row).onConflictDoNothing({ target: tenant.slug }).returning();
+  if (made === undefined) return undefined;
+  await tx.insert(token).values({ ...first, tenantId: made.id });
+  tell({ kind: "token", id: first.id });
+  return made;
+}
+
 function statements(pool: pg.Pool, onChange: OnChange | undefined) {
   const db = drizzle(pool, { schema });
   const change = <T>(what: Change, work: (unit: Unit) => Promise<T>): Promise<T> =>
@@ -136,15 +142,29 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
         .where(and(eq(operatorToken.hash, hash), isNull(operatorToken.revokedAt), unexpired(operatorToken.expiresAt)));
       return operator === undefined ? undefined : { ...operator, tokenId: operator.id, scopes: ["operator"], tenantId: null };
     },
-    /** A tenant with its first token, and an operator's token where there is none yet. undefined: the slug is taken. */
-    createTenant: ({ token: first, operatorToken: operator, ...row }: NewTenant, actor: Actor) =>
-      change({ tenantId: row.id, actor, event: "tenant.create" }, async ({ tx, tell, unchanged }) => {
-        const [made] = await tx.insert(tenant).values(row).onConflictDoNothing({ target: tenant.slug }).returning();
-        if (made === undefined) return unchanged(undefined);
-        await tx.insert(token).values({ ...first, tenantId: made.id });
-        if (operator !== undefined) await tx.insert(operatorToken).values(operator);
-        tell({ kind: "token", id: first.id });
-        return made;
+    /** A tenant with its first token. undefined: the slug is taken. */
+    createTenant: (wanted: NewTenant, actor: Actor) =>
+      change(
+        { tenantId: wanted.id, actor, event: "tenant.create" },
+        async (unit) => (await addTenant(unit, wanted)) ?? unit.unchanged(undefined),
+      ),
+    /** The same, with the first operator's token. undefined: there are others. Asked for twice at once or one after the other, it is done once. */
+    createFirstTenant: (wanted: NewTenant, operator: typeof operatorToken.$inferInsert) =>
+      change({ tenantId: wanted.id, actor: PLATFORM, event: "tenant.create" }, async (unit) => {
+        const { tx, unchanged } = unit;
+        await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended('fnctl first tenant', 0))`);
+        const operators = await tx.select().from(operatorToken);
+        if (operators.length === 0) {
+          const made = await addTenant(unit, wanted);
+          if (made !== undefined) await tx.insert(operatorToken).values(operator);
+          return made ?? unchanged(undefined);
+        }
+        const [known] = await tx
+          .select({ tenant })
+          .from(token)
+          .innerJoin(tenant, eq(tenant.id, token.tenantId))
+          .where(and(eq(token.hash, wanted.token.hash), eq(tenant.slug, wanted.slug)));
+        return unchanged(operators.some(({ hash }) => hash.equals(operator.hash)) ? known?.tenant : undefined);
       }),
     /** Raises a tenant's risk. undefined: there is no such tenant. */
     raiseTenant: (id: string, actor: Actor) =>

@@ -3,6 +3,7 @@
 import "@fnctl/control-plane/service/shutdown";
 import { readFileSync } from "node:fs";
 import { Client } from "undici";
+import { createToken } from "@fnctl/control-plane/accounts/token";
 import { INTERNAL_PATHS, bootstrapResponseSchema } from "@fnctl/control-plane/contract/internal";
 
 const [tenant] = process.argv.slice(2);
@@ -15,11 +16,12 @@ const ca = readFileSync(process.env["FNCTL_INTERNAL_CA_FILE"] ?? "", "utf8");
 // The control plane's service is called, because the owner may be another pod than this one.
 const service = process.env["FNCTL_CONTROL_SERVICE"] ?? "";
 const client = new Client(`https://${service}:8444`, { connect: { ca, rejectUnauthorized: true } });
+const secrets = { secret: createToken().secret, operatorSecret: createToken().secret };
 const answer = await client.request({
   method: "POST",
   path: INTERNAL_PATHS.bootstrap,
   headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
-  body: JSON.stringify({ tenant, tokenName: "first" }),
+  body: JSON.stringify({ tenant, tokenName: "first", ...secrets }),
 });
 const value: unknown = await answer.body.json();
 if (answer.statusCode !== 200) {
@@ -27,5 +29,5 @@ if (answer.statusCode !== 200) {
   process.exit(1);
 }
 const made = bootstrapResponseSchema.parse(value);
-process.stdout.write(`tenant          ${made.tenant}\ntoken           ${made.secret}\noperator token  ${made.operatorSecret}\n`);
+process.stdout.write(`tenant          ${made.tenant}\ntoken           ${secrets.secret}\noperator token  ${secrets.operatorSecret}\n`);
 await client.close();

@@ -1,9 +1,11 @@
 // The first tenant and token of a fresh platform, and the CLI's context for it.
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Client } from "undici";
 import { parseDocument } from "yaml";
+import { z } from "zod";
+import { createToken } from "@fnctl/control-plane/accounts/token";
 import { INTERNAL_PATHS, bootstrapResponseSchema } from "@fnctl/control-plane/contract/internal";
 import type { Settings } from "./settings.ts";
 
@@ -21,23 +23,38 @@ export async function ensureFirstTenant(
 ): Promise<FirstTenant | undefined> {
   const note = path.join(settings.stateDir, "first-tenant");
   if (existsSync(note)) return undefined;
+  const secrets = await wantedSecrets(settings);
   const client = new Client("http://control", { socketPath: controlSocket });
   try {
     const answer = await client.request({
       method: "POST",
       path: INTERNAL_PATHS.bootstrap,
       headers: { authorization: `Bearer ${internalSecret}`, "content-type": "application/json" },
-      body: JSON.stringify({ tenant: settings.tenant, tokenName: "first" }),
+      body: JSON.stringify({ tenant: settings.tenant, tokenName: "first", ...secrets }),
     });
     const value: unknown = await answer.body.json();
     if (answer.statusCode !== 200) throw new Error(`the first tenant could not be made: ${JSON.stringify(value)}`);
-    const made = bootstrapResponseSchema.parse(value);
-    await writeContext(settings, made.secret);
-    await writeFile(note, `${made.tenant}\n`);
-    return made;
+    const { tenant } = bootstrapResponseSchema.parse(value);
+    await writeContext(settings, secrets.secret);
+    await writeFile(note, `${tenant}\n`);
+    await rm(wantedFile(settings), { force: true }); // shown once, and kept nowhere but in the CLI's own file
+    return { tenant, ...secrets };
   } finally {
     await client.close();
   }
+}
+
+const wantedFile = (settings: Settings): string => path.join(settings.stateDir, "first-tenant.wanted");
+const secretsSchema = z.object({ secret: z.string(), operatorSecret: z.string() });
+
+/** Made before they are asked for, and kept until they are known to count: a start that is killed in between goes on with the same ones. */
+async function wantedSecrets(settings: Settings): Promise<z.infer<typeof secretsSchema>> {
+  const kept = await readFile(wantedFile(settings), "utf8").catch(() => undefined);
+  const parsed = kept === undefined ? undefined : secretsSchema.safeParse(parseDocument(kept).toJSON());
+  if (parsed?.success === true) return parsed.data;
+  const fresh = { secret: createToken().secret, operatorSecret: createToken().secret };
+  await writeFile(wantedFile(settings), JSON.stringify(fresh), { mode: 0o600, flush: true });
+  return fresh;
 }
 
 /** Adds or replaces this platform's context in the CLI's file, which holds a token and so is mode 0600. */

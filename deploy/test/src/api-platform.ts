@@ -1,10 +1,10 @@
 // The real management API in this process, with a real Postgres and real stores, without sandbox and root; for tests of its routes.
 import { createTokenStore } from "@fnctl/control-plane/accounts/token-store";
+import { createToken } from "@fnctl/control-plane/accounts/token";
 import { createApi } from "@fnctl/control-plane/api/app";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
 import type { FreeSpace } from "@fnctl/control-plane/service/free-space";
 import { createInstanceTable } from "@fnctl/control-plane/instances/leases/instance-table";
-import { PLATFORM } from "@fnctl/control-plane/db/change";
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { by, createBuildPlatform } from "./build-platform.ts";
@@ -35,11 +35,7 @@ export async function createApiPlatform(
     conditions: { current: () => [], check: async () => [] },
     onError: (error) => void errors.push(error),
   });
-  const slug = `root-${randomBytes(6).toString("hex")}`;
-  const { operatorSecret = "" } = await platform.tenants.create(
-    { slug, risk: "standard", tokenName: "root", withOperator: true },
-    PLATFORM,
-  );
+  const operatorSecret = await operatorOf(postgres, platform.tenants);
   return {
     platform,
     app,
@@ -53,5 +49,16 @@ export async function createApiPlatform(
     },
     close: () => platform.close(),
   };
+}
+/** Each database has one, since a platform has its first tenant once. */
+const operators = new WeakMap<TestPostgres, string>();
+async function operatorOf(postgres: TestPostgres, tenants: Awaited<ReturnType<typeof createBuildPlatform>>["tenants"]): Promise<string> {
+  const known = operators.get(postgres);
+  if (known !== undefined) return known;
+  const [secret, operatorSecret] = [createToken().secret, createToken().secret];
+  const slug = `root-${randomBytes(6).toString("hex")}`;
+  await tenants.createFirst({ slug, tokenName: "root", secret, operatorSecret });
+  operators.set(postgres, operatorSecret);
+  return operatorSecret;
 }
 export type ApiPlatform = Awaited<ReturnType<typeof createApiPlatform>>;

@@ -122,7 +122,7 @@ describe("answers that a client does not take", () => {
     });
 
   it("are waited for as long as it takes something, and cut when it takes nothing", async () => {
-    platform = await new Platform().start({}, undefined, TIGHT);
+    platform = await new Platform().start({}, undefined, { limits: TIGHT });
     await platform.serve(await endless());
     const slow = await dial();
     const gone = new Promise((resolve) => slow.once("close", resolve));
@@ -140,7 +140,7 @@ describe("answers that a client does not take", () => {
   });
 
   it("of one address are held up to its limit; others are served", async () => {
-    platform = await new Platform().start({}, undefined, { ...TIGHT, stalledWriteMs: 60_000 });
+    platform = await new Platform().start({}, undefined, { limits: { ...TIGHT, stalledWriteMs: 60_000 } });
     await platform.serve(await endless(), { concurrency: 200 }, { slots: 200 });
     const greedy = await Promise.all(Array.from({ length: 60 }, () => dial("127.0.0.2")));
     for (const socket of greedy) socket.pause().write(REQUEST);
@@ -162,7 +162,7 @@ describe("bodies that are gathered", () => {
     return { socket, answer };
   };
   it("are held up to the limit of their address; one more is refused with 429, and another address' is not", async () => {
-    platform = await new Platform().start({}, undefined, { held: { all: 1024 * 1024, perAddress: 100_000 } });
+    platform = await new Platform().start({}, undefined, { limits: { held: { all: 1024 * 1024, perAddress: 100_000 } } });
     await platform.serve(await platform.upstream((request, answer) => void request.resume().on("end", () => answer.end("ok"))));
     const first = await drip("127.0.0.2", 60_000);
     await until(async () => (await platform.gauge("held_bytes")) === 60_000);

@@ -40,6 +40,7 @@ export interface IngressHooks {
   drainAsked?: () => void;
   /** Replaces the contract's queue limits, for tests. */
   queue?: QueueLimits;
+  api?: Parameters<typeof createApiFront>[0]["limits"];
   limits?: { held?: HeldBytesLimits; stalledWriteMs?: number };
 }
 
@@ -75,7 +76,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
 
   const held = new HeldBytes(limits.held);
   const run = createRun({ routes, fleet, metrics });
-  const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, isTrustedProxy });
+  const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, tokens, isTrustedProxy, limits: hooks.api });
   const invoke = createHttpSource({ routes, tokens, secondLook: createSecondLook(feed), isTrustedProxy, run });
   const front = createFront({ resolveHost: createHostResolver(settings), pathRoutes: settings.pathRoutes, invoke, api: api.relay });
   function handle(request: IncomingMessage, response: ServerResponse): void {

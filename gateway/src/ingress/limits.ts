@@ -62,8 +62,18 @@ export const GATEWAY_LIMITS = {
   /** The most entries of the caches whose keys clients choose. */
   hostCacheEntries: 10_000,
   tokenCacheEntries: 10_000,
-  /** Connections to the control plane's API listener. */
-  apiConnections: 256,
+  /** Requests at the API at a time, by kind (`ApiBudget`); each has a connection of its own. */
+  api: {
+    call: { all: 256, perTenant: 32, strangers: 64, perStranger: 16 },
+    upload: { all: 128, perTenant: 32, strangers: 16, perStranger: 4 },
+    stream: { all: 1_024, perTenant: 64, strangers: 64, perStranger: 16 },
+  },
+  /**
+   * Milliseconds that a request to the API may take: its body, and from then to the answer's head. A call's answer is short, so it has the
+   * same time to its end.
+   */
+  apiBodyMs: { call: 30_000, upload: 15 * 60_000, stream: 30_000 },
+  apiAnswerMs: { call: 180_000, upload: 180_000, stream: 60_000 },
   /** Access log: written at this size or after this time, and dropped (counted) beyond the cap. */
   logFlushBytes: 64 * KIB,
   logFlushMs: 200,

@@ -34,7 +34,11 @@ export class Platform {
   path(name: string): string {
     return join(this.folder, name);
   }
-  async start(env: Record<string, string> = {}, queue?: { depth: number; ms: number }, limits?: IngressHooks["limits"]): Promise<this> {
+  async start(
+    env: Record<string, string> = {},
+    queue?: { depth: number; ms: number },
+    other: Pick<IngressHooks, "limits" | "api"> = {},
+  ): Promise<this> {
     writeFileSync(this.path("secret"), SECRET);
     this.control = await startControlDouble(this.path("control"), SECRET);
     const settings = readIngressSettings({
@@ -49,7 +53,7 @@ export class Platform {
     this.ingress = await startIngress(settings, SECRET, {
       warn: (message, facts) => this.warnings.push(`${message} ${JSON.stringify(facts)}`),
       ...(queue === undefined ? {} : { queue }),
-      ...(limits === undefined ? {} : { limits }),
+      ...other,
     });
     this.port = this.ingress.address.kind === "tcp" ? this.ingress.address.port : 0;
     await until(() => this.control.streams > 0);

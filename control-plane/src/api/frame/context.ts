@@ -11,21 +11,25 @@ export interface ApiEnv {
 }
 export type ApiContext = Context<ApiEnv>;
 
-/** The tenant of the caller, if the token allows `scope`; FORBIDDEN otherwise. */
-export function tenantOf(c: ApiContext, scope: Scope): string {
-  const owner = c.get("owner");
-  if (owner.tenantId === null)
-    throw new PlatformError("FORBIDDEN", "An operator's token does not act for a tenant.", {
-      hint: "Sign in with a token of the tenant: fnctl login.",
-    });
-  if (!allows(owner.scopes, scope)) throw new PlatformError("FORBIDDEN", `This token lacks the scope ${scope}.`);
-  return owner.tenantId;
+/** Throws FORBIDDEN for an operator's token, and for one that does not allow `scope`. */
+export function requireScope(c: ApiContext, scope: Scope): void {
+  tenantOf(c);
+  if (!allows(c.get("owner").scopes, scope)) throw new PlatformError("FORBIDDEN", `This token lacks the scope ${scope}.`);
 }
-
-/** The tenant and token in whose name a change is made, if the token allows `scope`; FORBIDDEN otherwise. */
-export const callerOf = (c: ApiContext, scope: Scope): Caller => ({ tenantId: tenantOf(c, scope), actor: actorOf(c) });
-export const actorOf = (c: ApiContext): Actor => ({ kind: "token", tokenId: c.get("owner").tokenId });
-
 export function requireOperator(c: ApiContext): void {
   if (!c.get("owner").scopes.includes("operator")) throw new PlatformError("FORBIDDEN", "This needs an operator's token.");
 }
+
+/** The tenant of the caller, whose rights the route has judged (`operation`). Throws FORBIDDEN for an operator's token. */
+export function tenantOf(c: ApiContext): string {
+  const { tenantId } = c.get("owner");
+  if (tenantId === null)
+    throw new PlatformError("FORBIDDEN", "An operator's token does not act for a tenant.", {
+      hint: "Sign in with a token of the tenant: fnctl login.",
+    });
+  return tenantId;
+}
+
+/** The tenant and token in whose name a change is made. */
+export const callerOf = (c: ApiContext): Caller => ({ tenantId: tenantOf(c), actor: actorOf(c) });
+export const actorOf = (c: ApiContext): Actor => ({ kind: "token", tokenId: c.get("owner").tokenId });

@@ -17,4 +17,3 @@ export const body = <T extends z.ZodType>(schema: T) => ({ body: { required: tru
 /** Headers of an answer that is a stream of JSON lines. */
 export const NDJSON = { "content-type": "application/x-ndjson" };
 export const stream = (description: string) => ({ description, content: { "application/x-ndjson": { schema: z.string() } } });
-export const SECURITY = [{ token: [] }];

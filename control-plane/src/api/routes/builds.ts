@@ -1,6 +1,5 @@
 // Source blobs, and builds with their event stream.
 import { Readable } from "node:stream";
-import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
 import { LIMITS } from "../../contract/limits.ts";
@@ -12,8 +11,9 @@ import type { BlobStore } from "../../sources/blob-store.ts";
 import type { BuildStore } from "../../builds/build-store.ts";
 import { buildResource } from "../../functions/resources.ts";
 import { callerOf, tenantOf } from "../frame/context.ts";
+import { operation } from "../frame/operation.ts";
 import { createRouter } from "../frame/router.ts";
-import { NDJSON, PROBLEMS, SECURITY, json, stream } from "../frame/responses.ts";
+import { NDJSON, PROBLEMS, json, stream } from "../frame/responses.ts";
 
 export interface BuildDeps {
   /** Refuses uploads while the disk is nearly full. */
@@ -35,35 +35,31 @@ const query = z.object({
   follow: z.enum(["true", "false"]).default("true"),
 });
 
-const FIND_BLOB = createRoute({
+const FIND_BLOB = operation("deploy", {
   method: "get",
   path: "/v1/blobs/{digest}",
   tags: ["sources"],
-  security: SECURITY,
   request: digested,
   responses: { ...PROBLEMS, 204: { description: "The tenant has this blob" } },
 });
-const PUT_BLOB = createRoute({
+const PUT_BLOB = operation("deploy", {
   method: "put",
   path: "/v1/blobs/{digest}",
   tags: ["sources"],
-  security: SECURITY,
   request: digested,
   responses: { ...PROBLEMS, 201: { description: "Stored" } },
 });
-const READ_BUILD = createRoute({
+const READ_BUILD = operation("read", {
   method: "get",
   path: "/v1/builds/{id}",
   tags: ["builds"],
-  security: SECURITY,
   request: identified,
   responses: { ...PROBLEMS, 200: json(buildSchema, "The build") },
 });
-const FOLLOW_BUILD = createRoute({
+const FOLLOW_BUILD = operation("read", {
   method: "get",
   path: "/v1/builds/{id}/events",
   tags: ["builds"],
-  security: SECURITY,
   request: { ...identified, query },
   responses: { ...PROBLEMS, 200: stream("Events after `after`; follows until the build ends") },
 });
@@ -72,13 +68,13 @@ export function buildRoutes({ freeSpace, blobs, builds, buildChanged, published 
   const app = createRouter();
 
   app.openapi(FIND_BLOB, async (c) => {
-    const has = await blobs.has(callerOf(c, "deploy"), c.req.valid("param").digest);
+    const has = await blobs.has(callerOf(c), c.req.valid("param").digest);
     if (!has) throw new PlatformError("NOT_FOUND", "There is no such blob.");
     return c.body(null, 204);
   });
 
   app.openapi(PUT_BLOB, async (c) => {
-    const caller = callerOf(c, "deploy");
+    const caller = callerOf(c);
     if (Number(c.req.header("content-length") ?? 0) > LIMITS.sourceArchiveBytes)
       throw new PlatformError("PAYLOAD_TOO_LARGE", `A source archive has at most ${LIMITS.sourceArchiveBytes} bytes.`);
     await freeSpace.require();
@@ -88,11 +84,11 @@ export function buildRoutes({ freeSpace, blobs, builds, buildChanged, published 
   });
 
   app.openapi(READ_BUILD, async (c) => {
-    return c.json(buildResource(await builds.get({ tenantId: tenantOf(c, "read"), buildId: c.req.valid("param").id })), 200);
+    return c.json(buildResource(await builds.get({ tenantId: tenantOf(c), buildId: c.req.valid("param").id })), 200);
   });
 
   app.openapi(FOLLOW_BUILD, async (c) => {
-    const job = { tenantId: tenantOf(c, "read"), buildId: c.req.valid("param").id };
+    const job = { tenantId: tenantOf(c), buildId: c.req.valid("param").id };
     const { after, follow } = c.req.valid("query");
     await builds.get(job); // 404 before the stream begins
     if (c.req.method === "HEAD") return c.body(null, 200, NDJSON) as never;

@@ -1,5 +1,4 @@
 // Functions, versions, the live alias.
-import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
 import { hostLabel, slugSchema } from "../../contract/names.ts";
@@ -21,8 +20,9 @@ import type { FreeSpace } from "../../service/free-space.ts";
 import type { InstanceTable } from "../../instances/leases/instance-table.ts";
 import { callerOf, tenantOf, type ApiContext } from "../frame/context.ts";
 import { fromCursor, numberCursor, toPage } from "../frame/cursor.ts";
+import { operation } from "../frame/operation.ts";
 import { createRouter } from "../frame/router.ts";
-import { PROBLEMS, SECURITY, body, json } from "../frame/responses.ts";
+import { PROBLEMS, body, json } from "../frame/responses.ts";
 import { onceKey } from "../frame/idempotency.ts";
 
 export interface FunctionDeps {
@@ -37,61 +37,55 @@ export interface FunctionDeps {
 }
 const named = { params: z.object({ name: slugSchema }) };
 
-const LIST_FUNCTIONS = createRoute({
+const LIST_FUNCTIONS = operation("read", {
   method: "get",
   path: "/v1/functions",
   tags: ["functions"],
-  security: SECURITY,
   request: { query: pageQuerySchema },
   responses: { ...PROBLEMS, 200: json(page(functionSchema), "Functions by name") },
 });
-const READ_FUNCTION = createRoute({
+const READ_FUNCTION = operation("read", {
   method: "get",
   path: "/v1/functions/{name}",
   tags: ["functions"],
-  security: SECURITY,
   request: named,
   responses: { ...PROBLEMS, 200: json(functionDetailSchema, "One function, what serves it, and its last failure") },
 });
-const REMOVE_FUNCTION = createRoute({
+const REMOVE_FUNCTION = operation("deploy", {
   method: "delete",
   path: "/v1/functions/{name}",
   tags: ["functions"],
-  security: SECURITY,
   request: named,
   responses: { ...PROBLEMS, 204: { description: "Removed, with its versions and logs" } },
 });
-const LIST_VERSIONS = createRoute({
+const LIST_VERSIONS = operation("read", {
   method: "get",
   path: "/v1/functions/{name}/versions",
   tags: ["versions"],
-  security: SECURITY,
   request: { ...named, query: pageQuerySchema },
   responses: { ...PROBLEMS, 200: json(page(versionSchema), "Versions, newest first") },
 });
-const CREATE_VERSION = createRoute({
+const CREATE_VERSION = operation("deploy", {
   method: "post",
   path: "/v1/functions/{name}/versions",
   tags: ["versions"],
-  security: SECURITY,
   request: { ...named, ...body(createVersionSchema) },
   responses: { ...PROBLEMS, 201: json(versionSchema, "The version; its build is queued") },
 });
-const SET_LIVE = createRoute({
+const SET_LIVE = operation("deploy", {
   method: "put",
   path: "/v1/functions/{name}/aliases/live",
   tags: ["versions"],
-  security: SECURITY,
   request: { ...named, ...body(setAliasSchema) },
   responses: { ...PROBLEMS, 200: json(functionSchema, "The function, serving that version") },
 });
 
 export function functionRoutes({ freeSpace, functions, tenants, endpoint, instances, enqueueBuild, onRemoved }: FunctionDeps) {
   const app = createRouter();
-  const tenantRow = (c: ApiContext, scope: "read" | "deploy") => tenants.get(tenantOf(c, scope));
+  const tenantRow = (c: ApiContext) => tenants.get(tenantOf(c));
 
   app.openapi(LIST_FUNCTIONS, async (c) => {
-    const tenant = await tenantRow(c, "read");
+    const tenant = await tenantRow(c);
     const { cursor, limit } = c.req.valid("query");
     const rows = await functions.list(tenant.id, fromCursor(cursor), limit + 1);
     return c.json(
@@ -106,7 +100,7 @@ export function functionRoutes({ freeSpace, functions, tenants, endpoint, instan
   });
 
   app.openapi(READ_FUNCTION, async (c) => {
-    const tenant = await tenantRow(c, "read");
+    const tenant = await tenantRow(c);
     const facts = await functions.get(tenant.id, c.req.valid("param").name);
     const { row, live } = facts;
     const [failure, versions] = await Promise.all([
@@ -139,14 +133,14 @@ export function functionRoutes({ freeSpace, functions, tenants, endpoint, instan
   });
 
   app.openapi(REMOVE_FUNCTION, async (c) => {
-    const caller = callerOf(c, "deploy");
+    const caller = callerOf(c);
     const { name } = c.req.valid("param");
     onRemoved({ tenantId: caller.tenantId, name, ...(await functions.remove(caller, name)) });
     return c.body(null, 204);
   });
 
   app.openapi(LIST_VERSIONS, async (c) => {
-    const tenantId = tenantOf(c, "read");
+    const tenantId = tenantOf(c);
     const { cursor, limit } = c.req.valid("query");
     const before = numberCursor(cursor);
     const rows = await functions.versions(tenantId, c.req.valid("param").name, before, limit + 1);
@@ -162,14 +156,14 @@ export function functionRoutes({ freeSpace, functions, tenants, endpoint, instan
   });
 
   app.openapi(CREATE_VERSION, async (c) => {
-    const tenant = await tenantRow(c, "deploy");
+    const tenant = await tenantRow(c);
     const { name } = c.req.valid("param");
     const input = c.req.valid("json");
     checkDeploy(tenant, name, input.config.isolation);
     await freeSpace.require();
     const resource = versionSchema.parse(
       await functions.createVersion(
-        callerOf(c, "deploy"),
+        callerOf(c),
         name,
         { ...input, requestId: c.get("requestId") },
         {
@@ -183,9 +177,9 @@ export function functionRoutes({ freeSpace, functions, tenants, endpoint, instan
   });
 
   app.openapi(SET_LIVE, async (c) => {
-    const tenant = await tenantRow(c, "deploy");
+    const tenant = await tenantRow(c);
     const { name } = c.req.valid("param");
-    await functions.setLive(callerOf(c, "deploy"), name, c.req.valid("json").version, c.req.header("if-match"));
+    await functions.setLive(callerOf(c), name, c.req.valid("json").version, c.req.header("if-match"));
     return c.json(functionResource(await functions.get(tenant.id, name), tenant.slug, endpoint), 200);
   });
   return app;

@@ -1,5 +1,4 @@
 // whoami, tenants (operators), tokens (tenant admins).
-import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import {
   changeTenantSchema,
@@ -13,9 +12,10 @@ import {
 import type { TenantStore } from "../../accounts/tenant-store.ts";
 import type { TokenStore } from "../../accounts/token-store.ts";
 import type { Endpoint } from "../../functions/resources.ts";
-import { actorOf, callerOf, requireOperator, tenantOf } from "../frame/context.ts";
+import { actorOf, callerOf, tenantOf } from "../frame/context.ts";
+import { operation } from "../frame/operation.ts";
 import { createRouter } from "../frame/router.ts";
-import { PROBLEMS, SECURITY, body, json } from "../frame/responses.ts";
+import { PROBLEMS, body, json } from "../frame/responses.ts";
 
 export interface AccountDeps {
   tenants: TenantStore;
@@ -45,52 +45,46 @@ const tenantResource = (row: { id: string; slug: string; risk: "standard" | "ele
   createdAt: row.createdAt.toISOString(),
 });
 
-const WHOAMI = createRoute({
+const WHOAMI = operation("any token", {
   method: "get",
   path: "/v1/whoami",
   tags: ["account"],
-  security: SECURITY,
   responses: { ...PROBLEMS, 200: json(whoamiSchema, "Who the token belongs to") },
 });
-const CREATE_TENANT = createRoute({
+const CREATE_TENANT = operation("operator", {
   method: "post",
   path: "/v1/tenants",
   tags: ["operator"],
-  security: SECURITY,
   request: body(createTenantSchema),
   responses: { ...PROBLEMS, 201: json(tenantSchema.extend({ token: createdTokenSchema }), "The tenant and its first token") },
 });
-const CHANGE_TENANT = createRoute({
+const CHANGE_TENANT = operation("operator", {
   method: "patch",
   path: "/v1/tenants/{id}",
   tags: ["operator"],
-  security: SECURITY,
   request: { params: z.object({ id: z.uuid() }), ...body(changeTenantSchema) },
   responses: {
     ...PROBLEMS,
     200: json(tenantSchema, "The tenant. With `elevated`, none of its gVisor instances gets a request that comes after this answer"),
   },
 });
-const LIST_TOKENS = createRoute({
+const LIST_TOKENS = operation("admin", {
   method: "get",
   path: "/v1/tokens",
   tags: ["account"],
-  security: SECURITY,
   responses: { ...PROBLEMS, 200: json(z.object({ items: z.array(tokenSchema) }), "Tokens of the tenant, without their secrets") },
 });
-const CREATE_TOKEN = createRoute({
+const CREATE_TOKEN = operation("admin", {
   method: "post",
   path: "/v1/tokens",
   tags: ["account"],
-  security: SECURITY,
   request: body(createTokenSchema),
   responses: { ...PROBLEMS, 201: json(createdTokenSchema, "The token; its secret is shown this once") },
 });
-const REVOKE_TOKEN = createRoute({
+const REVOKE_TOKEN = operation("admin", {
   method: "delete",
   path: "/v1/tokens/{id}",
   tags: ["account"],
-  security: SECURITY,
   request: { params: z.object({ id: z.uuid() }) },
   responses: { ...PROBLEMS, 204: { description: "Revoked" } },
 });
@@ -112,14 +106,12 @@ export function accountRoutes({ tenants, tokens, endpoint, raised }: AccountDeps
   });
 
   app.openapi(CREATE_TENANT, async (c) => {
-    requireOperator(c);
     const { slug, risk } = c.req.valid("json");
     const { tenant, token } = await tenants.create({ slug, risk, tokenName: "first" }, actorOf(c));
     return c.json({ ...tenantResource(tenant), token: { ...tokenResource(token.row), secret: token.secret } }, 201);
   });
 
   app.openapi(CHANGE_TENANT, async (c) => {
-    requireOperator(c);
     const { id } = c.req.valid("param");
     const changed = await tenants.setRisk(id, c.req.valid("json").risk, actorOf(c));
     // Also when it was raised before: an operator who got UNAVAILABLE repeats the request.
@@ -128,12 +120,12 @@ export function accountRoutes({ tenants, tokens, endpoint, raised }: AccountDeps
   });
 
   app.openapi(LIST_TOKENS, async (c) => {
-    const rows = await tokens.list(tenantOf(c, "admin"));
+    const rows = await tokens.list(tenantOf(c));
     return c.json({ items: rows.map(tokenResource) }, 200);
   });
 
   app.openapi(CREATE_TOKEN, async (c) => {
-    const caller = callerOf(c, "admin");
+    const caller = callerOf(c);
     const { name, scopes, expiresInSeconds } = c.req.valid("json");
     const expiresAt = expiresInSeconds === undefined ? null : new Date(Date.now() + expiresInSeconds * 1000);
     const { row, secret } = await tokens.create(caller, { name, scopes: [...new Set(scopes)], expiresAt });
@@ -141,7 +133,7 @@ export function accountRoutes({ tenants, tokens, endpoint, raised }: AccountDeps
   });
 
   app.openapi(REVOKE_TOKEN, async (c) => {
-    await tokens.revoke(callerOf(c, "admin"), c.req.valid("param").id);
+    await tokens.revoke(callerOf(c), c.req.valid("param").id);
     return c.body(null, 204);
   });
   return app;
