@@ -2,7 +2,7 @@ import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeLease } from "../testing/control-double.ts";
-import { Platform, TOKEN, until } from "../testing/platform.ts";
+import { Platform, TOKEN, sleep, until } from "../testing/platform.ts";
 import type { Upstream } from "../testing/upstream.ts";
 
 let platform: Platform;
@@ -252,3 +252,29 @@ it("a request that waits while its function is deployed anew is refused by the n
   const answer = await waiting;
   expect([answer.status, answer.headers["access-control-allow-origin"]]).toEqual([503, undefined]);
 }, 20_000);
+
+describe("a first instance that takes longer than the queue's time", () => {
+  const QUEUE = { depth: 50, ms: 200, startMs: 1_000 };
+  /** Its lease is granted after so many milliseconds. */
+  async function startsAfter(ms: number): Promise<void> {
+    await platform.stop();
+    platform = await new Platform().start({}, QUEUE);
+    await platform.serve(await good());
+    const grant = platform.control.onLease;
+    platform.control.onLease = async (request) => {
+      await sleep(ms);
+      return grant(request);
+    };
+  }
+  it("is waited for as long as a start may take", async () => {
+    await startsAfter(600);
+    expect((await platform.call("/")).status).toBe(200);
+  });
+  it("is not waited for longer", async () => {
+    await startsAfter(3_000);
+    const begun = performance.now();
+    const answer = await platform.call("/");
+    expect([answer.status, codeOf(answer)]).toEqual([503, "CAPACITY_UNAVAILABLE"]);
+    expect(performance.now() - begun).toBeGreaterThanOrEqual(QUEUE.startMs - 20);
+  });
+});

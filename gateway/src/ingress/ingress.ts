@@ -54,7 +54,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   const control = createControlClient({ dial: dialEndpoint(settings.control, ca), secret });
   const routes = createRouteTable();
   const tokens = createTokenTable();
-  const fleet = createFleet({ control, metrics, warn, queue: hooks.queue });
+  const fleet = createFleet({ control, metrics, warn, queue: hooks.queue, controlIsThere: () => feed.connected });
   const isTrustedProxy = createProxyTrust(settings.trustedProxies);
   let draining = false;
   function routesChanged(functionId: string | undefined): void {

@@ -36,7 +36,7 @@ export class Platform {
   }
   async start(
     env: Record<string, string> = {},
-    queue?: { depth: number; ms: number },
+    queue?: { depth: number; ms: number; startMs?: number },
     other: Pick<IngressHooks, "limits" | "api"> = {},
   ): Promise<this> {
     writeFileSync(this.path("secret"), SECRET);
@@ -52,7 +52,7 @@ export class Platform {
     });
     this.ingress = await startIngress(settings, SECRET, {
       warn: (message, facts) => this.warnings.push(`${message} ${JSON.stringify(facts)}`),
-      ...(queue === undefined ? {} : { queue }),
+      ...(queue === undefined ? {} : { queue: { startMs: queue.ms, ...queue } }),
       ...other,
     });
     this.port = this.ingress.address.kind === "tcp" ? this.ingress.address.port : 0;

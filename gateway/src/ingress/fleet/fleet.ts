@@ -33,8 +33,10 @@ interface Deps {
   metrics: Metrics;
   warn: (message: string, facts: Record<string, unknown>) => void;
   queue?: QueueLimits | undefined;
+  /** The change stream stands, or stood a moment ago. */
+  controlIsThere: () => boolean;
 }
-const CONTRACT_QUEUE: QueueLimits = { depth: LIMITS.queueDepth, ms: LIMITS.queueMs };
+const CONTRACT_QUEUE: QueueLimits = { depth: LIMITS.queueDepth, ms: LIMITS.queueMs, startMs: GATEWAY_LIMITS.leaseWaitMs };
 
 export function createFleet(deps: Deps): Fleet {
   return new LeaseFleet(deps);
@@ -57,7 +59,7 @@ class LeaseFleet implements Fleet {
   forVersion(route: Route, versionId: string): VersionFleet {
     let fleet = this.fleets.get(versionId);
     if (fleet === undefined) {
-      fleet = new VersionFleet(route.functionId, versionId, route, this.deps.queue ?? CONTRACT_QUEUE);
+      fleet = new VersionFleet(route.functionId, versionId, route, this.deps.queue ?? CONTRACT_QUEUE, this.deps.controlIsThere);
       this.fleets.set(versionId, fleet);
     }
     fleet.max = route.max;

@@ -20,7 +20,7 @@ export class Slot implements Waiter {
   private readonly owner: SlotOwner;
   private fleet: VersionFleet | undefined = undefined;
   private instance: Instance | undefined = undefined;
-  private since = 0;
+  since = 0;
 
   constructor(fleets: Fleet, owner: SlotOwner) {
     this.fleets = fleets;

@@ -4,6 +4,8 @@ import type { Instance } from "./instance.ts";
 
 export interface QueueLimits {
   depth: number;
+  /** How long a request waits while the version's first instance is being started, which its `init` may take; milliseconds. */
+  startMs: number;
   /** Milliseconds. */
   ms: number;
 }
@@ -15,6 +17,8 @@ export interface Waiter {
   /** The version is retired, so the request must look for a slot of another version. */
   moveOn(): void;
   queueTimer: NodeJS.Timeout | undefined;
+  /** On the monotonic clock, milliseconds. */
+  readonly since: number;
 }
 
 export class VersionFleet {
@@ -30,6 +34,8 @@ export class VersionFleet {
   leasing = 0;
   leaseFailures = 0;
   private readonly queue: QueueLimits;
+  /** Whether the control plane, which starts instances, is known to be there. */
+  private readonly starterIsThere: () => boolean;
   lastError: PlatformError | undefined = undefined;
   retryTimer: NodeJS.Timeout | undefined = undefined;
 
@@ -38,7 +44,9 @@ export class VersionFleet {
     versionId: string,
     options: { max: number; concurrency: number; idleTimeoutMs: number },
     queue: QueueLimits,
+    starterIsThere: () => boolean,
   ) {
+    this.starterIsThere = starterIsThere;
     this.queue = queue;
     this.functionId = functionId;
     this.versionId = versionId;
@@ -79,6 +87,16 @@ export class VersionFleet {
     if (this.waiters.size >= this.queue.depth) return waiter.refused(this.saturation());
     waiter.queueTimer = setTimeout(onQueueTimeout, this.queue.ms, this, waiter);
     this.waiters.add(waiter);
+  }
+  /** A first instance that takes its time is waited for beyond the queue's own time, as long as something is known to start it. */
+  timeIsOver(waiter: Waiter): void {
+    const starts = this.open === 0 && this.leasing > 0 && this.starterIsThere();
+    const left = waiter.since + this.queue.startMs - performance.now();
+    if (starts && left > 0) waiter.queueTimer = setTimeout(onQueueTimeout, Math.min(this.queue.ms, left), this, waiter);
+    else {
+      this.remove(waiter);
+      waiter.refused(this.saturation());
+    }
   }
   remove(waiter: Waiter): void {
     clearTimeout(waiter.queueTimer);
@@ -123,7 +141,4 @@ export class VersionFleet {
   }
 }
 
-function onQueueTimeout(fleet: VersionFleet, waiter: Waiter): void {
-  fleet.remove(waiter);
-  waiter.refused(fleet.saturation());
-}
+const onQueueTimeout = (fleet: VersionFleet, waiter: Waiter): void => fleet.timeIsOver(waiter);
