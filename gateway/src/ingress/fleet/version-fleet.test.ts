@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { VersionFleet, type Waiter } from "./version-fleet.ts";
 
 const QUEUE = { depth: 10, ms: 30, startMs: 120 };
@@ -10,7 +10,7 @@ async function refusedAfter(starterIsThere: () => boolean, leasing: number): Pro
   const since = performance.now();
   return new Promise((resolve) => {
     const refused = () => resolve(performance.now() - since);
-    const waiter: Waiter = { granted: vi.fn(), refused, moveOn: vi.fn(), queueTimer: undefined, since };
+    const waiter: Waiter = { granted: () => undefined, refused, moveOn: () => undefined, queueTimer: undefined, since };
     fleet.enqueue(waiter);
   });
 }
