@@ -8,7 +8,7 @@ import type { Notice } from "../db/notify.ts";
 import { createWakeup } from "../service/wakeup.ts";
 import { createReaders } from "./readers.ts";
 import { createRing } from "./ring.ts";
-import type { Body, HeldTopic } from "./topic.ts";
+import type { Body, HeldTopic, ItemChange } from "./topic.ts";
 import { createTurns } from "./turns.ts";
 
 /** Changes that a reader is given at a time. */
@@ -24,7 +24,7 @@ export interface FeedOptions {
 
 export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity, pingMs = PING_MS }: FeedOptions = {}) {
   const stream = randomUUID();
-  const ring = createRing<Change>(capacity);
+  const ring = createRing<Told>(capacity);
   const readers = createReaders();
   const { wake, changed } = createWakeup();
   const reads = createTurns();
@@ -33,11 +33,13 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
   let lost: Promise<void> = Promise.resolve();
   const positionOf = (number: number) => `${stream}.${number}`;
 
-  function publish(body: Body): void {
-    ring.push((number) => ({ ...body, at: positionOf(number) }));
+  function publish(body: Body, key?: string): void {
+    ring.push((number) => ({ key, change: { ...body, at: positionOf(number) } }));
     wake();
   }
-  const tell = (bodies: readonly Body[]): void => bodies.forEach(publish);
+  const tell = (changes: readonly ItemChange[]): void => {
+    for (const { key, body } of changes) publish(body, key);
+  };
   const refresh = (topic: HeldTopic, id: string) => reads.inTurn(id, async () => tell(await topic.refresh(id)));
 
   /** One page at a time, between which notices have their turn: all of it is a lot, and a deploy waits for its notice. */
@@ -72,9 +74,9 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     for (const topic of topics) for (const bodies of batches(topic.snapshot())) yield bodies.map((body) => ({ ...body, at }));
     while (reached < ring.last()) {
       if (!ring.reaches(reached)) return undefined;
-      const missed = ring.after(reached, BATCH);
-      reached += missed.length;
-      yield missed;
+      const missed = newestOf(ring.after(reached));
+      reached = ring.last();
+      yield* batches(missed);
     }
     yield [{ at: positionOf(reached), type: "snapshot-end" }];
     return reached;
@@ -86,9 +88,9 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     for (let pinged = Number.NEGATIVE_INFINITY; !signal.aborted;) {
       if (reached === undefined || !ring.reaches(reached)) reached = yield* snapshot();
       else if (reached < ring.last()) {
-        const missed = ring.after(reached, BATCH);
-        reached += missed.length;
-        yield missed;
+        const missed = newestOf(ring.after(reached));
+        reached = ring.last();
+        yield* batches(missed);
       } else {
         const left = pinged + pingMs - performance.now();
         if (left > 0) await changed(left);
@@ -142,6 +144,27 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
   };
 }
 export type ChangeFeed = ReturnType<typeof createChangeFeed>;
+
+/** A change, and which item it is of; orders are of none. */
+interface Told {
+  key: string | undefined;
+  change: Change;
+}
+
+/**
+ * Of each item the last change alone, in the order of the numbers: who is told late is not told what is no longer so. After a snapshot it would
+ * also be a step back, since an item was given there as it was by then: a token that was revoked meanwhile would count for a moment.
+ */
+function newestOf(told: readonly Told[]): Change[] {
+  const seen = new Set<string>();
+  const newest = told.toReversed().filter(({ key }) => {
+    if (key === undefined) return true;
+    const known = seen.has(key);
+    seen.add(key);
+    return !known;
+  });
+  return newest.toReversed().map(({ change }) => change);
+}
 
 function* batches<T>(items: Iterable<T>): Iterable<T[]> {
   let batch: T[] = [];

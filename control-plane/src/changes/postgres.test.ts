@@ -60,7 +60,7 @@ test("all routes of all tenants are read, page by page, and a tenant's alone", a
   await database.admin.query(`UPDATE tenant SET risk = 'elevated' WHERE id = '${A}'`);
   const changes = await routes.refreshTenant(A);
   expect(changes).toHaveLength(COUNT);
-  expect(changes[0]).toMatchObject({ type: "route", route: { tenantId: A, isolation: "kata" } });
+  expect(changes[0]).toMatchObject({ body: { type: "route", route: { tenantId: A, isolation: "kata" } } });
 });
 
 test("tokens that were revoked or have expired do not count, and are let go when they are looked at", async () => {
@@ -68,5 +68,5 @@ test("tokens that were revoked or have expired do not count, and are let go when
   expect(await readAll(tokens)).toEqual([PAGE_ROWS, 1]);
   const [one] = tokens.values();
   await database.admin.query("UPDATE token SET expires_at = now() WHERE id = $1", [one!.tokenId]);
-  expect(await tokens.refresh(one!.tokenId)).toEqual([{ type: "token-removed", tokenId: one!.tokenId }]);
+  expect(await tokens.refresh(one!.tokenId)).toMatchObject([{ body: { type: "token-removed", tokenId: one!.tokenId } }]);
 });

@@ -15,8 +15,7 @@ export function createRing<T>(capacity = RING) {
     },
     /** All that came after this number is still here. */
     reaches: (number: number): boolean => number <= last && last - number <= capacity,
-    /** At most `most` of those after `number`, which it `reaches`. */
-    after: (number: number, most: number): T[] =>
-      Array.from({ length: Math.min(most, last - number) }, (_, i) => slots[(number + 1 + i) % capacity]!),
+    /** Those after `number`, which it `reaches`. */
+    after: (number: number): T[] => Array.from({ length: last - number }, (_, i) => slots[(number + 1 + i) % capacity]!),
   };
 }

@@ -134,6 +134,29 @@ describe("a reader", () => {
     expect(reader.types.filter((type) => type.startsWith("snapshot"))).toEqual(["snapshot-begin", "snapshot-begin", "snapshot-end"]);
   });
 
+  test("is never told what is no longer so: not after a snapshot that said it already, and not when it comes late", async () => {
+    for (const since of [undefined, feed.position()]) {
+      const reader = new Reader(since);
+      if (since === undefined) await reader.take();
+      set("t", 7);
+      await notice("t");
+      rows.delete("t");
+      await notice("t");
+      set("a", 8);
+      await notice("a");
+      set("a", 9);
+      await notice("a");
+      const values: (number | undefined)[] = [];
+      for (let type = ""; type !== "ping";) {
+        type = await reader.take();
+        expect(reader.table.has("t")).toBe(false);
+        values.push(reader.table.get("a"));
+      }
+      expect(values.filter((value) => value === 8)).toEqual([]);
+      expect(values.at(-1)).toBe(9);
+    }
+  });
+
   test("that was cut goes on where it was", async () => {
     const reader = new Reader();
     await reader.catchUp();

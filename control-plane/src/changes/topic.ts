@@ -28,6 +28,13 @@ export interface Topic<Item> {
   removed(id: string): Body;
 }
 
+/** A change of one item. */
+export interface ItemChange {
+  /** The same for all changes of the item, and for nothing else's. */
+  key: string;
+  body: Body;
+}
+
 interface Entry<Item> {
   item: Item;
   /** The look at all items in which this one was last seen to exist. */
@@ -39,16 +46,17 @@ export function createHeld<Item>(topic: Topic<Item>) {
   const entries = new Map<string, Entry<Item>>();
   let round = 0;
 
-  function put(item: Item): Body[] {
+  const keyed = (id: string, body: Body): ItemChange => ({ key: `${topic.kind}/${id}`, body });
+  function put(item: Item): ItemChange[] {
     const known = entries.get(topic.idOf(item));
     if (known !== undefined && JSON.stringify(known.item) === JSON.stringify(item)) {
       known.round = round;
       return [];
     }
     entries.set(topic.idOf(item), { item, round });
-    return [topic.changed(item)];
+    return [keyed(topic.idOf(item), topic.changed(item))];
   }
-  const drop = (id: string): Body[] => (entries.delete(id) ? [topic.removed(id)] : []);
+  const drop = (id: string): ItemChange[] => (entries.delete(id) ? [keyed(id, topic.removed(id))] : []);
 
   return {
     kind: topic.kind,
@@ -56,12 +64,12 @@ export function createHeld<Item>(topic: Topic<Item>) {
     *values(): Iterable<Item> {
       for (const { item } of entries.values()) yield item;
     },
-    async refresh(id: string): Promise<Body[]> {
+    async refresh(id: string): Promise<ItemChange[]> {
       const item = await topic.one(id);
       return item === undefined ? drop(id) : put(item);
     },
     /** A tenant was changed, and with it whatever says something of the tenant. */
-    async refreshTenant(tenantId: string): Promise<Body[]> {
+    async refreshTenant(tenantId: string): Promise<ItemChange[]> {
       if (topic.ofTenant === undefined) return [];
       const items = await topic.ofTenant(tenantId);
       const there = new Set(items.map((item) => topic.idOf(item)));
@@ -70,7 +78,7 @@ export function createHeld<Item>(topic: Topic<Item>) {
     },
     /** A look at all items begins. It is made of pages, and of a `refresh` of each id that is `unseen` at its end. */
     beginRound: (): number => (round += 1),
-    async readPage(after: string | undefined): Promise<{ changes: Body[]; next: string | undefined }> {
+    async readPage(after: string | undefined): Promise<{ changes: ItemChange[]; next: string | undefined }> {
       const { items, next } = await topic.page(after);
       return { changes: items.flatMap(put), next };
     },

@@ -22,7 +22,7 @@ export async function ensureFirstTenant(
   internalSecret: string,
 ): Promise<FirstTenant | undefined> {
   const note = path.join(settings.stateDir, "first-tenant");
-  if (existsSync(note)) return undefined;
+  if (existsSync(note) && !existsSync(wantedFile(settings))) return undefined;
   const secrets = await wantedSecrets(settings);
   const client = new Client("http://control", { socketPath: controlSocket });
   try {
@@ -37,7 +37,6 @@ export async function ensureFirstTenant(
     const { tenant } = bootstrapResponseSchema.parse(value);
     await writeContext(settings, secrets.secret);
     await writeFile(note, `${tenant}\n`);
-    await rm(wantedFile(settings), { force: true }); // shown once, and kept nowhere but in the CLI's own file
     return { tenant, ...secrets };
   } finally {
     await client.close();
@@ -47,7 +46,10 @@ export async function ensureFirstTenant(
 const wantedFile = (settings: Settings): string => path.join(settings.stateDir, "first-tenant.wanted");
 const secretsSchema = z.object({ secret: z.string(), operatorSecret: z.string() });
 
-/** Made before they are asked for, and kept until they are known to count: a start that is killed in between goes on with the same ones. */
+/** They have been shown, and are kept nowhere but in the CLI's own file. */
+export const forgetSecrets = (settings: Settings): Promise<void> => rm(wantedFile(settings), { force: true });
+
+/** Made before they are asked for, and kept until they have been shown: a start that is killed in between goes on with the same ones. */
 async function wantedSecrets(settings: Settings): Promise<z.infer<typeof secretsSchema>> {
   const kept = await readFile(wantedFile(settings), "utf8").catch(() => undefined);
   const parsed = kept === undefined ? undefined : secretsSchema.safeParse(parseDocument(kept).toJSON());

@@ -5,7 +5,7 @@ import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { deployExamples } from "./examples.ts";
-import { ensureFirstTenant } from "./first-tenant.ts";
+import { ensureFirstTenant, forgetSecrets } from "./first-tenant.ts";
 import { sockets } from "./parts.ts";
 import { prepare, startPlatform } from "./platform.ts";
 import { createProgress } from "./progress.ts";
@@ -55,6 +55,7 @@ async function foreground(settings: Settings, examples: boolean): Promise<void> 
         cli: path.join(prepared.folders.state.app, "fnctl.mjs"),
       }),
     );
+    await forgetSecrets(settings);
   } catch (error) {
     await platform.stop();
     throw error;

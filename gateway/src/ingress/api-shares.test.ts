@@ -1,5 +1,6 @@
 // The API behind the gateway when a tenant or an anonymous client asks for more than its share: others go on, and nothing waits for ever.
 import { createServer, request as httpRequest, type ClientRequest, type IncomingMessage, type Server } from "node:http";
+import { connect } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { OTHER_TOKEN, Platform, TOKEN, until } from "../testing/platform.ts";
 
@@ -17,6 +18,10 @@ beforeEach(async () => {
   await platform.serve(await platform.upstream((_request, answer) => answer.end("ok"))); // publishes both tokens
   api = createServer((request, answer) => {
     if (request.url === "/v1/silent") return void request.resume();
+    if (request.url === "/v1/early") {
+      answer.writeHead(403).end("no");
+      return;
+    }
     if (request.url === EVENTS) return void answer.write("{}\n");
     request.resume().on("end", () => answer.end("done"));
   });
@@ -72,6 +77,36 @@ it("clients without a token have a share together, and one of them a smaller one
   expect(await statusOf(ask(EVENTS, { from: "127.0.0.2" }))).toBe(429);
   expect(await statuses(2, EVENTS, { from: "127.0.0.3" })).toEqual([200, 503]);
   expect(await statusOf(ask(EVENTS, { token: TOKEN }))).toBe(200);
+});
+
+it("slow bodies take no place, whoever sends them: somebody else without a token is served meanwhile", async () => {
+  const slow = Array.from({ length: 20 }, (_, i) =>
+    statusOf(ask("/v1/tokens", { from: `127.0.1.${i + 1}`, method: "POST", body: 100, ...(i % 2 === 0 ? { token: TOKEN } : {}) })),
+  );
+  await until(async () => (await platform.gauge("held_bytes")) === 2_000);
+  expect(await statusOf(ask("/v1/conditions", { from: "127.0.0.9" }))).toBe(200);
+  expect(await statusOf(ask("/v1/whoami", { token: TOKEN }))).toBe(200);
+  expect(new Set(await Promise.all(slow))).toEqual(new Set([408]));
+});
+
+it("after an answer that came before the body's end the connection serves the next request, or ends", async () => {
+  for (const [bytes, next] of [
+    [300_000, "HTTP/1.1 200"],
+    [3_000_000, ""],
+  ] as const) {
+    const socket = connect(platform.port, "127.0.0.1").on("error", () => undefined);
+    let text = "";
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    const head = "Host: localhost\r\n";
+    socket.write(`POST /v1/early HTTP/1.1\r\n${head}Content-Length: ${bytes}\r\n\r\nb`);
+    await until(() => text.includes("HTTP/1.1 403"));
+    socket.write("b".repeat(bytes - 1));
+    socket.write(`GET /v1/whoami HTTP/1.1\r\n${head}\r\n`);
+    if (next === "") await closed;
+    else await until(() => text.includes(next));
+    socket.destroy();
+  }
 });
 
 it("a body that does not come is 408 after its time, an upload's later; meanwhile another tenant is served", async () => {

@@ -21,7 +21,7 @@ import { Metrics } from "./measure/metrics.ts";
 import { createPublicServer } from "./http/public-server.ts";
 import { HeldBytes, type HeldBytesLimits } from "./http/held-bytes.ts";
 import { HttpCaller, type Shared } from "./http/http-caller.ts";
-import { createPipeline } from "./http/pipeline.ts";
+import { createPipeline, type PipelineLimits } from "./http/pipeline.ts";
 import { createRouteTable, routesReplica } from "./replica/route-table.ts";
 import type { IngressSettings } from "./settings.ts";
 import { createSecondLook } from "./replica/stale-miss.ts";
@@ -41,7 +41,7 @@ export interface IngressHooks {
   /** Replaces the contract's queue limits, for tests. */
   queue?: QueueLimits;
   api?: Parameters<typeof createApiFront>[0]["limits"];
-  limits?: { held?: HeldBytesLimits; stalledWriteMs?: number };
+  limits?: Partial<PipelineLimits> & { held?: HeldBytesLimits; stalledWriteMs?: number };
 }
 
 export async function startIngress(settings: IngressSettings, secret: string, hooks: IngressHooks): Promise<Ingress> {
@@ -83,7 +83,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     if (draining) response.shouldKeepAlive = false;
     front(new HttpCaller(request, response, shared));
   }
-  const pipeline = createPipeline(metrics, handle);
+  const pipeline = createPipeline({ metrics, isTrustedProxy, limits, serve: handle });
   const shared: Shared = { ledger, metrics, held, isTrustedProxy, stalledWriteMs: limits.stalledWriteMs, answered: pipeline.answered };
   const server = createPublicServer({ handle: pipeline.take, metrics, isTrustedProxy });
 

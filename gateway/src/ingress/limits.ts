@@ -11,13 +11,19 @@ export const GATEWAY_LIMITS = {
   /** The most connections from one address, and from all. For a trusted proxy in front only the total counts. */
   connectionsPerAddress: 2_000,
   connections: 20_000,
-  /** Requests that may wait for the answer before them, on one connection and in all; one more cuts its connection. */
-  pipelinedPerConnection: 64,
-  pipelined: 4_096,
+  /** Requests that may wait for the answer before them: on one connection, of one address and in all; one more cuts its connection. */
+  pipelinedPerConnection: 1_024, // a read of 64 KiB holds hundreds of an honest client
+  pipelinedPerAddress: 2_048,
+  pipelined: 8_192,
+  /** How long one may wait, milliseconds; then its connection is cut. */
+  pipelineWaitMs: 30_000,
   /** Bytes of clients that are held at a time, gathered bodies and answers that are not taken: in all, and for one address. */
   held: { all: 256 * 1024 * KIB, perAddress: 64 * 1024 * KIB },
-  /** How long a client may take nothing of what waits for it, milliseconds. The buffers hold 64 KiB and a chunk, so 1 or 2 KB a second are enough. */
-  stalledWriteMs: 60_000,
+  /**
+   * How long what waits for a client may go without being taken, milliseconds. The kernel says that it has room only when a third of its own
+   * buffer, up to 4 MB on a fast line, is free: a client of some kilobytes a second must live.
+   */
+  stalledWriteMs: 300_000,
   /** Idle time of a client's kept connection, milliseconds. */
   keepAliveMs: 65_000,
   /** Silence of a client after which TCP probes it, milliseconds; the interval of further probes is the system's (tcp_keepalive_intvl). */

@@ -6,7 +6,7 @@ import { Call, type Ledger } from "../call/call.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import type { HeldBytes } from "./held-bytes.ts";
 import type { Caller } from "../call/caller.ts";
-import { sendProblem } from "./problem.ts";
+import { discardRest, sendProblem } from "./problem.ts";
 import { StreamedBody } from "./request-body.ts";
 import type { RequestHead } from "./request-head.ts";
 
@@ -157,6 +157,7 @@ function onClose(this: HeldResponse): void {
   const caller = this[kCaller]!;
   caller.letGo();
   caller.call.callerGone();
+  if (!caller.request.complete) discardRest(caller.request);
   caller.shared.answered(caller.request.socket);
 }
 const onStalled = (caller: HttpCaller): void => caller.cut();

@@ -1,9 +1,8 @@
 // One request of a connection at a time. Node hands over every request that a read holds, up to two thousand of them, and keeps their answers
 // until it is their turn; so requests that a client sends before it has its answer (RFC 9112 section 9.3.2) wait here, and while any waits
-// nothing more is read of that connection.
+// that connection is not read further.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import { kEnding, type EndingSocket } from "./problem.ts";
 
@@ -16,6 +15,9 @@ interface Line {
   busy: boolean;
   /** Made when the first request has to wait, which happens on few connections. */
   waiting: [IncomingMessage, ServerResponse][] | undefined;
+  /** Whose share the waiting ones are; undefined: many clients come from there. */
+  address: string | undefined;
+  patience: NodeJS.Timeout | undefined;
 }
 
 /**
@@ -35,25 +37,56 @@ export interface Pipeline {
   answered(socket: Socket): void;
 }
 
-/** `serve` gets one request of each connection at a time. A connection with too many waiting ones is cut. */
-export function createPipeline(metrics: Pick<Metrics, "pipelined" | "refusedConnections">, serve: Serve): Pipeline {
+export type PipelineLimits = Record<"pipelinedPerConnection" | "pipelinedPerAddress" | "pipelined" | "pipelineWaitMs", number>;
+interface Deps {
+  metrics: Pick<Metrics, "pipelined" | "refusedConnections">;
+  isTrustedProxy: (address: string | undefined) => boolean;
+  limits: PipelineLimits;
+  serve: Serve;
+}
+
+/**
+ * `serve` gets one request of each connection at a time. A connection is cut when too many of its requests wait, or one for too long: while it is
+ * not read nobody would notice that its client has gone, and what its first request holds would be held for nobody.
+ */
+export function createPipeline({ metrics, isTrustedProxy, limits, serve }: Deps): Pipeline {
+  const perAddress = new Map<string, number>();
+
+  function count(line: Line, change: number): number {
+    metrics.pipelined += change;
+    if (line.address === undefined) return 0;
+    const own = (perAddress.get(line.address) ?? 0) + change;
+    if (own > 0) perAddress.set(line.address, own);
+    else perAddress.delete(line.address);
+    return own;
+  }
+  function refuse(socket: Connection): void {
+    metrics.refusedConnections += 1;
+    cut(socket);
+  }
   function begin(line: Line, request: IncomingMessage, response: ServerResponse): void {
     line.busy = true;
     if ((request.socket as EndingSocket)[kEnding] !== true) serve(request, response);
   }
 
+  function firstWaits(line: Line, socket: Connection): void {
+    line.address = isTrustedProxy(socket.remoteAddress) ? undefined : socket.remoteAddress;
+    line.patience = setTimeout(refuse, limits.pipelineWaitMs, socket);
+    socket.once("close", forget);
+  }
   function wait(line: Line, request: IncomingMessage, response: ServerResponse): void {
-    const { socket } = request;
+    const socket = request.socket as Connection;
     const waiting = (line.waiting ??= []);
-    if (waiting.length === 0) {
-      socket.pause();
-      socket.once("close", forget);
-    }
+    if (waiting.length === 0) firstWaits(line, socket);
+    // Not at once: Node reads on when it has the whole of a request, which is after it has told us of its head.
+    setImmediate(pauseIfWaiting, socket, line);
     waiting.push([request, response]);
-    metrics.pipelined += 1;
-    if (waiting.length <= GATEWAY_LIMITS.pipelinedPerConnection && metrics.pipelined <= GATEWAY_LIMITS.pipelined) return;
-    metrics.refusedConnections += 1;
-    cut(socket);
+    const own = count(line, 1);
+    if (waiting.length > limits.pipelinedPerConnection || own > limits.pipelinedPerAddress || metrics.pipelined > limits.pipelined)
+      refuse(socket);
+  }
+  function pauseIfWaiting(socket: Connection, line: Line): void {
+    if ((line.waiting?.length ?? 0) > 0) socket.pause();
   }
 
   function answered(socket: Connection): void {
@@ -63,8 +96,10 @@ export function createPipeline(metrics: Pick<Metrics, "pipelined" | "refusedConn
     if (socket.writableEnded || socket.destroyed) return; // nobody would get the next answer
     const following = line.waiting?.shift();
     if (following === undefined) return;
-    metrics.pipelined -= 1;
-    if (line.waiting!.length === 0) {
+    count(line, -1);
+    clearTimeout(line.patience);
+    if (line.waiting!.length > 0) line.patience = setTimeout(refuse, limits.pipelineWaitMs, socket);
+    else {
       socket.off("close", forget);
       socket.resume();
     }
@@ -73,14 +108,15 @@ export function createPipeline(metrics: Pick<Metrics, "pipelined" | "refusedConn
 
   function forget(this: Connection): void {
     const line = this[kLine]!;
-    metrics.pipelined -= line.waiting?.length ?? 0;
+    clearTimeout(line.patience);
+    count(line, -(line.waiting?.length ?? 0));
     line.waiting = undefined;
   }
 
   return {
     take(request, response) {
       const socket = request.socket as Connection;
-      const line = (socket[kLine] ??= { busy: false, waiting: undefined });
+      const line = (socket[kLine] ??= { busy: false, waiting: undefined, address: undefined, patience: undefined });
       if (socket.destroyed) return;
       if (line.busy) wait(line, request, response);
       else begin(line, request, response);

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { PROBLEM_TYPE, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { HttpCaller } from "./http-caller.ts";
@@ -54,18 +55,30 @@ const hasUnreadBody = ({ request, head }: HttpCaller): boolean => !request.compl
  */
 function linger({ request, response }: HttpCaller, body: string): void {
   response.write(body);
+  readOff(request, () => response.end());
+}
+
+/** What of a body was not read before its answer was whole. More than a little, and the connection ends: it cannot serve another request. */
+export function discardRest(request: IncomingMessage): void {
+  readOff(request, () => {
+    if (!request.complete) request.socket.destroy();
+  });
+}
+
+/** Reads the rest of a body, a little of it and for a short time, and then calls `done`, once. */
+function readOff(request: IncomingMessage, done: () => void): void {
   let bytes = 0;
   const timer = setTimeout(end, GATEWAY_LIMITS.lingerMs);
-  function end(): void {
-    clearTimeout(timer);
-    response.end();
-  }
-  request.on("data", (chunk: Buffer) => {
+  function read(chunk: Buffer): void {
     bytes += chunk.length;
     if (bytes > GATEWAY_LIMITS.lingerBytes) end();
-  });
-  request.once("end", end);
-  request.once("close", end);
+  }
+  function end(): void {
+    clearTimeout(timer);
+    request.off("data", read).off("end", end).off("close", end);
+    done();
+  }
+  request.on("data", read).once("end", end).once("close", end);
   request.resume();
 }
 

@@ -3,6 +3,7 @@
 import { apiKindOf, type ApiKind } from "@fnctl/control-plane/contract/api-kinds";
 import type { EndpointDial } from "@fnctl/control-plane/contract/endpoint";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { Pool } from "undici";
 import type { Call, Holder } from "../call/call.ts";
 import { addForwarded } from "../http/forwarding.ts";
@@ -10,6 +11,7 @@ import type { HttpCaller } from "../http/http-caller.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import type { TokenTable } from "../replica/token-table.ts";
+import { gatherBody } from "./gather-body.ts";
 import { ApiBudget, type ApiLimits } from "./api-budget.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
 
@@ -40,24 +42,37 @@ export function createApiFront({ dial, metrics, tokens, isTrustedProxy, limits =
   // Apart, so that streams, which stay, take no call's connection.
   const pools: Record<ApiKind, Pool> = { call: pool("call"), upload: pool("upload"), stream: pool("stream") };
 
+  /** Throws when the client has too many requests under way. */
+  function send(caller: HttpCaller, kind: ApiKind, body: Buffer | undefined): void {
+    const { headers, host, authorization } = caller.head!;
+    const { remoteAddress } = caller.request.socket;
+    headers.push("host", host);
+    if (authorization !== undefined) headers.push("authorization", authorization);
+    if (body === undefined && caller.bodyLength > 0) headers.push("content-length", String(caller.bodyLength));
+    addForwarded(headers, caller, isTrustedProxy, "");
+    const leave = budget.enter(kind, {
+      tenantId: tokens.find(authorization, caller.call.acceptedAt)?.tenantId,
+      address: isTrustedProxy(remoteAddress) ? undefined : (remoteAddress ?? "here"),
+    });
+    new ApiExchange(pools[kind], caller.call, { bodyMs: limits.apiBodyMs[kind], answerMs: limits.apiAnswerMs[kind], kind }, leave).send(
+      headers,
+      body,
+    );
+  }
+
   return {
-    /** Throws when the client has too many requests under way. */
     relay(caller: HttpCaller): void {
       metrics.apiRequests += 1;
-      const { headers, host, authorization, contentLength } = caller.head!;
-      const { remoteAddress } = caller.request.socket;
-      const kind = apiKindOf(caller.call.method, caller.call.target);
-      headers.push("host", host);
-      if (authorization !== undefined) headers.push("authorization", authorization);
-      if (contentLength > 0) headers.push("content-length", String(contentLength));
-      addForwarded(headers, caller, isTrustedProxy, "");
-      const leave = budget.enter(kind, {
-        tenantId: tokens.find(authorization, caller.call.acceptedAt)?.tenantId,
-        address: isTrustedProxy(remoteAddress) ? undefined : (remoteAddress ?? "here"),
-      });
-      new ApiExchange(pools[kind], caller.call, { bodyMs: limits.apiBodyMs[kind], answerMs: limits.apiAnswerMs[kind], kind }, leave).send(
-        headers,
-      );
+      const { call, bodyLength } = caller;
+      const kind = apiKindOf(call.method, call.target);
+      if (bodyLength === 0 || kind === "upload") return send(caller, kind, undefined);
+      // A document whose length is not known, or more than the API takes, may take its time as an upload does.
+      if (bodyLength < 0 || bodyLength > LIMITS.apiBodyBytes) return send(caller, "upload", undefined);
+      gatherBody(call, limits.apiBodyMs[kind])
+        .then((body) => {
+          if (body !== undefined) send(caller, kind, body);
+        })
+        .catch((error: unknown) => call.fail(error));
     },
     close: () => Promise.all(Object.values(pools).map((each) => each.destroy())),
   };
@@ -69,6 +84,7 @@ class ApiExchange implements Holder, RelayOwner {
   private readonly times: { bodyMs: number; answerMs: number; kind: ApiKind };
   private readonly leave: () => void;
   private readonly relay: Relay;
+  private streams = false;
   private timer: NodeJS.Timeout | undefined = undefined;
 
   constructor(pool: Pool, call: Call, times: ApiExchange["times"], leave: () => void) {
@@ -79,11 +95,13 @@ class ApiExchange implements Holder, RelayOwner {
     this.relay = new Relay(call, this);
     call.holder = this;
   }
-  send(headers: string[]): void {
+  /** `gathered`: undefined: there is no body, or it is streamed. */
+  send(headers: string[], gathered: Buffer | undefined): void {
     const { target: path, method, caller } = this.call;
     this.call.sentAt = performance.now();
-    const body = caller.bodyLength === 0 ? null : caller.streamBody();
-    this.timer = setTimeout(onTime, body === null ? this.times.answerMs : this.times.bodyMs, this);
+    this.streams = gathered === undefined && caller.bodyLength !== 0;
+    const body = this.streams ? caller.streamBody() : (gathered ?? null);
+    this.timer = setTimeout(onTime, this.streams ? this.times.bodyMs : this.times.answerMs, this);
     this.pool.dispatch({ path, method, headers, body }, this.relay);
   }
   failed(error: Error): void {

@@ -1,6 +1,5 @@
 // Runs the steps of every invocation, in this order: gather a small body, choose the version, wait for a slot, exchange.
 import { randomInt } from "node:crypto";
-import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
@@ -9,6 +8,7 @@ import type { Metrics } from "../measure/metrics.ts";
 import { pickTarget, type RouteTable } from "../replica/route-table.ts";
 import { noSuchFunction } from "./authorize.ts";
 import { Exchange, type ExchangeDeps } from "./exchange.ts";
+import { gatherBody } from "./gather-body.ts";
 import { addInvocationFields, type Invocation } from "./invocation.ts";
 
 interface Deps {
@@ -43,10 +43,9 @@ export function createRun({ routes, fleet, metrics }: Deps): Run {
   }
   return (invocation) => {
     if (!isSmall(invocation.call.caller.bodyLength)) return begin(invocation, undefined);
-    gather(invocation).then(
+    gatherBody(invocation.call, invocation.route.timeoutMs).then(
       (body) => {
-        if (body === undefined) invocation.call.callerGone();
-        else if (invocation.call.phase !== "over") begin(invocation, body);
+        if (body !== undefined) begin(invocation, body);
       },
       (error: unknown) => invocation.call.fail(error),
     );
@@ -55,15 +54,3 @@ export function createRun({ routes, fleet, metrics }: Deps): Run {
 
 /** Small bodies are gathered before a slot is taken, so that a slow sender holds no slot. */
 const isSmall = (bytes: number): boolean => bytes > 0 && bytes <= GATEWAY_LIMITS.gatherBytes;
-
-async function gather({ call, route }: Invocation): Promise<Buffer | undefined> {
-  const late = setTimeout(
-    () => call.fail(new PlatformError("REQUEST_TIMEOUT", `The request's body did not arrive within ${route.timeoutMs} ms.`)),
-    route.timeoutMs,
-  );
-  try {
-    return await call.caller.gatherBody();
-  } finally {
-    clearTimeout(late);
-  }
-}
