@@ -113,15 +113,27 @@ test("the class of the cluster's sandboxes is verified from inside one, and show
 });
 
 describe("the network around a sandbox", () => {
-  test("is closed, as seen from inside gVisor, but for the egress proxy; and what is closed is there", async () => {
+  /** Checks again; nothing but the egress proxy may be open to a sandbox. */
+  async function closedProbes() {
     const condition = await operator("POST", "/v1/conditions/check");
     expect(condition).toMatchObject({ type: "NetworkIsolationVerified", status: "True" });
     const { probes = [] } = condition ?? {};
     expect(probes.filter(({ fromSandbox }) => fromSandbox === "open").map(({ target }) => target)).toEqual(["the egress proxy"]);
-    const proved = new Set(probes.filter(({ allowed, fromPlatform }) => !allowed && fromPlatform === "open").map(({ target }) => target));
+    return probes;
+  }
+
+  test("is closed, as seen from inside gVisor, but for the egress proxy; and what is closed is there", async () => {
     // Positive controls: the platform's own pod, which no policy restricts, reaches these at the same time with the same probe.
-    const there = ["another tenant's sandbox", "another sandbox of the same tenant", "the control plane", "the gateway", "the database"];
-    expect([...proved]).toEqual(expect.arrayContaining([...there, "the Kubernetes API", "a node", "the cluster's DNS", "a node, by ICMP"]));
+    const parts = ["another tenant's sandbox", "another sandbox of the same tenant", "the control plane", "the gateway", "the database"];
+    const there = [...parts, "the Kubernetes API", "a node", "the cluster's DNS", "a node, by ICMP"];
+    const proved = new Set<string>();
+    let probes: Awaited<ReturnType<typeof closedProbes>> = [];
+    // One packet of a control may be lost on a busy machine, so those that are missing are looked for again. What is closed must be each time.
+    for (let look = 0; look < 3 && !there.every((target) => proved.has(target)); look += 1) {
+      probes = await closedProbes();
+      for (const { target, allowed, fromPlatform } of probes) if (!allowed && fromPlatform === "open") proved.add(target);
+    }
+    expect([...proved]).toEqual(expect.arrayContaining(there));
     expect(probes.map(({ address }) => address)).toEqual(
       expect.arrayContaining([
         "169.254.169.254:80/tcp",

@@ -15,8 +15,11 @@ const SECRET = "s".repeat(64);
 const REQUEST = "GET / HTTP/1.1\r\nhost: hello--acme.localhost\r\n\r\n";
 const FLOOD = REQUEST.repeat(Math.ceil(60_000 / REQUEST.length));
 const [CONNECTIONS, SECONDS] = [60, 4];
-/** A process that grew so much before has had its share; what a collector leaves lying about is in it. */
-const MOST = 1.5;
+/**
+ * MiB of heap that the process may have: some times what it uses at rest, a part of the 290 MB that the requests took when they were kept until
+ * their connections had closed. A ratio of memory to that at rest (1.3 on a quiet machine) is the collector's mood on a busy one.
+ */
+const HEAP_MIB = 96;
 
 let folder: string;
 let upstream: Upstream;
@@ -36,6 +39,7 @@ beforeEach(async () => {
   control.routes.set(route.functionId, route);
   control.onLease = (asked) => makeLease(asked, at("up"), { slots: 100 });
   ingress = fork(join(import.meta.dirname, "../../bench/ingress-under-test.ts"), [], {
+    execArgv: [`--max-old-space-size=${HEAP_MIB}`],
     env: {
       ...process.env,
       FNCTL_INGRESS_LISTEN: "127.0.0.1:0",
@@ -55,10 +59,6 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function memory(): Promise<number> {
-  ingress.send("memory");
-  return message<number>();
-}
 function healthy(): Promise<number> {
   return new Promise((resolve) => {
     request({ port, host: "127.0.0.1", agent: false, headers: { host: "hello--acme.localhost" } }, (answer) => {
@@ -69,10 +69,8 @@ function healthy(): Promise<number> {
   });
 }
 
-it("stays within one and a half times of what it is without the attack, and serves others throughout", async () => {
-  for (let i = 0; i < 300; i += 1) await healthy(); // warm
-  const before = await memory();
-  let most = before;
+it("needs no more than a small heap, and serves others throughout", async () => {
+  for (let i = 0; i < 50; i += 1) await healthy(); // warm
   const answers: number[] = [];
   const open = new Set<Socket>();
   const attack = (): void => {
@@ -85,11 +83,10 @@ it("stays within one and a half times of what it is without the attack, and serv
   for (let i = 0; i < CONNECTIONS; i += 1) attack();
   while (Date.now() < end) {
     answers.push(await healthy());
-    most = Math.max(most, await memory());
     await sleep(20);
   }
   for (const socket of open) socket.destroy();
+  expect(ingress.exitCode).toBeNull();
   expect(new Set(answers)).toEqual(new Set([200]));
   expect(answers.length).toBeGreaterThan(5);
-  expect(most / before).toBeLessThan(MOST);
 }, 60_000);
