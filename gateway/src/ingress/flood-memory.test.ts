@@ -19,7 +19,7 @@ const [CONNECTIONS, SECONDS] = [60, 4];
  * MiB of heap that the process may have: some times what it uses at rest, a part of the 290 MB that the requests took when they were kept until
  * their connections had closed. A ratio of memory to that at rest (1.3 on a quiet machine) is the collector's mood on a busy one.
  */
-const HEAP_MIB = 96;
+const HEAP_MIB = 64;
 
 let folder: string;
 let upstream: Upstream;
