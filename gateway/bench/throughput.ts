@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Pool } from "undici";
-import { makeLease, makeRoute, makeToken, startControlDouble } from "../src/testing/control-double.ts";
+import { ingressEnvironment, makeLease, makeRoute, makeToken, startControlDouble } from "../src/testing/control-double.ts";
 
 const { values } = parseArgs({ options: { requests: { type: "string", default: "20000" }, rounds: { type: "string", default: "5" } } });
 const REQUESTS = Number(values.requests);
@@ -43,14 +43,7 @@ async function startAll(): Promise<{ bare: Proxy; ingress: Proxy; stop: () => Pr
   control.tokens.set(token.tokenId, token);
   control.onLease = (request) => makeLease(request, at("up"), { slots: 64 });
   const bare = await child("bare-proxy.ts", [at("up")], {});
-  const ingress = await child("ingress-under-test.ts", [], {
-    FNCTL_INGRESS_LISTEN: "127.0.0.1:0",
-    FNCTL_CONTROL_SOCKET: at("control"),
-    FNCTL_API_SOCKET: at("api"),
-    FNCTL_ADMIN_SOCKET: at("admin"),
-    FNCTL_INTERNAL_SECRET_FILE: at("secret"),
-    FNCTL_ACCESS_LOG: at("access.log"),
-  });
+  const ingress = await child("ingress-under-test.ts", [], ingressEnvironment(at));
   return {
     bare,
     ingress,

@@ -73,8 +73,9 @@ export function createHeld<Item>(topic: Topic<Item>) {
       if (topic.ofTenant === undefined) return [];
       const items = await topic.ofTenant(tenantId);
       const there = new Set(items.map((item) => topic.idOf(item)));
-      const gone = [...entries].filter(([id, { item }]) => topic.tenantOf(item) === tenantId && !there.has(id));
-      return [...items.flatMap(put), ...gone.flatMap(([id]) => drop(id))];
+      const gone: string[] = [];
+      for (const [id, { item }] of entries) if (topic.tenantOf(item) === tenantId && !there.has(id)) gone.push(id);
+      return [...items.flatMap(put), ...gone.flatMap(drop)];
     },
     /** A look at all items begins. It is made of pages, and of a `refresh` of each id that is `unseen` at its end. */
     beginRound: (): number => (round += 1),
@@ -83,7 +84,11 @@ export function createHeld<Item>(topic: Topic<Item>) {
       return { changes: items.flatMap(put), next };
     },
     /** Held, and on no page of this round: most likely gone, but it may also have moved between two pages. */
-    unseen: (): string[] => [...entries].flatMap(([id, entry]) => (entry.round < round ? [id] : [])),
+    unseen(): string[] {
+      const ids: string[] = [];
+      for (const [id, entry] of entries) if (entry.round < round) ids.push(id);
+      return ids;
+    },
     /** May be read on while items change: each is given once or more, as it then is. */
     *snapshot(): Iterable<Body> {
       for (const { item } of entries.values()) yield topic.changed(item);

@@ -129,6 +129,7 @@ it("a call that is not answered is 503 after its time; a stream that has begun g
   stream.on("close", () => (ended = true)).resume();
   expect(await statusOf(ask("/v1/silent", { token: TOKEN }))).toBe(503);
   expect(await statusOf(ask("/v1/silent", { token: TOKEN, method: "POST" }))).toBe(503);
+  expect(await statusOf(ask("/v1/silent", { token: TOKEN, method: "POST", body: 1 }))).toBe(503); // its body has come whole
   expect(ended).toBe(false);
   await until(async () => (await platform.gauge("in_flight")) === 1);
 });

@@ -7,7 +7,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { makeLease, makeRoute, startControlDouble, type ControlDouble } from "../testing/control-double.ts";
+import { ingressEnvironment, makeLease, makeRoute, startControlDouble, type ControlDouble } from "../testing/control-double.ts";
 import { sleep } from "../testing/platform.ts";
 import { startUpstream, type Upstream } from "../testing/upstream.ts";
 
@@ -40,15 +40,7 @@ beforeEach(async () => {
   control.onLease = (asked) => makeLease(asked, at("up"), { slots: 100 });
   ingress = fork(join(import.meta.dirname, "../../bench/ingress-under-test.ts"), [], {
     execArgv: [`--max-old-space-size=${HEAP_MIB}`],
-    env: {
-      ...process.env,
-      FNCTL_INGRESS_LISTEN: "127.0.0.1:0",
-      FNCTL_CONTROL_SOCKET: at("control"),
-      FNCTL_API_SOCKET: at("api"),
-      FNCTL_ADMIN_SOCKET: at("admin"),
-      FNCTL_INTERNAL_SECRET_FILE: at("secret"),
-      FNCTL_ACCESS_LOG: at("access.log"),
-    },
+    env: { ...process.env, ...ingressEnvironment(at) },
   });
   ({ port } = await message<{ port: number }>());
 });

@@ -196,3 +196,13 @@ export function makeLease(request: LeaseRequest, socketPath: string, overrides: 
 export function makeToken(secret: string, overrides: Partial<TokenRecord> = {}): TokenRecord {
   return { tokenId: randomUUID(), hash: sha256Hex(secret), tenantId: randomUUID(), scopes: ["invoke"], expiresAt: null, ...overrides };
 }
+
+/** The environment of an ingress whose files and sockets are in one folder; it listens on a free port. */
+export const ingressEnvironment = (at: (name: string) => string): Record<string, string> => ({
+  FNCTL_INGRESS_LISTEN: "127.0.0.1:0",
+  FNCTL_CONTROL_SOCKET: at("control"),
+  FNCTL_API_SOCKET: at("api"),
+  FNCTL_ADMIN_SOCKET: at("admin"),
+  FNCTL_INTERNAL_SECRET_FILE: at("secret"),
+  FNCTL_ACCESS_LOG: at("access.log"),
+});

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Lease, Route } from "@fnctl/control-plane/contract/internal";
 import { startIngress, type Ingress, type IngressHooks } from "../ingress/ingress.ts";
 import { readIngressSettings } from "../ingress/settings.ts";
-import { makeLease, makeRoute, makeToken, startControlDouble, type ControlDouble } from "./control-double.ts";
+import { ingressEnvironment, makeLease, makeRoute, makeToken, startControlDouble, type ControlDouble } from "./control-double.ts";
 import { startRawUpstream, startUpstream, type Upstream } from "./upstream.ts";
 
 export const TOKEN = "fnctl_test_0123456789abcdef0123456789abcdef";
@@ -41,15 +41,7 @@ export class Platform {
   ): Promise<this> {
     writeFileSync(this.path("secret"), SECRET);
     this.control = await startControlDouble(this.path("control"), SECRET);
-    const settings = readIngressSettings({
-      FNCTL_INGRESS_LISTEN: "127.0.0.1:0",
-      FNCTL_CONTROL_SOCKET: this.path("control"),
-      FNCTL_API_SOCKET: this.path("api"),
-      FNCTL_ADMIN_SOCKET: this.path("admin"),
-      FNCTL_INTERNAL_SECRET_FILE: this.path("secret"),
-      FNCTL_ACCESS_LOG: this.path("access.log"),
-      ...env,
-    });
+    const settings = readIngressSettings({ ...ingressEnvironment((name) => this.path(name)), ...env });
     this.ingress = await startIngress(settings, SECRET, {
       warn: (message, facts) => this.warnings.push(`${message} ${JSON.stringify(facts)}`),
       ...(queue === undefined ? {} : { queue: { startMs: queue.ms, ...queue } }),

@@ -9,6 +9,7 @@ export const PROBLEMS = {
   401: problem("No valid token"),
   403: problem("The token does not allow this"),
   404: problem("No such resource"),
+  429: problem("Too many requests at a time (RATE_LIMITED), or a quota is used up (QUOTA_EXCEEDED)"),
   503: problem("A part of the platform is not reachable"),
 } as const;
 

@@ -157,7 +157,7 @@ function onClose(this: HeldResponse): void {
   const caller = this[kCaller]!;
   caller.letGo();
   caller.call.callerGone();
-  if (!caller.request.complete) discardRest(caller.request);
+  if (!caller.request.complete && !caller.request.socket.destroyed) discardRest(caller.request);
   caller.shared.answered(caller.request.socket);
 }
 const onStalled = (caller: HttpCaller): void => caller.cut();

@@ -118,8 +118,7 @@ class ApiExchange implements Holder, RelayOwner {
 
   timeIsOver(): void {
     const { call, times } = this;
-    const bodyIsThere = call.caller.bodyLength === 0 || call.bodyDoneAt !== 0;
-    if (!bodyIsThere)
+    if (this.streams && call.bodyDoneAt === 0)
       return call.fail(new PlatformError("REQUEST_TIMEOUT", `The request's body did not arrive within ${times.bodyMs} ms.`));
     if (call.phase === "answering" && times.kind === "stream") return; // it goes on as long as its reader reads
     const left = Math.max(call.sentAt, call.bodyDoneAt) + times.answerMs - performance.now();
