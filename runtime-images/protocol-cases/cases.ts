@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { call, eventually, init, open, records, untilIdle } from "./client.ts";
 import { failingCases } from "./failing-cases.ts";
 import { lifeCases } from "./life-cases.ts";
+import { afterAnswerCases, streamEndCases, settledCases } from "./settled-cases.ts";
 import type { FunctionSet } from "./functions.ts";
 import type { Sandbox } from "./runsc.ts";
 
@@ -13,6 +14,8 @@ export interface Subject {
   functions: FunctionSet;
   runtime: string;
   kinds: { web: string; lambda: string; classic: string };
+  /** The handler style in which a handler can raise when its answer is whole already. */
+  raises: "web" | "classic";
 }
 
 export function runCases(name: string, subject: Subject): void {
@@ -32,15 +35,20 @@ export function runCases(name: string, subject: Subject): void {
   withFunction("web handler", "web", (get) => {
     webCases(get);
     streamCases(get);
+    settledCases(get);
+    streamEndCases(get);
     failingCases(get, subject.functions.failing.web);
   });
   withFunction("web handler's log", "web", logCases);
   withFunction("Lambda style handler", "lambda", (get) => {
     lambdaCases(get);
+    settledCases(get);
     failingCases(get, subject.functions.failing.lambda);
   });
+  withFunction("handler that goes on after its answer", subject.raises, (get) => afterAnswerCases(get, "/answer-and-throw"));
   withFunction("classic handler", "classic", (get) => {
     classicCases(get);
+    settledCases(get);
     failingCases(get, subject.functions.failing.classic);
   });
   lifeCases(name, subject);

@@ -60,6 +60,7 @@ export default {
         cancel() { console.log("stream cancelled"); },
       }), { headers: { "content-type": "text/event-stream" } });
       case "/wait": request.signal.addEventListener("abort", () => console.log("wait aborted")); await sleep(300); return new Response("waited");
+      case "/deaf": console.log("deaf begins"); await sleep(400); console.log("deaf done"); return new Response("late");
       case "/log": {
         const tag = search.slice(1);
         console.debug("debug " + tag); console.log("info " + tag); console.warn("warn " + tag); console.error("error " + tag);
@@ -85,6 +86,7 @@ export const handler = async (event, context) => {
     case "/nothing": return undefined;
     case "/full": return { statusCode: 201, headers: { "x-a": "1" }, cookies: ["a=1", "b=2"], body: Buffer.from([0, 255]).toString("base64"), isBase64Encoded: true };
     case "/throw": throw new Error("boom-inside");
+    case "/deaf": console.log("deaf begins"); await new Promise((resolve) => setTimeout(resolve, 400)); console.log("deaf done"); return "late";
     case "/bad-header": return { statusCode: 200, headers: { "bad name": "inside" }, body: "inside" };
     case "/bad-status": return { statusCode: 99999, body: "inside" };
     case "/bad-body": return { inside: 1n };
@@ -96,7 +98,9 @@ export const handler = async (event, context) => {
   classic: {
     file: "classic.mjs",
     source: `
-export default async (req, res) => {
+const plain = { "/deaf": (res) => { console.log("deaf begins"); setTimeout(() => { console.log("deaf done"); res.end("late"); }, 400); } };
+const later = async (req, res) => {
+  if (req.url === "/answer-and-throw") { res.end("whole".padEnd(4_000_000)); throw new Error("after-the-answer"); }
   if (req.url === "/throw") throw new Error("boom-inside");
   if (req.url === "/bad-header") return res.setHeader("bad name", "inside");
   if (req.url === "/bad-status") { res.statusMessage = "in\u0001side"; return res.writeHead(99999); }
@@ -107,7 +111,8 @@ export default async (req, res) => {
   const chunks = []; for await (const chunk of req) chunks.push(chunk);
   res.setHeader("set-cookie", ["a=1", "b=2"]);
   res.end("classic " + req.method + " " + req.url + " " + Buffer.concat(chunks).toString());
-};`,
+};
+export default (req, res) => plain[req.url] === undefined ? later(req, res) : plain[req.url](res);`,
   },
   failing: {
     web: {

@@ -9,13 +9,13 @@ import { startSandbox } from "./runsc.ts";
 
 const kinds = { web: "fetch", lambda: "lambda", classic: "listener" };
 
-runCases("Node", { start: startNodeProcess, functions: nodeFunctions, runtime: "node24", kinds });
+runCases("Node", { start: startNodeProcess, functions: nodeFunctions, runtime: "node24", kinds, raises: "classic" });
 
 const { binary, missing } = findRunsc();
 if (missing === undefined) {
   const start = async (): ReturnType<typeof startSandbox> =>
     startSandbox({ runsc: binary, rootfs: await prepareRootfs("node24", { cacheDir: cacheDir() }) });
-  runCases("Node in gVisor", { start, functions: nodeFunctions, runtime: "node24", kinds });
+  runCases("Node in gVisor", { start, functions: nodeFunctions, runtime: "node24", kinds, raises: "classic" });
 } else {
   test.skip(`Node in gVisor: ${missing}`, () => undefined);
 }

@@ -93,6 +93,14 @@ async def app(scope, receive, send):
         await asyncio.sleep(0.3)
         task.cancel() if not task.done() else None
         await text(send, "waited")
+    elif path == "/deaf":
+        print("deaf begins")
+        await asyncio.sleep(0.4)
+        print("deaf done")
+        await text(send, "late")
+    elif path == "/answer-and-throw":
+        await text(send, "whole".ljust(4_000_000))
+        raise RuntimeError("after-the-answer")
     elif path == "/log":
         log = logging.getLogger()
         log.setLevel(logging.DEBUG)
@@ -112,9 +120,14 @@ async def app(scope, receive, send):
   lambda: {
     file: "lambda_function.py",
     source: `
-import base64
+import base64, time
 def handler(event, context):
     path = event["rawPath"]
+    if path == "/deaf":
+        print("deaf begins")
+        time.sleep(0.4)
+        print("deaf done")
+        return "late"
     if path == "/plain": return {"hello": "world"}
     if path == "/text": return "just text"
     if path == "/nothing": return None
@@ -136,6 +149,12 @@ def handler(event, context):
 import time
 def app(environ, start_response):
     path = environ["PATH_INFO"]
+    if path == "/deaf":
+        print("deaf begins")
+        time.sleep(0.4)
+        print("deaf done")
+        start_response("200 OK", [])
+        return [b"late"]
     if path == "/throw": raise RuntimeError("boom-inside")
     if path == "/sys-exit": raise SystemExit("inside")
     if path == "/keyboard-interrupt": raise KeyboardInterrupt("inside")

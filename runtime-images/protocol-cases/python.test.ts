@@ -15,6 +15,7 @@ if (missing === undefined) {
     functions: pythonFunctions,
     runtime: "python3.13",
     kinds: { web: "asgi", lambda: "lambda", classic: "wsgi" },
+    raises: "web",
   });
 
   test("Python: state of the lifespan reaches requests", async () => {

@@ -12,6 +12,11 @@ export const PROTOCOL_PATHS = {
   code: "/.fnctl/v1/code",
   init: "/.fnctl/v1/init",
   identity: "/.fnctl/v1/identity",
+  /**
+   * GET, with `x-request-id`: 204 as soon as no handler of a request with that id runs, whether or not its client is still there; without
+   * the field, as soon as no handler runs at all. Whoever asks sets the time limit.
+   */
+  settled: "/.fnctl/v1/settled",
 } as const;
 
 /** Paths inside every sandbox. */

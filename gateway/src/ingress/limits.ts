@@ -50,6 +50,8 @@ export const GATEWAY_LIMITS = {
   lostInstanceGraceMs: 5_000,
   /** How long a failed request waits for the reason of its instance's end, milliseconds. */
   endReasonMs: 1_200,
+  /** After a broken connection: how long an instance gets no request while it is asked whether it lives, milliseconds. */
+  doubtMs: 1_000,
   /** How often idle instances are looked for, milliseconds. */
   idleSweepMs: 1_000,
   /** Change stream: the silence after which it counts as broken, and the longest pause between attempts, milliseconds. */

@@ -57,8 +57,8 @@ export class Platform {
     await Promise.all(this.upstreams.map((upstream) => upstream.close()));
     rmSync(this.folder, { recursive: true, force: true });
   }
-  async upstream(listener: RequestListener): Promise<Upstream> {
-    const upstream = await startUpstream(this.path(`u${(this.count += 1)}`), listener);
+  async upstream(listener: RequestListener, settled?: RequestListener): Promise<Upstream> {
+    const upstream = await startUpstream(this.path(`u${(this.count += 1)}`), listener, settled);
     this.upstreams.push(upstream);
     return upstream;
   }

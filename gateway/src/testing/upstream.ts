@@ -1,5 +1,6 @@
 // Real node:http servers on Unix sockets that stand in for instances.
 import { createServer, type RequestListener, type Server } from "node:http";
+import { PROTOCOL_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import { createServer as createRawServer, type Server as RawServer, type Socket } from "node:net";
 
 export interface Upstream {
@@ -21,8 +22,13 @@ function track(server: RawServer): Set<Socket> {
   return sockets;
 }
 
-export async function startUpstream(path: string, listener: RequestListener): Promise<Upstream> {
-  const server = createServer(listener);
+/** `settled` answers the question whether a request's handler has ended (runtime protocol). */
+export async function startUpstream(
+  path: string,
+  listener: RequestListener,
+  settled: RequestListener = (_request, answer) => answer.writeHead(204).end(),
+): Promise<Upstream> {
+  const server = createServer((request, answer) => (request.url === PROTOCOL_PATHS.settled ? settled : listener)(request, answer));
   const sockets = track(server);
   await new Promise<void>((resolve) => server.listen(path, resolve));
   return { path, close: closing(server, sockets) };

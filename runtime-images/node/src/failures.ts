@@ -16,9 +16,12 @@ export const functionError = (): string =>
     requestId: requestContext.getStore()?.requestId,
   });
 
-/** Answers 500, or cuts the connection when a part of the answer is out: a cut-off body must not look complete. */
+/**
+ * Answers 500, or cuts the connection when a part of the answer is out: a cut-off body must not look complete. A whole answer stays as it is.
+ */
 export function answerFailure(outgoing: ServerResponse, error: unknown): void {
   console.error(describe(error));
+  if (outgoing.writableEnded) return;
   if (outgoing.headersSent) {
     outgoing.destroy();
     return;

@@ -3,8 +3,19 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { join } from "node:path";
 import { PROBLEM_TYPE } from "./failures.ts";
 import { loadFunction, toInitFailure } from "./load-function.ts";
-import { CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PROTOCOL, PROTOCOL_PREFIX, type InitRequest } from "./protocol.ts";
+import {
+  CODE_DIGEST_HEADER,
+  CODE_PATH,
+  HEALTH_PATH,
+  INIT_PATH,
+  PROTOCOL,
+  PROTOCOL_PREFIX,
+  REQUEST_ID_HEADER,
+  SETTLED_PATH,
+  type InitRequest,
+} from "./protocol.ts";
 import { RequestContext, requestContext } from "./request-context.ts";
+import { runHandler, whenSettled, type Handle } from "./running.ts";
 
 const INIT_BODY_BYTES = 1024 * 1024;
 type State = "idle" | "loading" | "ready" | "failed";
@@ -17,7 +28,7 @@ export function createInstance(codeFolder: string, codeBytes?: number, becameRea
   let state: State = "idle";
   let code: string | undefined;
   let receiving = false;
-  let invoke: RequestListener = (_incoming, outgoing) => problem(outgoing, 503, "UNAVAILABLE", `The instance is ${state}.`);
+  let invoke: Handle = (_incoming, outgoing) => problem(outgoing, 503, "UNAVAILABLE", `The instance is ${state}.`);
 
   const takeCode = async (incoming: IncomingMessage, outgoing: ServerResponse, maxBytes: number): Promise<void> => {
     const digest = String(incoming.headers[CODE_DIGEST_HEADER]);
@@ -49,7 +60,7 @@ export function createInstance(codeFolder: string, codeBytes?: number, becameRea
       process.chdir(codeFolder); // it was not there when the process started
       file = join(codeFolder, request.entry.file);
       const loaded = await loadFunction(request, file);
-      invoke = loaded.listener;
+      invoke = loaded.handle;
       state = "ready";
       becameReady();
       json(outgoing, 200, { importMs: loaded.importMs, kind: loaded.kind });
@@ -61,6 +72,10 @@ export function createInstance(codeFolder: string, codeBytes?: number, becameRea
   const platform: RequestListener = (incoming, outgoing) => {
     if (incoming.url === HEALTH_PATH && incoming.method === "GET")
       return json(outgoing, 200, { state, runtime: "node24", protocol: PROTOCOL, ...(code === undefined ? {} : { code }) });
+    if (incoming.url === SETTLED_PATH && incoming.method === "GET") {
+      const id = incoming.headers[REQUEST_ID_HEADER];
+      return whenSettled(typeof id === "string" ? id : undefined, () => void outgoing.writeHead(204).end());
+    }
     if (incoming.url === INIT_PATH && incoming.method === "POST") return void init(incoming, outgoing);
     if (incoming.url === CODE_PATH && incoming.method === "PUT" && codeBytes !== undefined)
       return void takeCode(incoming, outgoing, codeBytes);
@@ -68,7 +83,7 @@ export function createInstance(codeFolder: string, codeBytes?: number, becameRea
   };
   return (incoming, outgoing) => {
     if (incoming.url?.startsWith(PROTOCOL_PREFIX) === true) platform(incoming, outgoing);
-    else requestContext.run(new RequestContext(incoming), invoke, incoming as never, outgoing as never);
+    else requestContext.run(new RequestContext(incoming), runHandler, invoke, incoming as never, outgoing as never);
   };
 }
 

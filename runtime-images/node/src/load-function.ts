@@ -1,10 +1,10 @@
-// Imports the user's code and turns its handler into a Node listener. Knows nothing of sockets, so that a later snapshot can be taken
+// Imports the user's code and turns its handler into one of Node's requests. Knows nothing of sockets, so that a later snapshot can be taken
 // between this and listening (DESIGN section 6).
-import type { RequestListener } from "node:http";
 import { pathToFileURL } from "node:url";
 import { userStack } from "./failures.ts";
 import { findHandler, type Found } from "./handler-kind.ts";
 import type { InitRequest } from "./protocol.ts";
+import type { Handle } from "./running.ts";
 import { serveFetch } from "./serve-fetch.ts";
 import { serveLambda } from "./serve-lambda.ts";
 import { serveListener } from "./serve-listener.ts";
@@ -16,7 +16,7 @@ const STACK_CHARACTERS = 16_000;
 export interface LoadedFunction {
   kind: string;
   importMs: number;
-  listener: RequestListener;
+  handle: Handle;
 }
 
 /** `file`: absolute path of the entry. Rejects with whatever the user's module throws; `toInitFailure` makes it readable. */
@@ -27,10 +27,10 @@ export async function loadFunction(init: InitRequest, file: string): Promise<Loa
   const found = await watchLoad(async () =>
     findHandler((await import(pathToFileURL(file).href)) as Record<string, unknown>, init.entry.name),
   );
-  return { kind: found.kind, importMs: performance.now() - started, listener: toListener(found, init) };
+  return { kind: found.kind, importMs: performance.now() - started, handle: toHandle(found, init) };
 }
 
-function toListener(found: Found, init: InitRequest): RequestListener {
+function toHandle(found: Found, init: InitRequest): Handle {
   switch (found.kind) {
     case "fetch":
       return serveFetch(found.handler);

@@ -9,6 +9,7 @@ export const HEALTH_PATH = "/.fnctl/v1/health";
 export const CODE_PATH = "/.fnctl/v1/code";
 export const CODE_DIGEST_HEADER = "x-fnctl-diff-id";
 export const INIT_PATH = "/.fnctl/v1/init";
+export const SETTLED_PATH = "/.fnctl/v1/settled";
 export const SOCKET_PATH = "/run/fn/sock/s";
 export const CODE_FOLDER = "/function/code";
 export const REQUEST_ID_HEADER = "x-request-id";

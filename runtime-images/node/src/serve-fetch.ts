@@ -1,10 +1,11 @@
 // Web-standard handlers, on @hono/node-server's lazy Request and Response (undici's own cost several times the rest of a request).
 import { RequestError, getRequestListener } from "@hono/node-server";
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { PROBLEM_TYPE, answerFailure, describe, functionError } from "./failures.ts";
 import { checkedResponse, guardHead, learnResponse } from "./guard-response.ts";
 import type { FetchHandler } from "./handler-kind.ts";
 import { requestContext } from "./request-context.ts";
+import type { Handle } from "./running.ts";
 
 /**
  * Second and third argument of `fetch`: `env` and `executionCtx` of a Hono app, `ctx` of everyone else.
@@ -36,7 +37,7 @@ export function warmFetch(): void {
   learnResponse();
 }
 
-export function serveFetch(handler: FetchHandler): RequestListener {
+export function serveFetch(handler: FetchHandler): Handle {
   const listener = getRequestListener(
     (request, env) => {
       const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse };
@@ -51,7 +52,7 @@ export function serveFetch(handler: FetchHandler): RequestListener {
     (incoming.socket as { encrypted?: boolean }).encrypted = incoming.headers["x-forwarded-proto"] === "https";
     if (incoming.method === "HEAD") endAtFirstByte(outgoing);
     guardHead(outgoing);
-    listener(incoming, outgoing).catch((error: unknown) => answerFailure(outgoing, error));
+    return listener(incoming, outgoing).catch((error: unknown) => answerFailure(outgoing, error));
   };
 }
 

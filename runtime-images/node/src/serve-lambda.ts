@@ -1,8 +1,9 @@
 // Lambda style `handler(event, context)`: events and answers in API Gateway's payload format 2.0.
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { answerFailure } from "./failures.ts";
 import type { LambdaHandler } from "./handler-kind.ts";
 import { requestContext } from "./request-context.ts";
+import type { Handle } from "./running.ts";
 
 const TEXT_TYPE = /^(?:text\/|application\/(?:[\w.+-]*\+)?(?:json|xml|javascript|x-www-form-urlencoded)\b)/i;
 
@@ -20,12 +21,11 @@ export interface LambdaNames {
   memoryMib: number;
 }
 
-export function serveLambda(handler: LambdaHandler, names: LambdaNames): RequestListener {
-  return (incoming, outgoing) => {
+export function serveLambda(handler: LambdaHandler, names: LambdaNames): Handle {
+  return (incoming, outgoing) =>
     invoke(handler, names, incoming)
       .then((answer) => send(outgoing, answer))
       .catch((error: unknown) => answerFailure(outgoing, error));
-  };
 }
 
 async function invoke(handler: LambdaHandler, names: LambdaNames, incoming: IncomingMessage): Promise<unknown> {

@@ -10,7 +10,8 @@ from .failures import PROBLEM_TYPE, function_error, send_json, send_problem, use
 from .lifespan import StartupFailed
 from .load import load_function
 from .log_capture import Output
-from .protocol import CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PREFIX, PROTOCOL, RUNTIME
+from .protocol import CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PREFIX, PROTOCOL, RUNTIME, SETTLED_PATH
+from .running import Running
 
 _INIT_BODY_BYTES = 1024 * 1024
 
@@ -25,6 +26,7 @@ class Instance:
         self._output = output
         self._state = "idle"
         self._app: Any = None
+        self._running = Running()
         # Set by the server: receives the lifespan whose shutdown it has to run.
         self.on_lifespan: Any = lambda _lifespan: None
 
@@ -41,13 +43,15 @@ class Instance:
             await send_problem(send, 503, "UNAVAILABLE", f"The instance is {self._state}.")
             return
         headers = scope["headers"]
-        current_request.set(RequestContext(headers))
+        context = RequestContext(headers)
+        current_request.set(context)
         for name, value in headers:
             if name == b"x-forwarded-proto":
                 if value == b"https":
                     scope["scheme"] = "https"
                 break
         answer = Answer(send)
+        run = self._running.begin(context)
         try:
             await self._app(scope, receive, answer.send)
             if answer.wanting:
@@ -59,6 +63,8 @@ class Instance:
         except BaseException as error:
             # An exit, an interrupt and a cancellation of the app's own are failures of this request like any other.
             await self._failed(error, answer, send)
+        finally:
+            self._running.end(run)
 
     async def _failed(self, error: BaseException | str, answer: Answer, send: Any) -> None:
         task = asyncio.current_task()
@@ -82,6 +88,10 @@ class Instance:
         if call == ("GET", HEALTH_PATH):
             code = {} if self._code is None else {"code": self._code}
             await send_json(send, 200, {"state": self._state, "runtime": RUNTIME, "protocol": PROTOCOL, **code})
+        elif call == ("GET", SETTLED_PATH):
+            await self._running.settled(RequestContext(scope["headers"]).request_id)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
         elif call == ("POST", INIT_PATH):
             await self._init(receive, send)
         elif call == ("PUT", CODE_PATH) and self._code_bytes is not None:

@@ -11,7 +11,10 @@ export type ReleaseReason = z.infer<typeof releaseReasonSchema>;
 export class Instance {
   readonly lease: Lease;
   readonly pool: Pool;
+  /** Slots in use: by requests, and by handlers of requests whose client has left. */
   inFlight = 0;
+  /** How many broken connections are being looked into, meanwhile it gets no requests. */
+  doubts = 0;
   /** Milliseconds on the monotonic clock. */
   lastUsedAt = performance.now();
   /** If set, the instance gets no new requests, and is released with this reason when its last request ends. */
@@ -48,7 +51,7 @@ export class Instance {
     });
   }
   get hasFreeSlot(): boolean {
-    return this.inFlight < this.lease.slots && this.closing === undefined && this.ended === undefined;
+    return this.inFlight < this.lease.slots && this.doubts === 0 && this.closing === undefined && this.ended === undefined;
   }
   /** Cuts all connections; requests in flight fail. */
   destroy(): void {

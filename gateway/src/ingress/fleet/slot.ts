@@ -65,6 +65,18 @@ export class Slot implements Waiter {
     if (instance !== undefined) this.fleets.done(fleet, instance);
   }
 
+  /** Keeps new requests from the held instance until `looked` settles. */
+  async doubt<T>(looked: Promise<T>): Promise<T> {
+    const { fleet, instance } = this;
+    if (instance !== undefined) instance.doubts += 1;
+    try {
+      return await looked;
+    } finally {
+      if (instance !== undefined) instance.doubts -= 1;
+      if (instance?.doubts === 0) fleet!.grantWaiting();
+    }
+  }
+
   /** Closes the held instance for new requests; after `graceMs` its running requests end, too. Does nothing when no instance is held. */
   closeInstance(reason: ReleaseReason, detail: string, graceMs?: number): void {
     if (this.fleet !== undefined && this.instance !== undefined) this.fleets.close(this.fleet, this.instance, reason, detail, graceMs);

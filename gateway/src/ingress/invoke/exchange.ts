@@ -3,18 +3,20 @@
 //
 // There are two time limits. One is for the queue (LIMITS.queueMs). The function's (`timeoutMs`) starts when the request is sent to an
 // instance and ends with the last byte of the answer, so a cold start never uses up the function's time.
+import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import type { Call, Holder } from "../call/call.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Instance } from "../fleet/instance.ts";
+import { askSettled, type Settled } from "../fleet/settling.ts";
 import { Slot, type SlotOwner } from "../fleet/slot.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import { setVersion, type Invocation } from "./invocation.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
-import { badResponse, crashed, functionTimeout, isBadResponse, isPoisoning, takesNoConnections } from "./upstream-failure.ts";
+import { badResponse, brokenAnswer, crashed, functionTimeout, isBadResponse, isPoisoning, takesNoConnections } from "./upstream-failure.ts";
 
 export interface ExchangeDeps {
   fleet: Fleet;
@@ -33,6 +35,8 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
   private instance: Instance | undefined = undefined;
   private deadline: NodeJS.Timeout | undefined = undefined;
   private retried = false;
+  /** Set once the connection broke or was cut: when the handler ends, as far as the instance tells. */
+  private settled: Promise<Settled> | undefined = undefined;
 
   /** `body`: the gathered bytes; undefined when there is no body, or when it is streamed (the caller's `bodyLength` is not 0). */
   constructor(deps: ExchangeDeps, invocation: Invocation, body: Buffer | undefined) {
@@ -97,14 +101,29 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
   }
   letGo(whole: boolean): void {
     clearTimeout(this.deadline);
-    if (!whole) this.relay.abort();
+    if (whole) return this.slot.giveBack();
+    this.relay.abort();
+    void this.giveBackSettled();
+  }
+  /** The slot is free when the handler has ended, or at the deadline: `concurrency` counts handlers, and not clients that still wait. */
+  private async giveBackSettled(): Promise<void> {
+    if (this.relay.sent && this.timeLeft > 0) {
+      const settled = await this.askSettled();
+      if (settled === "broken") this.slot.closeInstance("broken", "The instance takes no connections.", GATEWAY_LIMITS.lostInstanceGraceMs);
+    }
     this.slot.giveBack();
+  }
+  private get timeLeft(): number {
+    return Math.ceil(this.call.sentAt + this.invocation.route.timeoutMs - performance.now());
+  }
+  private askSettled(): Promise<Settled> {
+    return (this.settled ??= askSettled(this.instance!, this.call.requestId, Math.max(this.timeLeft, 1)));
   }
 
   failed(error: Error): void {
     if (error instanceof PlatformError) return this.call.fail(error);
     if (this.call.phase === "asked") return this.notStarted();
-    if (!isBadResponse(error)) return void this.crashed(error);
+    if (!isBadResponse(error)) return void this.broken(error);
     if (isPoisoning(error)) this.slot.closeInstance("poisoned", error.message, GATEWAY_LIMITS.lostInstanceGraceMs);
     this.call.fail(badResponse(error));
   }
@@ -119,10 +138,20 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     this.slot.takeAnother();
   }
 
-  /** The connection broke after the request was sent: the instance may be broken, and the control plane may know why. */
+  /**
+   * The connection broke after the request was sent. That is no evidence about the instance, which has other requests: it is asked, and one
+   * that is there has broken this answer only.
+   */
+  private async broken(error: Error): Promise<void> {
+    clearTimeout(this.deadline);
+    const looked = Promise.race([this.askSettled(), sleep<Settled>(GATEWAY_LIMITS.doubtMs, "late", { ref: false })]);
+    if ((await this.slot.doubt(looked)) === "broken") return this.crashed(error);
+    if (this.call.phase !== "over") this.call.fail(brokenAnswer(error));
+  }
+
+  /** The control plane may know why the instance ended. */
   private async crashed(error: Error): Promise<void> {
     const instance = this.instance!;
-    clearTimeout(this.deadline);
     this.slot.closeInstance("broken", error.message, GATEWAY_LIMITS.lostInstanceGraceMs);
     this.slot.giveBack();
     const reason = await Promise.race([

@@ -57,7 +57,7 @@ it("an answer that is cut is not whole", async () => {
     setTimeout(() => answer.destroy(), 50);
   });
   await platform.serve(upstream);
-  expect((await probe(HELLO)).report).toMatchObject({ status: 200, code: "FUNCTION_CRASHED", body: "part", whole: false });
+  expect((await probe(HELLO)).report).toMatchObject({ status: 200, code: "FUNCTION_BAD_RESPONSE", body: "part", whole: false });
 });
 
 it.each([

@@ -27,6 +27,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   private interim = 0;
   /** The caller takes no more for now, so the upstream must wait. */
   paused = false;
+  /** The request was sent to the instance, or a part of it, so that its handler may run. */
+  sent = false;
 
   constructor(call: Call, owner: RelayOwner) {
     this.call = call;
@@ -46,7 +48,10 @@ export class Relay implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller;
     if (this.call.phase === "over") controller.abort(ABORTED);
-    else this.call.phase = "started";
+    else {
+      this.call.phase = "started";
+      this.sent = true;
+    }
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {

@@ -26,6 +26,13 @@ export const isPoisoning = (error: Error): boolean => codeOf(error) === "HPE_INV
 export const badResponse = (cause: Error): PlatformError =>
   new PlatformError("FUNCTION_BAD_RESPONSE", "The function's answer is no valid HTTP.", { hint: "See `fnctl logs`.", cause });
 
+/** The function closed the connection; its instance goes on. */
+export const brokenAnswer = (cause: Error): PlatformError =>
+  new PlatformError("FUNCTION_BAD_RESPONSE", "The function closed its connection before its answer was whole.", {
+    hint: "See `fnctl logs`.",
+    cause,
+  });
+
 export const takesNoConnections = (): PlatformError =>
   new PlatformError("FUNCTION_CRASHED", "The function's instance takes no connections.", { hint: "See `fnctl logs`." });
 
