@@ -125,7 +125,6 @@ export const INVOCATION_HEADERS = {
   timeoutMs: "x-fnctl-timeout-ms",
   tenant: "x-fnctl-tenant",
   function: "x-fnctl-function",
-  version: "x-fnctl-version",
 } as const;
 
 /** Runtime protocol of a builder sandbox (same socket, other image). */

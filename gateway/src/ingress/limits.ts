@@ -37,6 +37,13 @@ export const GATEWAY_LIMITS = {
   lingerBytes: 1024 * KIB,
   /** Connecting to an instance, milliseconds, with the TLS handshake in a cluster. */
   connectMs: 5_000,
+  /**
+   * What a function wrote on a free connection this long before the next request goes out is never taken for that request's answer,
+   * milliseconds.
+   */
+  lateBytesMs: 5,
+  /** How often a request waits for another turn for that reason before it takes a new connection. */
+  postponements: 3,
   /** Interim answers (1xx) of one response; more is an attack on the client. */
   interimResponses: 16,
   /**
@@ -83,7 +90,7 @@ export const GATEWAY_LIMITS = {
   apiBodyMs: { call: 30_000, upload: 15 * 60_000, stream: 30_000 },
   apiAnswerMs: { call: 180_000, upload: 180_000, stream: 60_000 },
   /** Access log: written at this size or after this time, and dropped (counted) beyond the cap. */
-  logFlushBytes: 64 * KIB,
+  logFlushBytes: 256 * KIB,
   logFlushMs: 200,
   logBacklogBytes: 8 * 1024 * KIB,
   /** Size of one file, and number of older files, so that clients cannot fill the disk. */

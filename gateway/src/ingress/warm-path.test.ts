@@ -30,7 +30,7 @@ describe("warm path", () => {
       "x-forwarded-proto": "http",
       "x-fnctl-tenant": "acme",
       "x-fnctl-function": "hello",
-      "x-fnctl-version": "1",
+      "x-fnctl-timeout-ms": String(route.timeoutMs),
     });
     expect(seen[0]?.headers["authorization"]).toBeUndefined();
   });

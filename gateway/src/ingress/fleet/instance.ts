@@ -1,16 +1,12 @@
-// One leased instance: its own undici pool (never shared, never http.Agent; SECURITY fact 1), its slots, and how it ends.
+// One leased instance: its connections, its slots, and how it ends.
 import type { z } from "zod";
 import type { Lease, releaseReasonSchema } from "@fnctl/control-plane/contract/internal";
-import { dialOf } from "@fnctl/control-plane/contract/instance-address";
-import { LIMITS } from "@fnctl/control-plane/contract/limits";
-import { Pool } from "undici";
-import { GATEWAY_LIMITS } from "../limits.ts";
+import { Connection } from "./connection.ts";
 
 export type ReleaseReason = z.infer<typeof releaseReasonSchema>;
 
 export class Instance {
   readonly lease: Lease;
-  readonly pool: Pool;
   /** Slots in use: by requests, and by handlers of requests whose client has left. */
   inFlight = 0;
   /** How many broken connections are being looked into, meanwhile it gets no requests. */
@@ -28,37 +24,43 @@ export class Instance {
   /** Resolves with the reason that the control plane knows for the end. */
   readonly endReason: Promise<string>;
   settleEndReason: (reason: string) => void = () => {};
+  private readonly connections = new Set<Connection>();
+  /** The free ones; the last is taken next. */
+  private readonly free: Connection[] = [];
+  private readonly onPoisoned: (instance: Instance) => void;
 
   constructor(lease: Lease, onPoisoned: (instance: Instance) => void) {
     this.lease = lease;
     const timing = lease.timing;
     this.coldMs = (timing?.startMs ?? 0) + (timing?.loadMs ?? 0) + (timing?.initMs ?? 0);
     this.endReason = new Promise((resolve) => (this.settleEndReason = resolve));
-    const dial = dialOf(lease.address, lease.instance, GATEWAY_LIMITS.connectMs);
-    this.pool = new Pool(dial.origin, {
-      connect: dial.connect,
-      connections: lease.slots,
-      pipelining: 1,
-      allowH2: false,
-      // The invocation's own deadline applies instead of undici's timeouts.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      maxHeaderSize: LIMITS.headerBytes,
-      maxResponseSize: LIMITS.responseBodyBytes,
-    });
-    this.pool.on("disconnect", (_origin, _targets, error) => {
-      if (isPoison(error)) onPoisoned(this);
-    });
+    this.onPoisoned = onPoisoned;
   }
   get hasFreeSlot(): boolean {
     return this.inFlight < this.lease.slots && this.doubts === 0 && this.closing === undefined && this.ended === undefined;
   }
+  /** A connection of one's own, until it is put back. */
+  takeConnection(): Connection {
+    return this.free.pop() ?? this.newConnection();
+  }
+  putBack(connection: Connection): void {
+    if (this.connections.has(connection)) this.free.push(connection);
+  }
+  /** A new connection for a taken one, which is closed. */
+  replace(connection: Connection): Connection {
+    this.connections.delete(connection);
+    connection.destroy();
+    return this.newConnection();
+  }
+  private newConnection(): Connection {
+    const connection = new Connection(this.lease, () => this.onPoisoned(this));
+    this.connections.add(connection);
+    if (this.ended !== undefined) connection.destroy();
+    return connection;
+  }
   /** Cuts all connections; requests in flight fail. */
   destroy(): void {
     clearTimeout(this.grace);
-    void this.pool.destroy(new Error("instance ended")).catch(() => {});
+    for (const connection of this.connections) connection.destroy();
   }
 }
-
-/** undici destroys a socket on which bytes arrive without a request, and only these messages show that (SECURITY D6). */
-const isPoison = (error: Error): boolean => error.message === "bad response" || error.message === "bad upgrade";

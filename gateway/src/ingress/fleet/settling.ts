@@ -2,17 +2,17 @@
 // taken; and how the question fares shows whether it is the instance that broke or one answer of it.
 import type { Dispatcher } from "undici";
 import { INVOCATION_HEADERS, PROTOCOL_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
-import type { Instance } from "./instance.ts";
+import type { Connection } from "./connection.ts";
 
 /** `late`: no answer in time. `broken`: it takes no connection, or closed this one without an answer. */
 export type Settled = "settled" | "late" | "broken";
 
 /** `ms`: how long the answer is waited for. Never rejects. */
-export function askSettled(instance: Instance, requestId: string, ms: number): Promise<Settled> {
+export function askSettled(connection: Connection, requestId: string, ms: number): Promise<Settled> {
   return new Promise((resolve) => {
     const asking = new Asking(resolve, ms);
     const headers = ["host", "fnctl", INVOCATION_HEADERS.requestId, requestId];
-    instance.pool.dispatch({ path: PROTOCOL_PATHS.settled, method: "GET", headers }, asking);
+    connection.dispatch({ path: PROTOCOL_PATHS.settled, method: "GET", headers }, asking);
   });
 }
 

@@ -1,5 +1,6 @@
 // One request's slot on an instance: the request waits for it in the version's queue, holds it, and gives it back once.
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { Connection } from "./connection.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Instance, ReleaseReason } from "./instance.ts";
 import type { VersionFleet, Waiter } from "./version-fleet.ts";
@@ -20,6 +21,7 @@ export class Slot implements Waiter {
   private readonly owner: SlotOwner;
   private fleet: VersionFleet | undefined = undefined;
   private instance: Instance | undefined = undefined;
+  private held: Connection | undefined = undefined;
   since = 0;
 
   constructor(fleets: Fleet, owner: SlotOwner) {
@@ -30,9 +32,9 @@ export class Slot implements Waiter {
   /** Asks for a slot. The `SlotOwner` is called before this returns when a slot is free or the queue is full. */
   take(fleet: VersionFleet): void {
     this.fleet = fleet;
-    this.since = performance.now();
     const instance = fleet.tryAcquire();
-    if (instance !== undefined) return this.granted(instance);
+    if (instance !== undefined) return this.hold(instance, 0);
+    this.since = performance.now();
     fleet.enqueue(this);
     if (this.queueTimer !== undefined) this.fleets.demand(fleet);
   }
@@ -44,8 +46,11 @@ export class Slot implements Waiter {
   }
 
   granted(instance: Instance): void {
+    this.hold(instance, performance.now() - this.since);
+  }
+  private hold(instance: Instance, waitedMs: number): void {
     this.instance = instance;
-    this.waitedMs = performance.now() - this.since;
+    this.waitedMs = waitedMs;
     this.owner.granted(instance);
   }
   refused(error: PlatformError): void {
@@ -62,7 +67,19 @@ export class Slot implements Waiter {
     if (fleet === undefined) return;
     if (this.queueTimer !== undefined) fleet.remove(this);
     this.instance = undefined;
-    if (instance !== undefined) this.fleets.done(fleet, instance);
+    if (instance === undefined) return;
+    if (this.held !== undefined) instance.putBack(this.held);
+    this.held = undefined;
+    this.fleets.done(fleet, instance);
+  }
+
+  /** The slot's own connection to the instance. Only for a slot that is held. */
+  get connection(): Connection {
+    return (this.held ??= this.instance!.takeConnection());
+  }
+  /** The next `connection` is a new one. */
+  renewConnection(): void {
+    this.held = this.instance!.replace(this.connection);
   }
 
   /** Keeps new requests from the held instance until `looked` settles. */

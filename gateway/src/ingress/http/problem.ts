@@ -1,5 +1,4 @@
 // Sends every refusal as problem+json (RFC 9457).
-import { randomUUID } from "node:crypto";
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { PROBLEM_TYPE, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
 import type { IncomingMessage } from "node:http";
@@ -7,12 +6,13 @@ import type { Socket } from "node:net";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { HttpCaller } from "./http-caller.ts";
 import { addPlatformFields } from "./platform-fields.ts";
+import { newRequestId } from "../call/request-id.ts";
 
 /** Sends the problem as the answer, and notes its status. */
 export function sendProblem(caller: HttpCaller, error: PlatformError): void {
   const { call, request, response } = caller;
   // If the head could not be read, the request has no id yet.
-  call.requestId ||= randomUUID();
+  call.requestId ||= newRequestId();
   const problem = toProblem(error, call.requestId);
   call.status = problem.status;
   const body = JSON.stringify(problem);

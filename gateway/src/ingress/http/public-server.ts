@@ -1,5 +1,4 @@
 // The public listener: node:http with every limit set explicitly, and with our own answers where Node has built-in ones.
-import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -8,6 +7,7 @@ import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import { kEnding, rawProblem, type EndingSocket } from "./problem.ts";
+import { newRequestId } from "../call/request-id.ts";
 
 interface Deps {
   handle: (request: IncomingMessage, response: ServerResponse) => void;
@@ -91,5 +91,5 @@ function asProblem(code: string): PlatformError {
 
 function endRaw(socket: Duplex, error: PlatformError): void {
   socket.on("error", () => {});
-  socket.end(rawProblem(error, randomUUID()), () => socket.destroy());
+  socket.end(rawProblem(error, newRequestId()), () => socket.destroy());
 }

@@ -37,6 +37,7 @@ export class StreamedBody extends Readable {
   }
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.source.off("data", this.onData).off("end", this.onEnd);
+    this.source.pause(); // or what comes would be lost for the next stream, when nothing of this one was sent
     done(error);
   }
 }

@@ -7,6 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import type { Call, Holder } from "../call/call.ts";
+import type { Deadline, Deadlines, Timed } from "../fleet/deadlines.ts";
+import type { Departure, Departures } from "../fleet/departures.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Instance } from "../fleet/instance.ts";
 import { askSettled, type Settled } from "../fleet/settling.ts";
@@ -14,18 +16,20 @@ import { Slot, type SlotOwner } from "../fleet/slot.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
-import { setVersion, type Invocation } from "./invocation.ts";
-import { Relay, type RelayOwner } from "./relay.ts";
+import type { Invocation } from "./invocation.ts";
+import { NOT_YET, Relay, type RelayOwner } from "./relay.ts";
 import { badResponse, brokenAnswer, crashed, functionTimeout, isBadResponse, isPoisoning, takesNoConnections } from "./upstream-failure.ts";
 
 export interface ExchangeDeps {
   fleet: Fleet;
   metrics: Metrics;
+  departures: Departures;
+  deadlines: Deadlines;
   /** Throws when the function no longer exists. */
   chooseVersion: (functionId: string) => { route: Route; fleet: VersionFleet };
 }
 
-export class Exchange implements Holder, SlotOwner, RelayOwner {
+export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed {
   private readonly deps: ExchangeDeps;
   private readonly invocation: Invocation;
   private readonly call: Call;
@@ -33,8 +37,9 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
   private readonly slot: Slot;
   private readonly relay: Relay;
   private instance: Instance | undefined = undefined;
-  private deadline: NodeJS.Timeout | undefined = undefined;
+  private deadline: Deadline | undefined = undefined;
   private retried = false;
+  private postponements = 0;
   /** Set once the connection broke or was cut: when the handler ends, as far as the instance tells. */
   private settled: Promise<Settled> | undefined = undefined;
 
@@ -66,8 +71,14 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
   }
 
   granted(instance: Instance): void {
-    const { call, invocation } = this;
     this.instance = instance;
+    this.deps.departures.add(this);
+  }
+  depart(): void {
+    const { call, invocation } = this;
+    const instance = this.instance!;
+    if (call.phase === "over") return;
+    if (instance.ended !== undefined) return this.notStarted();
     call.sentAt = performance.now();
     call.queueMs = this.slot.waitedMs;
     call.instance = instance.lease.instance;
@@ -75,10 +86,9 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     // The cold start is reported with the first request on a new instance only.
     call.coldMs = instance.coldMs;
     instance.coldMs = 0;
-    setVersion(invocation.headers, instance.lease.version);
-    this.deadline = setTimeout(onDeadline, invocation.route.timeoutMs, this);
+    this.deadline = this.deps.deadlines.set(this, invocation.route.timeoutMs, call.sentAt);
     try {
-      instance.pool.dispatch(
+      this.slot.connection.dispatch(
         {
           path: invocation.path,
           method: call.method,
@@ -100,7 +110,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     this.relay.resume();
   }
   letGo(whole: boolean): void {
-    clearTimeout(this.deadline);
+    this.clearDeadline();
     if (whole) return this.slot.giveBack();
     this.relay.abort();
     void this.giveBackSettled();
@@ -113,14 +123,33 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     }
     this.slot.giveBack();
   }
+  private clearDeadline(): void {
+    if (this.deadline !== undefined) this.deps.deadlines.clear(this.deadline);
+  }
   private get timeLeft(): number {
     return Math.ceil(this.call.sentAt + this.invocation.route.timeoutMs - performance.now());
   }
   private askSettled(): Promise<Settled> {
-    return (this.settled ??= askSettled(this.instance!, this.call.requestId, Math.max(this.timeLeft, 1)));
+    return (this.settled ??= askSettled(this.slot.connection, this.call.requestId, Math.max(this.timeLeft, 1)));
+  }
+
+  /** A connection that no request was sent on holds no late bytes. */
+  mayGo(): boolean {
+    const { slot, deps } = this;
+    const may = !slot.connection.isUsed || deps.departures.isClear;
+    slot.connection.isUsed ||= may;
+    return may;
+  }
+  /** In a loop whose turns are long no turn may do, so a new connection does in the end. */
+  private postponed(): void {
+    this.clearDeadline();
+    this.postponements += 1;
+    if (this.postponements % GATEWAY_LIMITS.postponements === 0) this.slot.renewConnection();
+    this.deps.departures.addAgain(this);
   }
 
   failed(error: Error): void {
+    if (error === NOT_YET) return this.postponed();
     if (error instanceof PlatformError) return this.call.fail(error);
     if (this.call.phase === "asked") return this.notStarted();
     if (!isBadResponse(error)) return void this.broken(error);
@@ -134,7 +163,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     if (this.retried) return this.call.fail(takesNoConnections());
     this.retried = true;
     this.deps.metrics.retries += 1;
-    clearTimeout(this.deadline);
+    this.clearDeadline();
     this.slot.takeAnother();
   }
 
@@ -143,7 +172,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
    * that is there has broken this answer only.
    */
   private async broken(error: Error): Promise<void> {
-    clearTimeout(this.deadline);
+    this.clearDeadline();
     const looked = Promise.race([this.askSettled(), sleep<Settled>(GATEWAY_LIMITS.doubtMs, "late", { ref: false })]);
     if ((await this.slot.doubt(looked)) === "broken") return this.crashed(error);
     if (this.call.phase !== "over") this.call.fail(brokenAnswer(error));
@@ -179,5 +208,3 @@ export class Exchange implements Holder, SlotOwner, RelayOwner {
     call.fail(functionTimeout(timeoutMs));
   }
 }
-
-const onDeadline = (exchange: Exchange): void => exchange.deadlineReached();

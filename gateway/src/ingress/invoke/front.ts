@@ -1,5 +1,4 @@
 // The strict HTTP front: every request of the public listener comes through here first (SECURITY D1, D4, D8, D9).
-import { randomUUID } from "node:crypto";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { hostLabel } from "@fnctl/control-plane/contract/names";
 import type { HostKind } from "../http/host.ts";
@@ -7,6 +6,7 @@ import type { HttpCaller } from "../http/http-caller.ts";
 import { readHead, type RequestHead } from "../http/request-head.ts";
 import { isReservedPath, readPath, readPathRoute } from "../http/request-path.ts";
 import type { HttpSource } from "./http-source.ts";
+import { newRequestId } from "../call/request-id.ts";
 
 export interface FrontDeps {
   resolveHost: (header: string) => HostKind;
@@ -34,7 +34,7 @@ export function createFront(deps: FrontDeps): (caller: HttpCaller) => void {
 /** Stores the head and sets the request id: the client's if it is usable, otherwise a new one. */
 function takeHead(caller: HttpCaller, head: RequestHead): void {
   caller.head = head;
-  caller.call.requestId = head.requestId ?? randomUUID();
+  caller.call.requestId = head.requestId ?? newRequestId();
   caller.call.origin = head.origin;
 }
 

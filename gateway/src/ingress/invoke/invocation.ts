@@ -15,7 +15,7 @@ export interface Invocation {
   readonly headers: string[];
 }
 
-/** Adds the last fields of the request that goes to the instance. The version is the very last, so that `setVersion` can find it. */
+/** Adds the last fields of the request that goes to the instance. */
 export function addInvocationFields(headers: string[], route: Route): void {
   headers.push(
     INVOCATION_HEADERS.timeoutMs,
@@ -24,12 +24,5 @@ export function addInvocationFields(headers: string[], route: Route): void {
     route.tenant,
     INVOCATION_HEADERS.function,
     route.function,
-    INVOCATION_HEADERS.version,
-    "0",
   );
-}
-
-/** Sets the version, which is known once an instance is chosen, and may change on a second try. */
-export function setVersion(headers: string[], version: number): void {
-  headers[headers.length - 1] = String(version);
 }

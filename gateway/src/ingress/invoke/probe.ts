@@ -1,6 +1,5 @@
 // The operator's own request to a function, which does not use the public listener: it shows whether this gateway reaches the function, and
 // what it answers. It works for private functions, too, since it comes over the internal listener.
-import { randomUUID } from "node:crypto";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { hostLabel } from "@fnctl/control-plane/contract/names";
 import type { Ledger } from "../call/call.ts";
@@ -8,6 +7,7 @@ import { isReservedPath, readPath } from "../http/request-path.ts";
 import type { RouteTable } from "../replica/route-table.ts";
 import type { Run } from "./run.ts";
 import { StoredCaller } from "./stored-caller.ts";
+import { newRequestId } from "../call/request-id.ts";
 
 interface Deps {
   routes: Pick<RouteTable, "find">;
@@ -48,7 +48,7 @@ export function createProbe({ routes, ledger, functionDomain, run }: Deps): Prob
     const label = hostLabel(target.function, target.tenant);
     const route = routes.find(label);
     if (route === undefined) throw notRouted();
-    const requestId = randomUUID();
+    const requestId = newRequestId();
     const caller = new StoredCaller({ method: "GET", path: target.path, requestId }, ledger);
     const { call, answer } = caller;
     call.route = route;

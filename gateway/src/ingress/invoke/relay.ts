@@ -13,6 +13,8 @@ const rawOf = (list: unknown): Raw => (Array.isArray(list) ? (list as Raw) : NO_
 
 /** Owns a relay, and decides what a failure of the upstream means. */
 export interface RelayOwner {
+  /** False: the request must not be written to this connection now; `failed` gets `NOT_YET`. */
+  mayGo(): boolean;
   /** `error` comes from undici, or was thrown by a check of the answer. The call is not over yet. */
   failed(error: Error): void;
 }
@@ -45,9 +47,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.controller?.resume();
   }
 
+  /** Called right before the request is written. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller;
     if (this.call.phase === "over") controller.abort(ABORTED);
+    else if (!this.owner.mayGo()) controller.abort(NOT_YET);
     else {
       this.call.phase = "started";
       this.sent = true;
@@ -158,6 +162,7 @@ export class Relay implements Dispatcher.DispatchHandler {
 
 /** One shared error for all aborts, because its stack is of no use. */
 const ABORTED = new Error("aborted");
+export const NOT_YET = new Error("not yet");
 
 /** Relays that hold back a head, because its body has not come yet; one setImmediate flushes all of them. */
 let unflushed: Relay[] = [];

@@ -1,6 +1,8 @@
 // Runs the steps of every invocation, in this order: gather a small body, choose the version, wait for a slot, exchange.
 import { randomInt } from "node:crypto";
 import type { Route } from "@fnctl/control-plane/contract/internal";
+import { Deadlines } from "../fleet/deadlines.ts";
+import { Departures } from "../fleet/departures.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
@@ -29,7 +31,7 @@ export function createRun({ routes, fleet, metrics }: Deps): Run {
     if (route === undefined) throw noSuchFunction();
     return { route, fleet: fleet.forVersion(route, pickTarget(route, random).versionId) };
   }
-  const exchange: ExchangeDeps = { fleet, metrics, chooseVersion };
+  const exchange: ExchangeDeps = { fleet, metrics, chooseVersion, departures: new Departures(), deadlines: new Deadlines() };
 
   function begin(invocation: Invocation, body: Buffer | undefined): void {
     const { call, headers, route } = invocation;

@@ -23,15 +23,16 @@ function quote(text: string): string {
   return JSON.stringify(text).replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-let clockMs = -1;
-let clockText = "";
-/** Keeps the last text, because many requests share a millisecond and formatting is slow. */
+let second = -1;
+let secondText = "";
+/** ISO 8601. Formatting is slow, so all but the milliseconds is kept from the last one in the same second. */
 function isoTime(ms: number): string {
-  if (ms !== clockMs) {
-    clockMs = ms;
-    clockText = new Date(ms).toISOString();
+  const rest = ms % 1_000;
+  if (ms - rest !== second) {
+    second = ms - rest;
+    secondText = new Date(second).toISOString().slice(0, -4);
   }
-  return clockText;
+  return `${secondText}${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}Z`;
 }
 
 /** The path without query values, because these may hold tokens and personal data. */
@@ -63,7 +64,9 @@ export function createAccessLog(target: string, metrics: Metrics, limits: FileLi
 class BufferedLog implements AccessLog {
   private readonly file: RotatingFile | undefined;
   private readonly metrics: Metrics;
-  private block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  private block: Buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  /** A block that was written and can be filled again; a new one costs the kernel its pages. */
+  private spare: Buffer | undefined = undefined;
   private used = 0;
   private readonly full: Buffer[] = [];
   private writing = false;
@@ -92,7 +95,8 @@ class BufferedLog implements AccessLog {
     this.timer = undefined;
     if (this.used > 0) {
       this.full.push(this.block.subarray(0, this.used));
-      this.block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+      this.block = this.spare ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
+      this.spare = undefined;
       this.used = 0;
     }
     if (!this.writing) this.writeNext();
@@ -122,6 +126,7 @@ class BufferedLog implements AccessLog {
       // A full disk must not stop the service: the block is given up and counted.
       if (error) this.metrics.logDropped += 1;
       else if (written < block.length) return this.writeBlock(fd, block.subarray(written));
+      this.spare ??= Buffer.from(block.buffer, 0, BLOCK_BYTES);
       this.writeNext();
     });
   }
