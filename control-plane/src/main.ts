@@ -90,7 +90,7 @@ async function run({ settings, secret, data, epoch, log, onError }: RunInput): P
   sweep.start();
   const listeners = await openListeners({ settings, secret, data, sandboxes, building, changes, hearing, onError });
   // Begins only now, because the check of a cluster's network also tries to reach these listeners.
-  sandboxes.host.begin(sandboxes.bases.runtimes["node24"] ?? "");
+  sandboxes.host.begin(sandboxes.bases.runtimes["node24"] ?? "", sandboxes.leases.gatewayEnded);
   sandboxes.reconciler.run();
   await building.run();
   await sandboxes.host.publish();

@@ -13,6 +13,7 @@ export const INTERNAL_PATHS = {
   renew: "/internal/v1/leases/renew",
   release: "/internal/v1/leases/release",
   bootstrap: "/internal/v1/bootstrap",
+  gatewayEnded: "/internal/v1/gateways/ended",
   logChannels: "/internal/v1/log-channels",
 } as const;
 

@@ -53,7 +53,7 @@ describe("a lease", () => {
     const first = await plane.leases.acquire(wish("gw-1"));
     const broken = plane.leases.table.get(first.instance)!;
     delete broken.sandbox.address;
-    await plane.leases.release({ holder: "gw-1", leases: [{ leaseId: first.leaseId, reason: "drain" }] }, () => true);
+    await plane.leases.release({ holder: "gw-1", leases: [{ leaseId: first.leaseId, reason: "recalled" }] }, () => true);
     await expect(plane.leases.acquire(wish("gw-1"))).rejects.toMatchObject({ code: "SANDBOX_FAILED" });
     expect((await plane.leases.acquire(wish("gw-1"))).instance).not.toBe(first.instance);
     await expect.poll(running, soon).not.toContain(first.instance);

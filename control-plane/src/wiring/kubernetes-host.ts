@@ -13,6 +13,7 @@ import { createAgentsClient } from "../logs/read/log-agents-client.ts";
 import { createLogChannelDirectory, type LogChannelDirectory } from "../sandbox/kubernetes/log-channel-directory.ts";
 import type { SandboxSpec } from "../sandbox/driver.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
+import { watchGatewayEnds } from "../cluster/gateway-ends.ts";
 import { createLogAgentFinder } from "../cluster/log-agents.ts";
 import { createKubernetesDriver } from "../sandbox/kubernetes/driver.ts";
 import { PooledKubeConfig } from "../cluster/pooled-config.ts";
@@ -43,6 +44,7 @@ export async function wireKubernetesHost(
   // The key holds the digest of the probes, so that results of an older check, which proved less, are not used.
   const memory = await readMemory(data.system, `${uid}/${probes.digest.slice(7, 23)}`, epoch, onError);
   let checks: Checks | undefined;
+  let gateways: ReturnType<typeof watchGatewayEnds> | undefined;
   const layers = createLayerMemory(data.images);
   const egressOf = await egressCredentials(core, settings, secret);
   const pods = await createKubernetesDriver({
@@ -75,7 +77,8 @@ export async function wireKubernetesHost(
       current: () => checks?.current() ?? [],
       check: async () => (await checks?.run()) ?? [],
     },
-    begin(base) {
+    begin(base, onGatewayEnded) {
+      gateways = watchGatewayEnds({ config, namespace: settings.FNCTL_NAMESPACE, onEnded: onGatewayEnded, onError });
       const facts = () => readClusterFacts(config, settings);
       const nodeBootId = async (id: string) => {
         const name = (await pods.look(id))?.node ?? "";
@@ -87,6 +90,7 @@ export async function wireKubernetesHost(
     publish: () => publishOwner(config, settings),
     async close() {
       checks?.close();
+      gateways?.close();
       await pods.close();
     },
   };

@@ -1,5 +1,6 @@
 // The interface to everything that differs between one machine and a cluster.
 import type { LogReader } from "../logs/read/log-reader.ts";
+import type { GatewayEnded } from "../contract/holder.ts";
 import type { EgressSource } from "../contract/internal.ts";
 import type { Condition } from "../contract/conditions.ts";
 import type { LogAgents } from "../api/internal/listener.ts";
@@ -21,7 +22,7 @@ export interface SandboxHost {
   agents?: LogAgents;
   conditions: { current(): Condition[]; check(): Promise<Condition[]> };
   /** Called once sandboxes that ran before have been adopted. `base`: a Node runtime's image. */
-  begin(base: string): void;
+  begin(base: string, onGatewayEnded: (ended: GatewayEnded) => void): void;
   /** Called once this process answers requests, so that gateways find it from now on. */
   publish(): Promise<void>;
   close(): Promise<void>;

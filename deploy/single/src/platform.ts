@@ -8,6 +8,7 @@ import { migrate } from "@fnctl/migrations/migrate";
 import { prepareBases } from "./bases.ts";
 import { bundleCli, bundleServices } from "./bundle.ts";
 import { waitForSandbox } from "./first-sandbox.ts";
+import { reportGatewayEnd } from "./gateway-end.ts";
 import { prepareFolders } from "./folders.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { createParts, sockets } from "./parts.ts";
@@ -65,7 +66,7 @@ export async function startPlatform(prepared: Prepared, progress: Progress, onNo
     await removeLeftovers(prepared.settings).catch((error: unknown) => onNote(String(error)));
   };
   try {
-    await startParts(prepared, progress, supervisor);
+    await startParts(prepared, progress, supervisor, onNote);
   } catch (error) {
     await stop();
     throw error;
@@ -84,7 +85,7 @@ async function stopParts(supervisor: Supervisor, driverSocket: string, onNote: (
   for (const name of ["driver", "egress", "log-collector", "postgres"]) await supervisor.stop(name);
 }
 
-async function startParts(prepared: Prepared, progress: Progress, supervisor: Supervisor): Promise<void> {
+async function startParts(prepared: Prepared, progress: Progress, supervisor: Supervisor, note: (line: string) => void): Promise<void> {
   const { settings, folders, users } = prepared;
   const parts = createParts(prepared);
   const socket = sockets(folders);
@@ -119,7 +120,9 @@ async function startParts(prepared: Prepared, progress: Progress, supervisor: Su
   });
   await progress.step("control plane and gateway", async () => {
     supervisor.start(parts.controlPlane(connections));
-    supervisor.start(parts.gateway);
+    const report = (gateway: string) =>
+      void reportGatewayEnd(socket.control, folders.secret, gateway).catch((error: unknown) => note(String(error)));
+    supervisor.start({ ...parts.gateway, runs: { variable: "FNCTL_GATEWAY_ID", onEnd: report } });
     await waitForSocket(socket.control);
     await waitForHealth(socket.gatewayAdmin); // healthy means that the gateway holds the route table
   });

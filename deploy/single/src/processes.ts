@@ -1,5 +1,6 @@
 // The supervisor starts the parts, restarts one that ends by itself, and stops them in order.
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { openSync, closeSync } from "node:fs";
 import { keepWithinSize } from "./service-logs.ts";
 
@@ -13,6 +14,8 @@ export interface Part {
   /** Signal that asks the part to end; SIGINT is Postgres's fast shutdown. */
   stopSignal?: NodeJS.Signals;
   stopMs?: number;
+  /** Told of each run's end, and the variable in which the run is given its name. */
+  runs?: { variable: string; onEnd(run: string): void };
 }
 const BACKOFF_MS = { first: 50, most: 5_000, healthyAfter: 10_000 };
 
@@ -46,13 +49,16 @@ export function createSupervisor(onNote: (line: string) => void) {
     const log = openSync(part.logFile, "a", 0o600);
     const begun = Date.now();
     const [program, ...args] = commandOf(part);
-    const child = spawn(program, args, { env: part.env, cwd: "/", stdio: ["ignore", log, log] });
+    const run = `${part.name}-${randomBytes(6).toString("hex")}`;
+    const env = part.runs === undefined ? part.env : { ...part.env, [part.runs.variable]: run };
+    const child = spawn(program, args, { env, cwd: "/", stdio: ["ignore", log, log] });
     closeSync(log);
     const done = new Promise<void>((resolve) => {
       child.on("error", (error) => onNote(`${part.name}: ${error.message}`));
       child.on("close", (code, signal) => {
         resolve();
         if (stopping) return;
+        part.runs?.onEnd(run);
         const wait = Date.now() - begun > BACKOFF_MS.healthyAfter ? BACKOFF_MS.first : backoff;
         onNote(`${part.name} ended (${signal ?? code}); starting it again in ${wait} ms, see ${part.logFile}`);
         setTimeout(() => stopping || launch(part, slot, Math.min(wait * 2, BACKOFF_MS.most)), wait);

@@ -1,10 +1,10 @@
 // The whole platform on a real cluster: installed by the chart, deployed with the CLI, built in a gVisor pod, answered from a gVisor pod.
-import { readFile, readdir } from "node:fs/promises";
 import { conditionsSchema, type Condition } from "@fnctl/control-plane/contract/conditions";
 import path from "node:path";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { createCustomer, type Customer } from "./customer.ts";
+import { processOfPod } from "./pod-process.ts";
 import { createPlatformHost, type PlatformHost } from "./platform-host.ts";
 
 const EXAMPLES = path.resolve(import.meta.dirname, "../../../examples");
@@ -215,7 +215,7 @@ describe("two control planes", () => {
     async () => {
       const paused = (await owner())!;
       await platform.kubectl(["rollout", "status", "deploy/fnctl-control-plane", "-n", platform.namespace, "--timeout=60s"]);
-      const pid = await processOf(paused.uid);
+      const pid = await processOfPod("control-plane", paused.uid);
       await customer.warmUp("hello");
       const stop = customer.traffic("hello", 50);
       process.kill(pid, "SIGSTOP");
@@ -244,16 +244,3 @@ describe("two control planes", () => {
     },
   );
 });
-
-/** Process id, on this machine, of the control plane in a pod. */
-async function processOf(podUid: string): Promise<number> {
-  for (const name of await readdir("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const [command, groups] = await Promise.all([
-      readFile(`/proc/${name}/cmdline`, "utf8"),
-      readFile(`/proc/${name}/cgroup`, "utf8"),
-    ]).catch(() => ["", ""]);
-    if (command.includes("control-plane.mjs") && groups.replaceAll("_", "-").includes(podUid)) return Number(name);
-  }
-  throw new Error(`No process of pod ${podUid}.`);
-}

@@ -2,7 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { call } from "./api.ts";
 import { deployFixture } from "./fixture.ts";
+import { killAndWait } from "./processes.ts";
 import { connect, requestHead } from "./raw.ts";
+import { until } from "./until.ts";
 
 interface Counts {
   /** Handlers at a time. */
@@ -43,4 +45,18 @@ describe.each([
     expect(await Promise.all(beside)).toEqual(beside.map(() => "done"));
     expect((await counts(name)).ended).toBe(45); // of one and the same instance
   });
+});
+
+test("a gateway that is killed while it holds the only instance: the next one has it when its handler has ended, and not before", async () => {
+  await deployFixture("deaf-held", "deaf.js", { max: 1, concurrency: 1, timeoutMs: 10_000 });
+  await counts("deaf-held");
+  const cut = call("deaf-held", "/slow").then(() => "answered", () => "cut"); // oxfmt-ignore
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await killAndWait("gateway");
+  expect(await cut).toBe("cut");
+  const begun = Date.now();
+  const back = () => counts("deaf-held").catch(() => undefined);
+  const { most, ended } = (await until(back, (seen) => seen?.ended !== undefined, 15_000))!;
+  // The same instance; a lease and its grace are 20 s.
+  expect([most, ended, Date.now() - begun < 15_000]).toEqual([1, 1, true]);
 });

@@ -7,7 +7,7 @@ import { createTokenTable, tokensReplica } from "../../../gateway/src/ingress/re
 import { Metrics } from "../../../gateway/src/ingress/measure/metrics.ts";
 
 const [socketPath = "", secret = ""] = process.argv.slice(2);
-const control = createControlClient({ dial: { origin: "http://control", connect: { socketPath } }, secret });
+const control = createControlClient({ dial: { origin: "http://control", connect: { socketPath } }, secret, gateway: "large" });
 const routes = createRouteTable();
 const tokens = createTokenTable();
 const begun = performance.now();

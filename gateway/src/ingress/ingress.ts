@@ -51,7 +51,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   const accessLog = createAccessLog(settings.accessLog, metrics);
   const ledger = createLedger({ metrics, accessLog, warn });
   const ca = settings.caFile === undefined ? undefined : readFileSync(settings.caFile, "utf8");
-  const control = createControlClient({ dial: dialEndpoint(settings.control, ca), secret });
+  const control = createControlClient({ dial: dialEndpoint(settings.control, ca), secret, gateway: settings.gatewayId });
   const routes = createRouteTable();
   const tokens = createTokenTable();
   const fleet = createFleet({ control, metrics, warn, queue: hooks.queue, controlIsThere: () => feed.connected });

@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { listenAddressSchema } from "@fnctl/control-plane/contract/endpoint";
+import { gatewayIdSchema } from "@fnctl/control-plane/contract/holder";
 import { readSettings } from "@fnctl/control-plane/service/settings/environment";
 
 const list = (text: string): string[] =>
@@ -25,6 +26,8 @@ const schema = z
       .default("localhost,127.0.0.1,[::1]")
       .transform(list)
       .refine((hosts) => hosts.every(isHost), "host names or addresses without a port, separated by commas"),
+    /** Names this process, for whoever reports its end (contract/holder.ts). */
+    FNCTL_GATEWAY_ID: gatewayIdSchema.default("ingress"),
     FNCTL_CONTROL_SOCKET: listenAddressSchema,
     FNCTL_API_SOCKET: listenAddressSchema,
     FNCTL_ADMIN_SOCKET: listenAddressSchema,
@@ -43,6 +46,7 @@ const schema = z
     listen: env.FNCTL_INGRESS_LISTEN,
     functionDomain: env.FNCTL_FUNCTION_DOMAIN,
     apiHosts: env.FNCTL_API_HOSTS,
+    gatewayId: env.FNCTL_GATEWAY_ID,
     control: env.FNCTL_CONTROL_SOCKET,
     api: env.FNCTL_API_SOCKET,
     admin: env.FNCTL_ADMIN_SOCKET,

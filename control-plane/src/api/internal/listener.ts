@@ -12,6 +12,7 @@ import {
   releaseRequestSchema,
   renewRequestSchema,
 } from "../../contract/internal.ts";
+import { gatewayEndedSchema } from "../../contract/holder.ts";
 import type { LogChannel } from "../../contract/logs.ts";
 import { createBearerCheck } from "../../service/http/authorised.ts";
 import { readJson } from "../../service/http/json-body.ts";
@@ -55,6 +56,10 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
       const keep = (instance: { functionId: string; versionId: string }) =>
         deps.leases.table.ofVersion(instance.versionId).length <= deps.reconciler.minOf(instance.functionId, instance.versionId);
       return { ended: await deps.leases.release(releaseRequestSchema.parse(body), keep) };
+    },
+    [INTERNAL_PATHS.gatewayEnded]: (body) => {
+      deps.leases.gatewayEnded(gatewayEndedSchema.parse(body));
+      return {};
     },
     [INTERNAL_PATHS.bootstrap]: (body) => deps.bootstrap(bootstrapRequestSchema.parse(body)),
     [INTERNAL_PATHS.logChannels]: async (body) => ({

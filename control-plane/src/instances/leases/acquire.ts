@@ -7,6 +7,7 @@ import type { Launch } from "../start/launch.ts";
 import type { VersionInfo, VersionInfoCache } from "../start/version-info.ts";
 import type { Ends } from "./ends.ts";
 import type { Instance, InstanceTable } from "./instance-table.ts";
+import type { Settling } from "./gateway-end.ts";
 import { LEASE_TTL_MS } from "./lease-times.ts";
 import type { TenantUse } from "./tenant-use.ts";
 
@@ -14,6 +15,9 @@ import type { TenantUse } from "./tenant-use.ts";
 const ROOM_POLL_MS = 50;
 /** Pause between two looks while another gateway's instance is being recalled. */
 const RECALL_POLL_MS = 200;
+
+/** How long an instance whose gateway has ended is asked what runs in it, before another one is started. */
+const SETTLE_MS = 100;
 
 export interface AcquireOptions {
   epoch: number;
@@ -23,6 +27,7 @@ export interface AcquireOptions {
   launch: Launch;
   startingOf(versionId: string): number;
   ends: Pick<Ends, "stop">;
+  settling: Settling;
   recall(leaseId: string): void;
   /** How many instances of the version are kept even without requests. */
   minOf(functionId: string, versionId: string): number;
@@ -101,8 +106,15 @@ export function createAcquire(options: AcquireOptions) {
   /** One try to find or start an instance. Undefined: try again. */
   async function attempt({ versionId, holder }: Request, info: VersionInfo, end: number): Promise<Lease | undefined> {
     const mine = table.ofVersion(versionId);
-    const free = mine.find(({ lease, orphanUntil }) => lease === undefined && orphanUntil === undefined);
+    const unheld = mine.filter(({ lease, orphanUntil }) => lease === undefined && orphanUntil === undefined);
+    for (const instance of unheld) options.settling.begin(instance, info.init.limits.timeoutMs);
+    const free = unheld.find(({ unsettled }) => unsettled === undefined);
     if (free !== undefined && free.unjudged === undefined) return grant(free, holder);
+    if (free === undefined && unheld.length > 0) {
+      // Most have nothing to end, and say so at once; another is worth its start only after a moment.
+      await changed(Math.min(SETTLE_MS, Math.max(0, end - Date.now())));
+      if (unheld.some(({ unsettled, lease }) => unsettled === undefined && lease === undefined)) return undefined;
+    }
     const begun = options.startingOf(versionId);
     if (free !== undefined) await requireFit(free); // meanwhile another request may take it, so look again
     else if (mine.length + begun < info.max) return startOne(info, holder, end);

@@ -27,6 +27,8 @@ export interface Instance {
   freeSince: number;
   /** Set on an instance that was adopted after a restart of the control plane: until this time its holder may claim it by a renewal. */
   orphanUntil?: number;
+  /** Handlers may still run in it whose requests nobody holds: until it says that none does, it gets no lease. */
+  unsettled?: true;
   /** Its isolation is weaker than its tenant now requires: it gets no new lease, and ends when its holder gives it back. */
   unfit?: true;
   /**

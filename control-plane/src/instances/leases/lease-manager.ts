@@ -1,6 +1,7 @@
 // Leases say which gateway may use which instance. The owner grants them; a gateway holds a lease until it is recalled or expires.
 import type { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
+import type { GatewayEnded } from "../../contract/holder.ts";
 import type { releaseRequestSchema, renewRequestSchema } from "../../contract/internal.ts";
 import type { Sandbox } from "../../sandbox/driver.ts";
 import { createDeaths } from "../start/deaths.ts";
@@ -9,12 +10,14 @@ import type { Starter } from "../start/starter.ts";
 import type { VersionInfo, VersionInfoCache } from "../start/version-info.ts";
 import { createAcquire } from "./acquire.ts";
 import { createEnds } from "./ends.ts";
+import { createSettling, voidLeases } from "./gateway-end.ts";
 import { createInstanceTable, freshInstance, type Instance } from "./instance-table.ts";
 import { createIsolationChange } from "./isolation-change.ts";
 import { LEASE_GRACE_MS, LEASE_TTL_MS } from "./lease-times.ts";
 import { releaseLeases } from "./release.ts";
 import { renewLeases } from "./renew.ts";
 import { createTenantUse, type InstanceCaps } from "./tenant-use.ts";
+import { whenSettled } from "../../sandbox-client/settled.ts";
 import { createWakeup } from "../../service/wakeup.ts";
 
 /**
@@ -60,6 +63,8 @@ export function createLeaseManager(options: LeaseManagerOptions) {
   }
   const { launch, startingOf } = createLauncher({ ...options, table, use, deaths, requireFit, onSettled: wake });
 
+  const settling = createSettling({ whenSettled, stop: ends.stop, wake });
+
   return {
     table,
     isolation,
@@ -67,12 +72,17 @@ export function createLeaseManager(options: LeaseManagerOptions) {
     startingOf,
     stop: ends.stop,
     reapEnded: ends.reap,
-    acquire: createAcquire({ ...options, table, use, launch, startingOf, ends, recall, requireFit, changed }),
+    acquire: createAcquire({ ...options, table, use, launch, startingOf, ends, settling, recall, requireFit, changed }),
     renew: (request: z.infer<typeof renewRequestSchema>) => renewLeases(table, request),
     async release(request: z.infer<typeof releaseRequestSchema>, keep: (instance: Instance) => boolean) {
       const ended = await releaseLeases({ table, ends }, request, keep);
       wake();
       return ended;
+    },
+    /** A gateway's process has ended, so its leases are void. Whoever reports it has seen it: no silence will do. */
+    gatewayEnded(ended: GatewayEnded): void {
+      for (const instance of voidLeases(table, ended)) if (instance.unfit === true) void ends.stop(instance);
+      wake();
     },
     /** Takes over an instance that ran before this process did. */
     adopt(sandbox: Sandbox, info: VersionInfo): void {

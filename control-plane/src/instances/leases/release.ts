@@ -29,6 +29,8 @@ export async function releaseLeases(
     const healthy = HEALTHY.has(reason);
     if (!healthy) ends.noteFailure(instance, { reason, detail: detail ?? "" });
     table.lease(instance, undefined);
+    // A gateway that ends waits for its requests, and not for handlers whose clients have left.
+    if (reason === "drain") instance.unsettled = true;
     if (!healthy || instance.unfit === true || (reason === "idle" && !keep(instance))) void ends.stop(instance);
   }
   return ended;

@@ -29,10 +29,29 @@ export function createMemoryInstance(open: Open): { server: http.Server; place(f
     }
   }
 
+  /** Requests whose handler has not ended its response, whether or not the client is there. */
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  function whenNoneRuns(tell: () => void): void {
+    if (running === 0) tell();
+    else waiting.push(tell);
+  }
+  function run(request: IncomingMessage, response: ServerResponse): void {
+    running += 1;
+    const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
+    response.end = (...args: unknown[]) => {
+      running -= 1;
+      if (running === 0) for (const tell of waiting.splice(0)) tell();
+      return end(...args);
+    };
+    invoke(request, response);
+  }
+
   const server = http.createServer((request, response) => {
     if (request.url === PROTOCOL_PATHS.health) answer(response, 200, { state, runtime: "node24", protocol: PROTOCOL });
     else if (request.url === PROTOCOL_PATHS.init) init(request, response).catch((error: unknown) => refuse(response, error));
-    else invoke(request, response);
+    else if (request.url === PROTOCOL_PATHS.settled) whenNoneRuns(() => response.writeHead(204).end());
+    else run(request, response);
   });
   return { server, place: (folder) => (codeFolder = folder) };
 }

@@ -1,6 +1,6 @@
 // Calls to the control plane's internal listener. Every answer is parsed; every failure is a coded error.
-import { randomUUID } from "node:crypto";
 import type { EndpointDial } from "@fnctl/control-plane/contract/endpoint";
+import { holderName } from "@fnctl/control-plane/contract/holder";
 import { fromProblem } from "@fnctl/control-plane/contract/errors";
 import {
   INTERNAL_PATHS,
@@ -34,7 +34,8 @@ export interface ControlClient {
   close(): Promise<void>;
 }
 
-export function createControlClient({ dial, secret }: { dial: EndpointDial; secret: string }): ControlClient {
+/** `gateway`: what the holder's name begins with (contract/holder.ts). */
+export function createControlClient({ dial, secret, gateway }: { dial: EndpointDial; secret: string; gateway: string }): ControlClient {
   // The number of connections is not limited, because lease calls wait for cold starts and must not delay renewals.
   const { ask, open, close } = createCaller({
     dial,
@@ -44,7 +45,7 @@ export function createControlClient({ dial, secret }: { dial: EndpointDial; secr
     connections: null,
     timeoutMs: GATEWAY_LIMITS.controlCallMs,
   });
-  const holder = `ingress-${randomUUID()}`;
+  const holder = holderName(gateway);
   const post = <T extends z.ZodType>(path: string, body: object, schema: T, timeoutMs?: number): Promise<z.infer<T>> =>
     ask({ method: "POST", path, body: { holder, ...body }, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, schema);
 
