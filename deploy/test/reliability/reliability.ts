@@ -37,7 +37,7 @@ async function run(name: string, scenario: Scenario, stage: Stage, mode: Mode): 
   const control = await whileCounting(stage.cgroupParent, measure).finally(putOut);
   const faults = (await scenario.after?.(stage)) ?? [];
   const burnt = beside(calm, control);
-  return judge(scenario.what, { calm: calm.value, control: control.value, storm: storm.value, processors, burnt, faults });
+  return judge(scenario, { calm: calm.value, control: control.value, storm: storm.value, processors, burnt, faults });
 }
 
 /** Waits until work of the former scenario and of this one's preparation is over, but no longer than `seconds`. */

@@ -25,6 +25,8 @@ export interface Stage {
   cgroupParent: string;
   /** Ends a part with SIGKILL and waits until it is started again. */
   kill(part: string): Promise<void>;
+  /** Bytes of memory that a part's process has (resident). */
+  memoryOf(part: string): number;
 }
 export interface Scenario {
   what: string;
@@ -39,6 +41,8 @@ export interface Scenario {
   clients: number;
   /** Number of samples if it is not the usual one, for requests that take long. */
   samples?: number;
+  /** The neighbour's p99 is judged by this many milliseconds, because what happens stops everybody for a moment. */
+  mostMs?: number;
   /** Checks what else must hold afterwards; returns a text for each failed check. */
   after?(stage: Stage): Promise<string[]>;
 }
@@ -66,7 +70,7 @@ const p99 = ({ latencies }: Sampled): number => quantile(latencies, 0.99);
 
 /** The neighbour's p99 may be at most twice its p99 while the control burns the same processor time, and none of its requests may fail. */
 export function judge(
-  what: string,
+  { what, mostMs }: Pick<Scenario, "what" | "mostMs">,
   measured: { calm: Sampled; control: Sampled; storm: Sampled; processors: Processors; burnt: Processors; faults: string[] },
 ): Verdict {
   const [calm, control, storm] = [p99(measured.calm), p99(measured.control), p99(measured.storm)];
@@ -77,7 +81,9 @@ export function judge(
   for (const [name, { errors: failed }] of Object.entries({ calm: measured.calm, control: measured.control }))
     if (failed.length > 0) faults.push(`${failed.length} requests failed in ${name}, the first with: ${failed[0]}`);
   const empty = [measured.calm, measured.control].some((part) => part.latencies.length === 0);
-  const tooSlow = storm > MOST_RATIO * Math.max(control, FLOOR_MS) ? `p99 ${(storm / control).toFixed(1)} times the control's` : undefined;
+  const tooLong = mostMs !== undefined && storm > mostMs ? `p99 ${storm.toFixed(0)} ms of at most ${mostMs}` : undefined;
+  const tooMuch = storm > MOST_RATIO * Math.max(control, FLOOR_MS) ? `p99 ${(storm / control).toFixed(1)} times the control's` : undefined;
+  const tooSlow = mostMs === undefined ? tooMuch : tooLong;
   const slow = empty ? "nothing was measured to compare with" : tooSlow;
   return { what, calm, control, storm, samples: latencies.length, processors: measured.processors, burnt: measured.burnt, faults, slow };
 }

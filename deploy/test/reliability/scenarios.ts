@@ -1,13 +1,13 @@
 // The scenarios: what a greedy tenant, an anonymous client or killed processes do, and what a neighbour may notice of it.
 import { randomUUID } from "node:crypto";
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Pool } from "undici";
-import type { Scenario, Stage, Tenant } from "./scenario.ts";
+import { GATEWAY_SCENARIOS } from "./gateway-scenarios.ts";
+import type { Scenario, Tenant } from "./scenario.ts";
+import { HELLO, WARM, again, deployed, fixture, removed, withQuiet } from "./steps.ts";
 
-const fixture = (name: string): string => readFileSync(path.resolve(import.meta.dirname, "../fixtures", name), "utf8");
-const HELLO = `export default { fetch: () => new Response("hello") };\n`;
 /** A function whose import never ends, so that its start takes as long as it may. */
 const HANGING = `await new Promise((resolve) => setTimeout(resolve, 3_600_000)); export default {};\n`;
 const SPINNING = `export default { fetch: () => { for (;;); } };\n`;
@@ -16,41 +16,6 @@ const ends = Buffer.alloc(65536, 10);
 function flood() { try { writeSync(1, ends); } catch {} for (let i = 0; i < 50; i++) console.log("x".repeat(200)); setImmediate(flood); }
 let begun = false;
 export default { fetch: () => { if (!begun) flood(); begun = true; return new Response("flooding"); } };\n`;
-
-async function deployed(
-  { client, slug }: Tenant,
-  name: string,
-  files: Record<string, string>,
-  config: Record<string, unknown> = {},
-): Promise<void> {
-  const { state, problem } = await client.deploy(name, files, config);
-  if (state !== "succeeded") throw new Error(`${slug}/${name}: ${state} ${problem?.detail ?? ""}`);
-}
-const removed = async ({ client }: Tenant, ...names: string[]): Promise<void> => {
-  for (const name of names) await client.api("DELETE", `/v1/functions/${name}`);
-};
-async function warm({ client }: Tenant): Promise<string | undefined> {
-  const answer = await client.call("quiet");
-  const text = await answer.text();
-  return answer.status === 200 ? undefined : `${answer.status} ${text.slice(0, 200)}`;
-}
-const withQuiet = ({ neighbour }: Stage): Promise<void> => deployed(neighbour, "quiet", { "index.js": HELLO }, { min: 1 });
-
-/** Sends requests, `count` at a time, until the returned function is called; the answers do not matter. */
-function again(count: number, ask: () => Promise<unknown>, pauseMs = 0): () => Promise<void> {
-  let ended = false;
-  const all = Array.from({ length: count }, async () => {
-    while (!ended) {
-      await ask().catch(() => undefined);
-      await sleep(pauseMs);
-    }
-  });
-  return async () => {
-    ended = true;
-    await Promise.race([Promise.all(all), sleep(5_000)]);
-  };
-}
-const WARM = { ask: warm, pauseMs: 5, clients: 2 };
 
 const spinning: Scenario = {
   ...WARM,
@@ -267,4 +232,5 @@ export const SCENARIOS: Record<string, Scenario> = {
   "start-storm": startStorm,
   anonymous: anonymousFlood,
   "bad-day": badDay,
+  ...GATEWAY_SCENARIOS,
 };

@@ -1,4 +1,5 @@
 // One real platform, started as a user starts it, with two independent tenants.
+import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cgroupParent } from "../../single/src/parts.ts";
@@ -28,8 +29,11 @@ export async function openStage(): Promise<{ stage: Stage; close(): Promise<void
     while (pidOf(part) === undefined) await sleep(25);
     await killAndWait(part);
   }
+  /** proc(5), status. */
+  const memoryOf = (part: string): number =>
+    1024 * Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pidOf(part) ?? 0}/status`, "utf8"))?.[1]);
   return {
-    stage: { greedy, neighbour, stateDir, cgroupParent: cgroupParent(mark), kill },
+    stage: { greedy, neighbour, stateDir, cgroupParent: cgroupParent(mark), kill, memoryOf },
     async close() {
       await stop(platform);
       await rm(stateDir, { recursive: true, force: true });

@@ -9,6 +9,7 @@ import type { Caller } from "../call/caller.ts";
 import { discardRest, sendProblem } from "./problem.ts";
 import { StreamedBody } from "./request-body.ts";
 import type { RequestHead } from "./request-head.ts";
+import { clientNetwork } from "./client-network.ts";
 
 /** What all clients' connections share. */
 export interface Shared {
@@ -124,7 +125,7 @@ export class HttpCaller implements Caller {
   /** Undefined: many clients come from there. */
   private get address(): string | undefined {
     const { remoteAddress } = this.request.socket;
-    return this.shared.isTrustedProxy(remoteAddress) ? undefined : remoteAddress;
+    return remoteAddress === undefined || this.shared.isTrustedProxy(remoteAddress) ? undefined : clientNetwork(remoteAddress);
   }
   addTrailer(name: string, value: string): void {
     try {

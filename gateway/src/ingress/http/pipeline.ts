@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Metrics } from "../measure/metrics.ts";
 import { kEnding, type EndingSocket } from "./problem.ts";
+import { clientNetwork } from "./client-network.ts";
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -70,7 +71,8 @@ export function createPipeline({ metrics, isTrustedProxy, limits, serve }: Deps)
   }
 
   function firstWaits(line: Line, socket: Connection): void {
-    line.address = isTrustedProxy(socket.remoteAddress) ? undefined : socket.remoteAddress;
+    const peer = socket.remoteAddress;
+    line.address = peer === undefined || isTrustedProxy(peer) ? undefined : clientNetwork(peer);
     line.patience = setTimeout(refuse, limits.pipelineWaitMs, socket);
     socket.once("close", forget);
   }

@@ -8,6 +8,7 @@ import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import { kEnding, rawProblem, type EndingSocket } from "./problem.ts";
 import { newRequestId } from "../call/request-id.ts";
+import { clientNetwork } from "./client-network.ts";
 
 interface Deps {
   handle: (request: IncomingMessage, response: ServerResponse) => void;
@@ -52,9 +53,10 @@ function limitConnections(deps: Deps): (socket: Socket) => void {
   const perAddress = new Map<string, number>();
   return (socket) => {
     deps.metrics.connections += 1;
-    const address = socket.remoteAddress;
+    const peer = socket.remoteAddress;
     socket.once("close", () => (deps.metrics.connections -= 1));
-    if (address === undefined || deps.isTrustedProxy(address)) return;
+    if (peer === undefined || deps.isTrustedProxy(peer)) return;
+    const address = clientNetwork(peer);
     const open = (perAddress.get(address) ?? 0) + 1;
     if (open > GATEWAY_LIMITS.connectionsPerAddress) {
       deps.metrics.refusedConnections += 1;

@@ -14,6 +14,7 @@ import type { TokenTable } from "../replica/token-table.ts";
 import { gatherBody } from "./gather-body.ts";
 import { ApiBudget, type ApiLimits } from "./api-budget.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
+import { clientNetwork } from "../http/client-network.ts";
 
 /** Milliseconds for the body, and from then for the answer. */
 export interface ApiTimes {
@@ -52,7 +53,7 @@ export function createApiFront({ dial, metrics, tokens, isTrustedProxy, limits =
     addForwarded(headers, caller, isTrustedProxy, "");
     const leave = budget.enter(kind, {
       tenantId: tokens.find(authorization, caller.call.acceptedAt)?.tenantId,
-      address: isTrustedProxy(remoteAddress) ? undefined : (remoteAddress ?? "here"),
+      address: isTrustedProxy(remoteAddress) ? undefined : clientNetwork(remoteAddress ?? "here"),
     });
     new ApiExchange(pools[kind], caller.call, { bodyMs: limits.apiBodyMs[kind], answerMs: limits.apiAnswerMs[kind], kind }, leave).send(
       headers,
