@@ -70,7 +70,7 @@ export async function untilIdle(sandbox: Sandbox): Promise<void> {
   );
 }
 
-export async function init(sandbox: Sandbox, fn: CaseFunction, name?: string): Promise<Reply> {
+export async function init(sandbox: Sandbox, fn: CaseFunction, name?: string, concurrency = 20): Promise<Reply> {
   await writeFile(join(sandbox.code, fn.file), fn.source);
   const entry = name === undefined ? { file: fn.file } : { file: fn.file, name };
   const body = {
@@ -82,7 +82,7 @@ export async function init(sandbox: Sandbox, fn: CaseFunction, name?: string): P
     version: 3,
     entry,
     env: { A: "from init" },
-    limits: { timeoutMs: 30_000, memoryMib: 256, concurrency: 20 },
+    limits: { timeoutMs: 30_000, memoryMib: 256, concurrency },
   };
   return call(sandbox.socket, "/.fnctl/v1/init", { body: JSON.stringify(body) });
 }

@@ -98,7 +98,7 @@ export const handler = async (event, context) => {
   classic: {
     file: "classic.mjs",
     source: `
-const plain = { "/deaf": (res) => { console.log("deaf begins"); setTimeout(() => { console.log("deaf done"); res.end("late"); }, 400); } };
+const plain = { "/ticks": (res) => { const timer = setInterval(() => res.write("tick"), 10); res.on("close", () => clearInterval(timer)); }, "/deaf": (res) => { console.log("deaf begins"); setTimeout(() => { console.log("deaf done"); res.end("late"); }, 400); } };
 const later = async (req, res) => {
   if (req.url === "/answer-and-throw") { res.end("whole".padEnd(4_000_000)); throw new Error("after-the-answer"); }
   if (req.url === "/throw") throw new Error("boom-inside");

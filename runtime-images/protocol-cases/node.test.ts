@@ -21,16 +21,28 @@ if (missing === undefined) {
 }
 
 describe("Node only", () => {
-  const classic = async (body: (socket: string) => Promise<void>): Promise<void> => {
+  const classic = async (body: (socket: string) => Promise<void>, concurrency?: number): Promise<void> => {
     const sandbox = await startNodeProcess();
     try {
       await untilIdle(sandbox);
-      await init(sandbox, nodeFunctions.classic);
+      await init(sandbox, nodeFunctions.classic, undefined, concurrency);
       await body(sandbox.socket);
     } finally {
       await sandbox.stop();
     }
   };
+  /** Whether the end of a listener is told that stops when its client leaves, and calls nothing; within twice the time that it has for that. */
+  const isTold = async (socket: string): Promise<boolean> => {
+    const headers = { "x-fnctl-exchange": "ticks-1" };
+    const { request, response } = open(socket, "/ticks", { headers });
+    request.end();
+    (await response).on("error", () => undefined).once("data", () => request.destroy());
+    const asked = call(socket, "/.fnctl/v1/settled", { headers }).then(({ status }) => status === 204);
+    return Promise.race([asked.catch(() => false), new Promise<boolean>((resolve) => setTimeout(resolve, 2_000, false))]);
+  };
+  test("a listener that stops when its client leaves, and does not end its answer, has ended a moment later", () =>
+    classic(async (socket) => expect(await isTold(socket)).toBe(true)));
+  test("but not where one request is served at a time", () => classic(async (socket) => expect(await isTold(socket)).toBe(false), 1));
   test("trailers of a listener pass", () =>
     classic(async (socket) => {
       expect((await call(socket, "/trailers")).trailers).toEqual({ "x-sum": "42" });

@@ -9,10 +9,10 @@ const SETTLED = "/.fnctl/v1/settled";
 
 /** The function's `/deaf` goes on for 400 ms, whatever its client does, and prints "deaf done" at its end. */
 export function settledCases(get: () => Sandbox): void {
-  const ask = (id?: string) => call(get().socket, SETTLED, id === undefined ? {} : { headers: { "x-request-id": id } });
+  const ask = (id?: string) => call(get().socket, SETTLED, id === undefined ? {} : { headers: { "x-fnctl-exchange": id } });
   const isDone = (id: string): boolean => records(get()).some((line) => line.r === id && line.m === "deaf done");
   async function leave(id: string): Promise<void> {
-    const { request, response } = open(get().socket, "/deaf", { headers: { "x-request-id": id } });
+    const { request, response } = open(get().socket, "/deaf", { headers: { "x-request-id": id, "x-fnctl-exchange": id } });
     response.catch(() => undefined);
     request.end();
     await eventually(() => records(get()).find((line) => line.r === id && line.m === "deaf begins"), "the handler");
@@ -65,11 +65,11 @@ export function afterAnswerCases(get: () => Sandbox, path: string): void {
 export function streamEndCases(get: () => Sandbox): void {
   test("a stream's handler has ended when its client left", async () => {
     const id = "left-its-stream";
-    const { request, response } = open(get().socket, "/sse", { headers: { "x-request-id": id } });
+    const { request, response } = open(get().socket, "/sse", { headers: { "x-fnctl-exchange": id } });
     request.end();
     await new Promise((resolve) => void response.then((answer) => answer.on("error", () => undefined).once("data", resolve)));
     let settled = false;
-    const asked = call(get().socket, SETTLED, { headers: { "x-request-id": id } }).then(({ status }) => {
+    const asked = call(get().socket, SETTLED, { headers: { "x-fnctl-exchange": id } }).then(({ status }) => {
       settled = true;
       return status;
     });

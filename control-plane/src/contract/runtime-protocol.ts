@@ -13,8 +13,8 @@ export const PROTOCOL_PATHS = {
   init: "/.fnctl/v1/init",
   identity: "/.fnctl/v1/identity",
   /**
-   * GET, with `x-request-id`: 204 as soon as no handler of a request with that id runs, whether or not its client is still there; without
-   * the field, as soon as no handler runs at all. Whoever asks sets the time limit.
+   * GET, with `x-fnctl-exchange`: 204 as soon as the handler of the request that carried the same field has ended, whether or not its client is
+   * still there; without the field, as soon as no handler runs at all. Whoever asks sets the time limit.
    */
   settled: "/.fnctl/v1/settled",
 } as const;
@@ -121,6 +121,8 @@ export const initFailedSchema = z.object({ message: z.string(), stack: z.string(
 /** Headers that ingress sets on an invocation after dropping the client's own copies. */
 export const INVOCATION_HEADERS = {
   requestId: "x-request-id",
+  /** Names this one request to this one instance; never chosen by a client, as `requestId` may be. */
+  exchange: "x-fnctl-exchange",
   /** Milliseconds left until the deadline when the request was sent. */
   timeoutMs: "x-fnctl-timeout-ms",
   tenant: "x-fnctl-tenant",

@@ -83,7 +83,7 @@ it("slow bodies take no place, whoever sends them: somebody else without a token
   const slow = Array.from({ length: 20 }, (_, i) =>
     statusOf(ask("/v1/tokens", { from: `127.0.1.${i + 1}`, method: "POST", body: 100, ...(i % 2 === 0 ? { token: TOKEN } : {}) })),
   );
-  await until(async () => (await platform.gauge("held_bytes")) === 2_000);
+  await until(async () => (await platform.gauge("in_flight")) === 20);
   expect(await statusOf(ask("/v1/conditions", { from: "127.0.0.9" }))).toBe(200);
   expect(await statusOf(ask("/v1/whoami", { token: TOKEN }))).toBe(200);
   expect(new Set(await Promise.all(slow))).toEqual(new Set([408]));

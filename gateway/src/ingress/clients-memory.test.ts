@@ -2,6 +2,7 @@
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { Platform, TOKEN, sleep, until } from "../testing/platform.ts";
+import { GATEWAY_LIMITS } from "./limits.ts";
 import type { Upstream } from "../testing/upstream.ts";
 
 const REQUEST = `GET / HTTP/1.1\r\nhost: hello--acme.localhost\r\nauthorization: Bearer ${TOKEN}\r\n\r\n`;
@@ -152,7 +153,8 @@ function takeSome(socket: Socket): Promise<void> {
 }
 
 describe("answers that a client does not take", () => {
-  const TIGHT = { stalledWriteMs: 400, held: { all: 3 * 1024 * 1024, perAddress: 2 * 1024 * 1024 } };
+  const ROOM = { all: 3 * 1024 * 1024, perAddress: 2 * 1024 * 1024 };
+  const TIGHT = { stalledWriteMs: 400, held: { bodies: ROOM, answers: ROOM } };
   const endless = () =>
     platform.upstream((_request, answer) => {
       answer.on("error", () => undefined);
@@ -187,7 +189,7 @@ describe("answers that a client does not take", () => {
     const greedy = await Promise.all(Array.from({ length: 60 }, () => dial("127.0.0.2")));
     for (const socket of greedy) socket.pause().write(REQUEST);
     await until(async () => (await platform.gauge("refused_held_total")) > 0);
-    expect(await platform.gauge("held_bytes")).toBeLessThanOrEqual(TIGHT.held.perAddress);
+    expect(await platform.gauge("held_bytes")).toBeLessThanOrEqual(ROOM.perAddress);
     const other = await dial("127.0.0.3");
     let bytes = 0;
     other.on("data", (chunk: Buffer) => (bytes += chunk.length));
@@ -197,28 +199,58 @@ describe("answers that a client does not take", () => {
 });
 
 describe("bodies that are gathered", () => {
-  const drip = async (address: string, bytes: number): Promise<{ socket: Socket; answer: Promise<string> }> => {
+  const ROOM = { all: 1024 * 1024, perAddress: 100_000 };
+  /** Announces 60,000 bytes and sends so many of them. */
+  const drip = async (address: string, sent: number): Promise<{ socket: Socket; answer: Promise<string> }> => {
     const socket = await dial(address);
     const answer = new Promise<string>((resolve) => socket.once("data", (chunk: Buffer) => resolve(chunk.toString())));
-    socket.write(`${REQUEST.replace("GET", "POST").trimEnd()}\r\ncontent-length: ${bytes}\r\n\r\nb`);
+    socket.write(`${REQUEST.replace("GET", "POST").trimEnd()}\r\ncontent-length: 60000\r\n\r\n${"b".repeat(sent)}`);
     return { socket, answer };
   };
-  it("are held up to the limit of their address; one more is refused with 429, and another address' is not", async () => {
-    platform = await new Platform().start({}, undefined, { limits: { held: { all: 1024 * 1024, perAddress: 100_000 } } });
+  const heldBytes = () => platform.gauge("held_bytes");
+  async function serve(): Promise<void> {
+    platform = await new Platform().start({}, undefined, { limits: { held: { bodies: ROOM, answers: GATEWAY_LIMITS.held.answers } } });
     await platform.serve(await platform.upstream((request, answer) => void request.resume().on("end", () => answer.end("ok"))));
-    const first = await drip("127.0.0.2", 60_000);
-    await until(async () => (await platform.gauge("held_bytes")) === 60_000);
-    expect(await (await drip("127.0.0.2", 40_001)).answer).toContain("RATE_LIMITED");
+  }
+
+  it("are held up to the limit of their address; one more is refused with 429, and another address' is not", async () => {
+    await serve();
+    const first = await drip("127.0.0.2", 59_000);
+    await until(async () => (await heldBytes()) === 59_000);
+    expect(await (await drip("127.0.0.2", 41_001)).answer).toContain("RATE_LIMITED");
     const fits = await drip("127.0.0.2", 40_000);
-    const other = await drip("127.0.0.3", 60_000);
-    for (const { socket, answer, bytes } of [
-      { ...first, bytes: 59_999 },
-      { ...fits, bytes: 39_999 },
-      { ...other, bytes: 59_999 },
-    ]) {
+    const other = await drip("127.0.0.3", 59_999);
+    await until(async () => (await heldBytes()) === 158_999);
+    for (const [{ socket, answer }, bytes] of [
+      [first, 1_000],
+      [other, 1],
+      [fits, 20_000],
+    ] as const) {
       socket.write("b".repeat(bytes));
       expect(await answer).toMatch(/^HTTP\/1\.1 200/);
+      socket.destroy();
     }
-    await until(async () => (await platform.gauge("held_bytes")) === 0);
+    await until(async () => (await heldBytes()) === 0);
+  });
+  it("are held as they come: heads that announce them take no room from anybody", async () => {
+    await serve();
+    for (let i = 0; i < 100; i += 1) await drip(`127.0.0.${2 + (i % 50)}`, 1);
+    await until(async () => (await heldBytes()) === 100);
+    const whole = await drip("127.0.0.2", 60_000);
+    expect(await whole.answer).toMatch(/^HTTP\/1\.1 200/);
+  });
+  it("behind a trusted proxy are of the client that it names", async () => {
+    platform = await new Platform().start({ FNCTL_TRUSTED_PROXIES: "127.0.0.1" }, undefined, {
+      limits: { held: { bodies: ROOM, answers: GATEWAY_LIMITS.held.answers } },
+    });
+    await platform.serve(await platform.upstream((request, answer) => void request.resume().on("end", () => answer.end("ok"))));
+    const from = (client: string) => ({ method: "POST", body: "b".repeat(60_000), headers: { "x-forwarded-for": `192.0.2.9, ${client}` } });
+    const held = await dial();
+    held.write(
+      `${REQUEST.replace("GET", "POST").trimEnd()}\r\nx-forwarded-for: 192.0.2.1\r\ncontent-length: 60000\r\n\r\n${"b".repeat(59_000)}`,
+    );
+    await until(async () => (await heldBytes()) === 59_000);
+    expect((await platform.call("/", from("192.0.2.1"))).status).toBe(429);
+    expect((await platform.call("/", from("192.0.2.2"))).status).toBe(200);
   });
 });

@@ -20,7 +20,7 @@ import { closeListener, openListener, type OpenListener } from "@fnctl/control-p
 import { Metrics } from "./measure/metrics.ts";
 import { createPublicServer } from "./http/public-server.ts";
 import { HeldBytes, type HeldBytesLimits } from "./http/held-bytes.ts";
-import { HttpCaller, type Shared } from "./http/http-caller.ts";
+import { HttpCaller, type Held, type Shared } from "./http/http-caller.ts";
 import { createPipeline, type PipelineLimits } from "./http/pipeline.ts";
 import { createRouteTable, routesReplica } from "./replica/route-table.ts";
 import type { IngressSettings } from "./settings.ts";
@@ -41,7 +41,7 @@ export interface IngressHooks {
   /** Replaces the contract's queue limits, for tests. */
   queue?: QueueLimits;
   api?: Parameters<typeof createApiFront>[0]["limits"];
-  limits?: Partial<PipelineLimits> & { held?: HeldBytesLimits; stalledWriteMs?: number };
+  limits?: Partial<PipelineLimits> & { held?: Record<keyof Held, HeldBytesLimits>; stalledWriteMs?: number };
 }
 
 export async function startIngress(settings: IngressSettings, secret: string, hooks: IngressHooks): Promise<Ingress> {
@@ -52,8 +52,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   const ledger = createLedger({ metrics, accessLog, warn });
   const ca = settings.caFile === undefined ? undefined : readFileSync(settings.caFile, "utf8");
   const control = createControlClient({ dial: dialEndpoint(settings.control, ca), secret, gateway: settings.gatewayId });
-  const routes = createRouteTable();
-  const tokens = createTokenTable();
+  const [routes, tokens] = [createRouteTable(), createTokenTable()];
   const fleet = createFleet({ control, metrics, warn, queue: hooks.queue, controlIsThere: () => feed.connected });
   const isTrustedProxy = createProxyTrust(settings.trustedProxies);
   let draining = false;
@@ -74,7 +73,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     },
   });
 
-  const held = new HeldBytes(limits.held);
+  const held = { bodies: new HeldBytes(limits.held.bodies), answers: new HeldBytes(limits.held.answers) };
   const run = createRun({ routes, fleet, metrics });
   const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, tokens, isTrustedProxy, limits: hooks.api });
   const invoke = createHttpSource({ routes, tokens, secondLook: createSecondLook(feed), isTrustedProxy, run });
@@ -90,7 +89,13 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   const admin = createAdminServer({
     secret,
     metrics,
-    gauges: () => ({ routes: routes.size, tokens: tokens.size, ...fleet.counts(), heldBytes: held.bytes, feedConnected: feed.connected }),
+    gauges: () => ({
+      routes: routes.size,
+      tokens: tokens.size,
+      ...fleet.counts(),
+      heldBytes: held.bodies.bytes + held.answers.bytes,
+      feedConnected: feed.connected,
+    }),
     state: () => (draining ? "draining" : feed.primed ? "ready" : "starting"),
     drain: () => hooks.drainAsked?.(),
     probe: createProbe({ routes, ledger, functionDomain: settings.functionDomain, run }),

@@ -18,7 +18,10 @@ export const GATEWAY_LIMITS = {
   /** How long one may wait, milliseconds; then its connection is cut. */
   pipelineWaitMs: 30_000,
   /** Bytes of clients that are held at a time, gathered bodies and answers that are not taken: in all, and for one address. */
-  held: { all: 256 * 1024 * KIB, perAddress: 64 * 1024 * KIB },
+  held: {
+    bodies: { all: 128 * 1024 * KIB, perAddress: 32 * 1024 * KIB },
+    answers: { all: 256 * 1024 * KIB, perAddress: 64 * 1024 * KIB },
+  },
   /**
    * How long what waits for a client may go without being taken, milliseconds. The kernel says that it has room only when a third of its own
    * buffer, up to 4 MB on a fast line, is free: a client of some kilobytes a second must live.
@@ -38,12 +41,11 @@ export const GATEWAY_LIMITS = {
   /** Connecting to an instance, milliseconds, with the TLS handshake in a cluster. */
   connectMs: 5_000,
   /**
-   * What a function wrote on a free connection this long before the next request goes out is never taken for that request's answer,
-   * milliseconds.
+   * What a function wrote on a free connection this long before the next request goes out is not taken for that request's answer, milliseconds;
+   * of all requests this share may be taken back for it, and so many at once.
    */
   lateBytesMs: 5,
-  /** How often a request waits for another turn for that reason before it takes a new connection. */
-  postponements: 3,
+  takenBack: { share: 0.05, most: 256 },
   /** Interim answers (1xx) of one response; more is an attack on the client. */
   interimResponses: 16,
   /**

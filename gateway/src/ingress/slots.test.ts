@@ -22,13 +22,15 @@ describe("with one slot, a second request after the first one's client left", ()
   /** Answers all but `/left`; `asked`: the question whether a handler has ended. */
   async function serve(onAsked: (answer: ServerResponse) => void, timeoutMs = 60_000) {
     const seen: string[] = [];
+    let exchange = "";
     const upstream = await platform.upstream(
       (request, answer) => {
         seen.push(request.url!);
-        if (request.url !== "/left") answer.end("good");
+        if (request.url !== "/left") return void answer.end("good");
+        exchange = request.headers["x-fnctl-exchange"] as string;
       },
       (request, answer) => {
-        seen.push(`asked for ${request.headers["x-request-id"] as string}`);
+        seen.push(`asked for ${request.headers["x-fnctl-exchange"] === exchange ? "it" : "another"}`);
         onAsked(answer);
       },
     );
@@ -43,7 +45,7 @@ describe("with one slot, a second request after the first one's client left", ()
     const second = platform.call("/second", { token: null });
     await until(() => seen.length === 2);
     await sleep(100);
-    expect(seen).toEqual(["/left", "asked for left-the-function"]);
+    expect(seen).toEqual(["/left", "asked for it"]);
     tell();
     expect((await second).body).toBe("good");
     expect(platform.control.released).toEqual([]);
@@ -81,4 +83,17 @@ it("a request that was never sent holds no slot", async () => {
   expect((await first).body).toBe("good");
   expect((await platform.call("/third", { token: null })).body).toBe("good");
   expect(asked).toEqual([]);
+});
+
+it("a client's request id names no exchange: two requests with the same one are told apart", async () => {
+  const exchanges: unknown[] = [];
+  const upstream = await platform.upstream((request, answer) => {
+    exchanges.push(request.headers["x-fnctl-exchange"]);
+    answer.end("good");
+  });
+  await platform.serve(upstream, { access: "public" });
+  for (let i = 0; i < 2; i += 1)
+    await platform.call("/", { token: null, headers: { "x-request-id": "the-same-id", "x-fnctl-exchange": "chosen-by-me" } });
+  expect(new Set(exchanges).size).toBe(2);
+  for (const exchange of exchanges) expect(exchange).toMatch(/^[0-9a-f]{8}-\d+$/);
 });

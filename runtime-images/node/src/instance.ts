@@ -6,16 +6,16 @@ import { loadFunction, toInitFailure } from "./load-function.ts";
 import {
   CODE_DIGEST_HEADER,
   CODE_PATH,
+  EXCHANGE_HEADER,
   HEALTH_PATH,
   INIT_PATH,
   PROTOCOL,
   PROTOCOL_PREFIX,
-  REQUEST_ID_HEADER,
   SETTLED_PATH,
   type InitRequest,
 } from "./protocol.ts";
 import { RequestContext, requestContext } from "./request-context.ts";
-import { runHandler, whenSettled, type Handle } from "./running.ts";
+import { expectOneAtATime, runHandler, whenSettled, type Handle } from "./running.ts";
 
 const INIT_BODY_BYTES = 1024 * 1024;
 type State = "idle" | "loading" | "ready" | "failed";
@@ -61,6 +61,7 @@ export function createInstance(codeFolder: string, codeBytes?: number, becameRea
       file = join(codeFolder, request.entry.file);
       const loaded = await loadFunction(request, file);
       invoke = loaded.handle;
+      if (request.limits.concurrency === 1) expectOneAtATime();
       state = "ready";
       becameReady();
       json(outgoing, 200, { importMs: loaded.importMs, kind: loaded.kind });
@@ -73,7 +74,7 @@ export function createInstance(codeFolder: string, codeBytes?: number, becameRea
     if (incoming.url === HEALTH_PATH && incoming.method === "GET")
       return json(outgoing, 200, { state, runtime: "node24", protocol: PROTOCOL, ...(code === undefined ? {} : { code }) });
     if (incoming.url === SETTLED_PATH && incoming.method === "GET") {
-      const id = incoming.headers[REQUEST_ID_HEADER];
+      const id = incoming.headers[EXCHANGE_HEADER];
       return whenSettled(typeof id === "string" ? id : undefined, () => void outgoing.writeHead(204).end());
     }
     if (incoming.url === INIT_PATH && incoming.method === "POST") return void init(incoming, outgoing);

@@ -13,6 +13,7 @@ export const SETTLED_PATH = "/.fnctl/v1/settled";
 export const SOCKET_PATH = "/run/fn/sock/s";
 export const CODE_FOLDER = "/function/code";
 export const REQUEST_ID_HEADER = "x-request-id";
+export const EXCHANGE_HEADER = "x-fnctl-exchange";
 export const TIMEOUT_HEADER = "x-fnctl-timeout-ms";
 /** How a pod is told to listen. */
 export const POD_ENV = {

@@ -1,6 +1,6 @@
 // The handlers that run now. The platform asks for the end of one whose client left, because until then its place is taken.
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { REQUEST_ID_HEADER } from "./protocol.ts";
+import { EXCHANGE_HEADER } from "./protocol.ts";
 
 /** A promise settles when the handler has ended; of a handler that returns nothing, only the end of its answer can be seen. */
 export type Handle = (...request: Parameters<RequestListener>) => unknown;
@@ -8,37 +8,49 @@ export type Handle = (...request: Parameters<RequestListener>) => unknown;
 const kRun = Symbol("run");
 type Tracked = ServerResponse & { [kRun]?: Run };
 
-interface Run {
-  incoming: IncomingMessage;
-  outgoing: ServerResponse;
-  result: unknown;
+class Run {
+  readonly incoming: IncomingMessage;
   /** Called when it has ended. */
-  waiting: (() => void)[] | undefined;
+  waiting: (() => void)[] | undefined = undefined;
+  constructor(incoming: IncomingMessage) {
+    this.incoming = incoming;
+  }
 }
 
 const running = new Set<Run>();
 
 /** Calls the handler, and keeps account of it until it has ended. */
 export function runHandler(handle: Handle, incoming: IncomingMessage, outgoing: ServerResponse): void {
-  const run: Run = { incoming, outgoing, result: undefined, waiting: undefined };
+  const run = new Run(incoming);
   running.add(run);
-  (outgoing as Tracked)[kRun] = run;
-  outgoing.on("close", onClose);
-  run.result = handle(incoming, outgoing);
+  const result = handle(incoming, outgoing);
+  if (result instanceof Promise) {
+    const end = (): void => ended(run);
+    result.then(end, end);
+  } else {
+    (outgoing as Tracked)[kRun] = run;
+    outgoing.on("close", onClose);
+  }
 }
 
-/** An answer that was sent whole ends its request, whatever the handler does after it. */
+/** How long a handler that tells nothing of its end may go on after its client has left, milliseconds. */
+const SILENT_GRACE_MS = 1_000;
+let grace = SILENT_GRACE_MS;
+/** With one request at a time nothing but its own end frees a handler's place. */
+export function expectOneAtATime(): void {
+  grace = Number.POSITIVE_INFINITY;
+}
+
+/**
+ * An answer that was sent whole ends its request. Of one that was cut nobody tells when it ends: most stop at the answer's `close` and call
+ * nothing, so it ends a moment later, or when the handler ends the answer all the same.
+ */
 function onClose(this: Tracked): void {
   const run = this[kRun]!;
-  if (this.writableEnded) ended(run);
-  else if (isPromise(run.result))
-    run.result.then(() => ended(run), () => ended(run)); // oxfmt-ignore
-  else endsWithAnswer(run);
-}
-function endsWithAnswer(run: Run): void {
-  const { outgoing } = run;
-  const end = outgoing.end.bind(outgoing) as (...args: unknown[]) => ServerResponse;
-  outgoing.end = (...args: unknown[]) => {
+  if (this.writableEnded) return ended(run);
+  if (grace !== Number.POSITIVE_INFINITY) setTimeout(ended, grace, run).unref();
+  const end = this.end.bind(this) as (...args: unknown[]) => ServerResponse;
+  this.end = (...args: unknown[]) => {
     ended(run);
     return end(...args);
   };
@@ -49,10 +61,7 @@ function ended(run: Run): void {
   run.waiting = undefined;
 }
 
-const isPromise = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
-
-/** Calls back once none of the handlers that run now under this id runs any more; undefined: under any id. */
+/** Calls back once none of the handlers that run now for this exchange runs any more; undefined: for any. */
 export function whenSettled(id: string | undefined, settled: () => void): void {
   let left = 1;
   const one = (): void => {
@@ -60,7 +69,7 @@ export function whenSettled(id: string | undefined, settled: () => void): void {
     if (left === 0) settled();
   };
   for (const run of running) {
-    if (id !== undefined && run.incoming.headers[REQUEST_ID_HEADER] !== id) continue;
+    if (id !== undefined && run.incoming.headers[EXCHANGE_HEADER] !== id) continue;
     left += 1;
     (run.waiting ??= []).push(one);
   }

@@ -3,7 +3,7 @@
 import time
 from contextvars import ContextVar
 
-from .protocol import REQUEST_ID_HEADER, TIMEOUT_HEADER
+from .protocol import EXCHANGE_HEADER, REQUEST_ID_HEADER, TIMEOUT_HEADER
 
 
 class RequestContext:
@@ -24,6 +24,10 @@ class RequestContext:
     @property
     def request_id(self) -> str | None:
         return self._header(REQUEST_ID_HEADER)
+
+    @property
+    def exchange(self) -> str | None:
+        return self._header(EXCHANGE_HEADER)
 
     def remaining_ms(self) -> int | None:
         """Milliseconds until the platform answers for the function; None without a deadline."""

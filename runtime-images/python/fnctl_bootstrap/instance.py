@@ -89,7 +89,7 @@ class Instance:
             code = {} if self._code is None else {"code": self._code}
             await send_json(send, 200, {"state": self._state, "runtime": RUNTIME, "protocol": PROTOCOL, **code})
         elif call == ("GET", SETTLED_PATH):
-            await self._running.settled(RequestContext(scope["headers"]).request_id)
+            await self._running.settled(RequestContext(scope["headers"]).exchange)
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body"})
         elif call == ("POST", INIT_PATH):

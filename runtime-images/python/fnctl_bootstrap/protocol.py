@@ -15,6 +15,7 @@ PACKAGES_FOLDER = ".fnctl/python"
 # A JSON list of further folders below the code folder to look for modules in; absent when there are none.
 IMPORT_ROOTS_FILE = ".fnctl/import-roots.json"
 REQUEST_ID_HEADER = b"x-request-id"
+EXCHANGE_HEADER = b"x-fnctl-exchange"
 TIMEOUT_HEADER = b"x-fnctl-timeout-ms"
 RECORD_MARK = "\x1e"
 LOG_LINE_BYTES = 16 * 1024

@@ -28,10 +28,12 @@ class Running:
             if not future.done():
                 future.set_result(None)
 
-    async def settled(self, request_id: str | None) -> None:
-        """Returns once none of the handlers that run now under this id runs any more; None: under any id."""
+    async def settled(self, exchange: str | None) -> None:
+        """Returns once none of the handlers that run now for this exchange runs any more; None: for any."""
         for run in list(self._runs):
-            if run in self._runs and (request_id is None or run.context.request_id == request_id):
+            if run in self._runs and (exchange is None or run.context.exchange == exchange):
                 future: Future[None] = get_running_loop().create_future()
-                run.waiting = [*(run.waiting or ()), future]
+                if run.waiting is None:
+                    run.waiting = []
+                run.waiting.append(future)
                 await future

@@ -1,7 +1,12 @@
-// When a request may be written to an instance. A connection that is free may hold bytes that nobody has read yet, which the function wrote
-// after its last answer; the next request would get them as its answer. undici gives a connection up on which such bytes are read (SECURITY
-// D6), and looks at the end of the turn of the event loop in which the connection is taken; but a turn may be long, and what came in its
-// course is read in the next one. So a request goes only if all was read that came up to a few milliseconds ago.
+// Requests go to instances at the end of a turn of the event loop. A connection that is free may hold bytes that nobody has read yet, which the
+// function wrote after its last answer; the next request would get them as its answer. undici gives a connection up on which such bytes are
+// read (SECURITY D6), and sends at the end of the turn in which a free connection is taken. A turn may be long, though, and what came in its
+// course is read in the next one; so a connection is taken at a turn's end, and the request is sent at the end of the turn after it, when all
+// has been read that came before. Should that one turn be long, the request is taken back and goes again.
+//
+// Taking it back costs the connection (undici destroys it). Under load, when every turn is long, half of all requests went on new connections, and
+// made the turns longer; so no more than a part of all requests is taken back.
+
 import { GATEWAY_LIMITS } from "../limits.ts";
 
 export interface Departure {
@@ -10,47 +15,28 @@ export interface Departure {
 
 export class Departures {
   private waiting: Departure[] = [];
-  private isScheduled = false;
-  /** When the last turn ended, and the one before it, of those in which a request was to go; monotonic clock, milliseconds. */
-  private turnEnded = Number.NEGATIVE_INFINITY;
-  private turnBefore = Number.NEGATIVE_INFINITY;
+  /** How many may be taken back before another has gone. */
+  private allowance: number = GATEWAY_LIMITS.takenBack.most;
 
-  /** `depart` is called now, or at the end of this turn when no turn has ended lately. */
+  /** `depart` is called at the end of this turn. */
   add(one: Departure): void {
-    this.schedule();
-    if (isRecent(this.turnEnded)) one.depart();
-    else this.waiting.push(one);
+    if (this.waiting.push(one) === 1) setImmediate(endOfTurn, this);
   }
-  /** For one that could not go. */
-  addAgain(one: Departure): void {
-    this.schedule();
-    this.waiting.push(one);
+  /** Whether a request that departed at `since` (monotonic clock) on a connection that was used before may be written now. */
+  mayGo(since: number): boolean {
+    const isTimely = performance.now() - since < GATEWAY_LIMITS.lateBytesMs;
+    if (!isTimely && this.allowance >= 1) {
+      this.allowance -= 1;
+      return false;
+    }
+    if (this.allowance < GATEWAY_LIMITS.takenBack.most) this.allowance += GATEWAY_LIMITS.takenBack.share;
+    return true;
   }
-
-  /**
-   * Whether all was read that came up to `lateBytesMs` ago: a turn polls after the end of the turn before it, and what it finds then has been
-   * read at its end.
-   */
-  get isClear(): boolean {
-    return isRecent(this.turnBefore);
-  }
-
   endOfTurn(): void {
-    this.isScheduled = false;
-    this.turnBefore = this.turnEnded;
-    this.turnEnded = performance.now();
-    if (this.waiting.length === 0) return;
-    this.schedule(); // before undici's own look at the end of the next turn, after which it sends
     const going = this.waiting;
     this.waiting = [];
     for (const one of going) one.depart();
   }
-  private schedule(): void {
-    if (this.isScheduled) return;
-    this.isScheduled = true;
-    setImmediate(endOfTurn, this);
-  }
 }
 
 const endOfTurn = (departures: Departures): void => departures.endOfTurn();
-const isRecent = (time: number): boolean => performance.now() - time < GATEWAY_LIMITS.lateBytesMs;

@@ -1,4 +1,5 @@
 // One leased instance: its connections, its slots, and how it ends.
+import { randomBytes } from "node:crypto";
 import type { z } from "zod";
 import type { Lease, releaseReasonSchema } from "@fnctl/control-plane/contract/internal";
 import { Connection } from "./connection.ts";
@@ -9,6 +10,9 @@ export class Instance {
   readonly lease: Lease;
   /** Slots in use: by requests, and by handlers of requests whose client has left. */
   inFlight = 0;
+  /** Names of exchanges begin with it: another holder of the same instance has another. */
+  private readonly mark = randomBytes(4).toString("hex");
+  private exchanges = 0;
   /** How many broken connections are being looked into, meanwhile it gets no requests. */
   doubts = 0;
   /** Milliseconds on the monotonic clock. */
@@ -36,6 +40,9 @@ export class Instance {
     this.endReason = new Promise((resolve) => (this.settleEndReason = resolve));
     this.onPoisoned = onPoisoned;
   }
+  nextExchange(): string {
+    return `${this.mark}-${(this.exchanges += 1)}`;
+  }
   get hasFreeSlot(): boolean {
     return this.inFlight < this.lease.slots && this.doubts === 0 && this.closing === undefined && this.ended === undefined;
   }
@@ -44,13 +51,7 @@ export class Instance {
     return this.free.pop() ?? this.newConnection();
   }
   putBack(connection: Connection): void {
-    if (this.connections.has(connection)) this.free.push(connection);
-  }
-  /** A new connection for a taken one, which is closed. */
-  replace(connection: Connection): Connection {
-    this.connections.delete(connection);
-    connection.destroy();
-    return this.newConnection();
+    this.free.push(connection);
   }
   private newConnection(): Connection {
     const connection = new Connection(this.lease, () => this.onPoisoned(this));

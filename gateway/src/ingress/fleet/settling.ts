@@ -8,10 +8,10 @@ import type { Connection } from "./connection.ts";
 export type Settled = "settled" | "late" | "broken";
 
 /** `ms`: how long the answer is waited for. Never rejects. */
-export function askSettled(connection: Connection, requestId: string, ms: number): Promise<Settled> {
+export function askSettled(connection: Connection, exchange: string, ms: number): Promise<Settled> {
   return new Promise((resolve) => {
     const asking = new Asking(resolve, ms);
-    const headers = ["host", "fnctl", INVOCATION_HEADERS.requestId, requestId];
+    const headers = ["host", "fnctl", INVOCATION_HEADERS.exchange, exchange];
     connection.dispatch({ path: PROTOCOL_PATHS.settled, method: "GET", headers }, asking);
   });
 }

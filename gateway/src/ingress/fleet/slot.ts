@@ -42,7 +42,9 @@ export class Slot implements Waiter {
   takeAnother(): void {
     const { fleet } = this;
     this.giveBack();
-    if (fleet !== undefined) this.take(fleet);
+    if (fleet === undefined) return;
+    if (fleet.retired) this.owner.moveOn();
+    else this.take(fleet);
   }
 
   granted(instance: Instance): void {
@@ -77,11 +79,6 @@ export class Slot implements Waiter {
   get connection(): Connection {
     return (this.held ??= this.instance!.takeConnection());
   }
-  /** The next `connection` is a new one. */
-  renewConnection(): void {
-    this.held = this.instance!.replace(this.connection);
-  }
-
   /** Keeps new requests from the held instance until `looked` settles. */
   async doubt<T>(looked: Promise<T>): Promise<T> {
     const { fleet, instance } = this;

@@ -1,6 +1,6 @@
 // Whose share a connection is of: that of an IPv4 address, or of an IPv6 network of 64 bits, because that is what one client is given, with all
 // the addresses in it (RFC 6177, RFC 7934).
-import { isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 
 const NETWORK_GROUPS = 4; // of 16 bits
 
@@ -21,3 +21,9 @@ export function clientNetwork(address: string): string {
     .join(":")}::/64`;
 }
 const groupsOf = (text: string): number[] => (text === "" ? [] : text.split(":").map((group) => Number.parseInt(group, 16)));
+
+/** The client that a trusted proxy names: it adds the address that it sees at the end of X-Forwarded-For. Undefined: it names none. */
+export function forwardedClient(forwardedFor: string | undefined): string | undefined {
+  const last = forwardedFor?.slice(forwardedFor.lastIndexOf(",") + 1).trim() ?? "";
+  return isIP(last) === 0 ? undefined : clientNetwork(last);
+}

@@ -9,12 +9,19 @@ import type { Caller } from "../call/caller.ts";
 import { discardRest, sendProblem } from "./problem.ts";
 import { StreamedBody } from "./request-body.ts";
 import type { RequestHead } from "./request-head.ts";
-import { clientNetwork } from "./client-network.ts";
+import { clientNetwork, forwardedClient } from "./client-network.ts";
+
+/** Bodies that are gathered, and answers that are not taken. Each has its own room, so that nobody's body cuts another's answer. */
+export interface Held {
+  bodies: HeldBytes;
+  answers: HeldBytes;
+}
+const HELD = ["bodies", "answers"] as const;
 
 /** What all clients' connections share. */
 export interface Shared {
   ledger: Ledger;
-  held: HeldBytes;
+  held: Held;
   metrics: Pick<Metrics, "refusedHeld">;
   isTrustedProxy: (address: string | undefined) => boolean;
   /** The connection's next request may be served. */
@@ -34,7 +41,8 @@ export class HttpCaller implements Caller {
   head: RequestHead | undefined = undefined;
   private continued = false;
   readonly shared: Shared;
-  private heldBytes = 0;
+  /** Bytes that are held for this request; made when there are any. */
+  private holds: Record<keyof Held, number> | undefined = undefined;
   /** Runs while the client takes nothing. */
   private stalled: NodeJS.Timeout | undefined = undefined;
 
@@ -52,14 +60,15 @@ export class HttpCaller implements Caller {
     return this.head!.contentLength;
   }
   gatherBody(): Promise<Buffer | undefined> {
-    if (!this.hold(this.bodyLength)) return Promise.reject(tooMuchHeld());
     this.mayContinue();
     const { request, call } = this;
     const chunks: Buffer[] = [];
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       request.on("data", (chunk: Buffer) => {
         call.bytesIn += chunk.length;
         chunks.push(chunk);
+        // What has come, not what was announced: a head costs nothing.
+        if (!this.hold("bodies", call.bytesIn)) reject(tooMuchHeld());
       });
       request.once("end", () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)));
       request.once("close", () => resolve(undefined));
@@ -99,33 +108,36 @@ export class HttpCaller implements Caller {
   /** What the client has not taken yet is bounded in time and, over all clients, in bytes. */
   private awaitClient(bytes: number): void {
     this.stalled ??= setTimeout(onStalled, this.shared.stalledWriteMs, this);
-    if (!this.hold(bytes)) this.cut();
+    if (!this.hold("answers", bytes)) this.cut();
   }
   drained(): void {
     this.letGo();
     this.call.holder?.drained();
   }
-  private hold(bytes: number): boolean {
-    const more = bytes - this.heldBytes;
+  private hold(what: keyof Held, bytes: number): boolean {
+    const holds = (this.holds ??= { bodies: 0, answers: 0 });
+    const more = bytes - holds[what];
     if (more <= 0) return true;
-    if (!this.shared.held.take(this.address, more)) {
+    if (!this.shared.held[what].take(this.address, more)) {
       this.shared.metrics.refusedHeld += 1;
       return false;
     }
-    this.heldBytes = bytes;
+    holds[what] = bytes;
     return true;
   }
   /** Nothing of this request is held any more. */
   letGo(): void {
     clearTimeout(this.stalled);
     this.stalled = undefined;
-    if (this.heldBytes > 0) this.shared.held.giveBack(this.address, this.heldBytes);
-    this.heldBytes = 0;
+    if (this.holds === undefined) return;
+    for (const what of HELD) if (this.holds[what] > 0) this.shared.held[what].giveBack(this.address, this.holds[what]);
+    this.holds = undefined;
   }
-  /** Undefined: many clients come from there. */
-  private get address(): string | undefined {
+  /** Whose share this request is of; undefined: of one of many clients, behind a proxy that does not say which. */
+  get address(): string | undefined {
     const { remoteAddress } = this.request.socket;
-    return remoteAddress === undefined || this.shared.isTrustedProxy(remoteAddress) ? undefined : clientNetwork(remoteAddress);
+    if (remoteAddress === undefined) return undefined;
+    return this.shared.isTrustedProxy(remoteAddress) ? forwardedClient(this.head?.forwardedFor) : clientNetwork(remoteAddress);
   }
   addTrailer(name: string, value: string): void {
     try {

@@ -13,13 +13,17 @@ export class StreamedBody extends Readable {
   private readonly call: Call;
   private readonly source: IncomingMessage;
   private attached = false;
+  private held: Buffer[] = [];
+  private flushing: NodeJS.Immediate | undefined = undefined;
   private readonly onData = (chunk: Buffer): void => {
     this.call.bytesIn += chunk.length;
-    if (this.call.bytesIn > LIMITS.requestBodyBytes) this.destroy(tooLarge());
-    else if (!this.push(chunk)) this.source.pause();
+    if (this.call.bytesIn > LIMITS.requestBodyBytes) return void this.destroy(tooLarge());
+    this.held.push(chunk);
+    this.flushing ??= setImmediate(flush, this);
   };
   private readonly onEnd = (): void => {
     this.call.bodyDoneAt = performance.now();
+    this.flush();
     this.push(null);
   };
 
@@ -27,6 +31,14 @@ export class StreamedBody extends Readable {
     super({ highWaterMark: 64 * 1024 });
     this.call = call;
     this.source = source;
+  }
+  /** What comes in one turn is passed on at once: a client may send byte by byte, and each write costs the others their turn. */
+  flush(): void {
+    clearImmediate(this.flushing);
+    this.flushing = undefined;
+    const held = this.held.length === 1 ? this.held[0]! : Buffer.concat(this.held);
+    this.held = [];
+    if (held.length > 0 && !this.push(held)) this.source.pause();
   }
   override _read(): void {
     if (!this.attached) {
@@ -37,9 +49,11 @@ export class StreamedBody extends Readable {
   }
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.source.off("data", this.onData).off("end", this.onEnd);
+    clearImmediate(this.flushing);
     this.source.pause(); // or what comes would be lost for the next stream, when nothing of this one was sent
     done(error);
   }
 }
 
 const tooLarge = (): PlatformError => new PlatformError("PAYLOAD_TOO_LARGE", `The body is larger than ${LIMITS.requestBodyBytes} bytes.`);
+const flush = (body: StreamedBody): void => body.flush();

@@ -14,7 +14,6 @@ import type { TokenTable } from "../replica/token-table.ts";
 import { gatherBody } from "./gather-body.ts";
 import { ApiBudget, type ApiLimits } from "./api-budget.ts";
 import { Relay, type RelayOwner } from "./relay.ts";
-import { clientNetwork } from "../http/client-network.ts";
 
 /** Milliseconds for the body, and from then for the answer. */
 export interface ApiTimes {
@@ -46,14 +45,13 @@ export function createApiFront({ dial, metrics, tokens, isTrustedProxy, limits =
   /** Throws when the client has too many requests under way. */
   function send(caller: HttpCaller, kind: ApiKind, body: Buffer | undefined): void {
     const { headers, host, authorization } = caller.head!;
-    const { remoteAddress } = caller.request.socket;
     headers.push("host", host);
     if (authorization !== undefined) headers.push("authorization", authorization);
     if (body === undefined && caller.bodyLength > 0) headers.push("content-length", String(caller.bodyLength));
     addForwarded(headers, caller, isTrustedProxy, "");
     const leave = budget.enter(kind, {
       tenantId: tokens.find(authorization, caller.call.acceptedAt)?.tenantId,
-      address: isTrustedProxy(remoteAddress) ? undefined : clientNetwork(remoteAddress ?? "here"),
+      address: caller.address ?? (caller.request.socket.remoteAddress === undefined ? "here" : undefined),
     });
     new ApiExchange(pools[kind], caller.call, { bodyMs: limits.apiBodyMs[kind], answerMs: limits.apiAnswerMs[kind], kind }, leave).send(
       headers,

@@ -16,7 +16,7 @@ import { Slot, type SlotOwner } from "../fleet/slot.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
-import type { Invocation } from "./invocation.ts";
+import { setExchange, type Invocation } from "./invocation.ts";
 import { NOT_YET, Relay, type RelayOwner } from "./relay.ts";
 import { badResponse, brokenAnswer, crashed, functionTimeout, isBadResponse, isPoisoning, takesNoConnections } from "./upstream-failure.ts";
 
@@ -39,7 +39,8 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
   private instance: Instance | undefined = undefined;
   private deadline: Deadline | undefined = undefined;
   private retried = false;
-  private postponements = 0;
+  /** What the instance knows it by. */
+  private id = "";
   /** Set once the connection broke or was cut: when the handler ends, as far as the instance tells. */
   private settled: Promise<Settled> | undefined = undefined;
 
@@ -86,6 +87,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
     // The cold start is reported with the first request on a new instance only.
     call.coldMs = instance.coldMs;
     instance.coldMs = 0;
+    setExchange(invocation.headers, (this.id = instance.nextExchange()));
     this.deadline = this.deps.deadlines.set(this, invocation.route.timeoutMs, call.sentAt);
     try {
       this.slot.connection.dispatch(
@@ -130,31 +132,27 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
     return Math.ceil(this.call.sentAt + this.invocation.route.timeoutMs - performance.now());
   }
   private askSettled(): Promise<Settled> {
-    return (this.settled ??= askSettled(this.slot.connection, this.call.requestId, Math.max(this.timeLeft, 1)));
+    return (this.settled ??= askSettled(this.slot.connection, this.id, Math.max(this.timeLeft, 1)));
   }
 
-  /** A connection that no request was sent on holds no late bytes. */
   mayGo(): boolean {
-    const { slot, deps } = this;
-    const may = !slot.connection.isUsed || deps.departures.isClear;
-    slot.connection.isUsed ||= may;
-    return may;
+    const { connection } = this.slot;
+    if (connection.isUsed && !this.deps.departures.mayGo(this.call.sentAt)) return false;
+    connection.isUsed = true;
+    return true;
   }
-  /** In a loop whose turns are long no turn may do, so a new connection does in the end. */
-  private postponed(): void {
-    this.clearDeadline();
-    this.postponements += 1;
-    if (this.postponements % GATEWAY_LIMITS.postponements === 0) this.slot.renewConnection();
-    this.deps.departures.addAgain(this);
-  }
-
   failed(error: Error): void {
-    if (error === NOT_YET) return this.postponed();
+    if (error === NOT_YET) return this.takenBack();
     if (error instanceof PlatformError) return this.call.fail(error);
     if (this.call.phase === "asked") return this.notStarted();
     if (!isBadResponse(error)) return void this.broken(error);
     if (isPoisoning(error)) this.slot.closeInstance("poisoned", error.message, GATEWAY_LIMITS.lostInstanceGraceMs);
     this.call.fail(badResponse(error));
+  }
+
+  private takenBack(): void {
+    this.clearDeadline();
+    this.deps.departures.add(this);
   }
 
   /** The instance never saw the request, so it is sent to another instance, but only once (SECURITY 4.1). */

@@ -15,7 +15,7 @@ export interface Invocation {
   readonly headers: string[];
 }
 
-/** Adds the last fields of the request that goes to the instance. */
+/** Adds the last fields of the request that goes to the instance. The exchange is the very last, so that `setExchange` can find it. */
 export function addInvocationFields(headers: string[], route: Route): void {
   headers.push(
     INVOCATION_HEADERS.timeoutMs,
@@ -24,5 +24,12 @@ export function addInvocationFields(headers: string[], route: Route): void {
     route.tenant,
     INVOCATION_HEADERS.function,
     route.function,
+    INVOCATION_HEADERS.exchange,
+    "",
   );
+}
+
+/** Sets the exchange, which is known once an instance is chosen, and is another one on a second try. */
+export function setExchange(headers: string[], exchange: string): void {
+  headers[headers.length - 1] = exchange;
 }

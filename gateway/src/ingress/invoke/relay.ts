@@ -13,7 +13,7 @@ const rawOf = (list: unknown): Raw => (Array.isArray(list) ? (list as Raw) : NO_
 
 /** Owns a relay, and decides what a failure of the upstream means. */
 export interface RelayOwner {
-  /** False: the request must not be written to this connection now; `failed` gets `NOT_YET`. */
+  /** False: the request must not be written to this connection now, which is lost; `failed` gets `NOT_YET`. */
   mayGo(): boolean;
   /** `error` comes from undici, or was thrown by a check of the answer. The call is not over yet. */
   failed(error: Error): void;
@@ -25,7 +25,9 @@ export class Relay implements Dispatcher.DispatchHandler {
   private controller: Dispatcher.DispatchController | undefined = undefined;
   private status = 0;
   private head: ResponseHead | undefined = undefined;
-  private held: Buffer | undefined = undefined;
+  private held: Buffer[] = [];
+  private heldBytes = 0;
+  private isScheduled = false;
   private interim = 0;
   /** The caller takes no more for now, so the upstream must wait. */
   paused = false;
@@ -65,9 +67,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       dropCookies: this.call.sandboxed,
       sharesOrigin: this.call.sharesOrigin,
     });
-    // If the body comes in the same read, everything is sent in one write; otherwise the head must not wait for it.
-    if (unflushed.length === 0) setImmediate(flushHeads);
-    unflushed.push(this);
+    this.flushSoon(); // a body that comes in the same turn is sent with it, and it does not wait for one that does not
   }
 
   /** Passes 103 on (RFC 8297); other interim answers mean nothing to the client and are dropped. */
@@ -86,14 +86,24 @@ export class Relay implements Dispatcher.DispatchHandler {
     const { call } = this;
     if (call.phase === "over") return;
     call.bytesOut += chunk.length;
-    if (call.phase !== "answering") {
-      if (chunk.length + (this.held?.length ?? 0) <= GATEWAY_LIMITS.singleWriteBytes) {
-        this.held = this.held === undefined ? chunk : Buffer.concat([this.held, chunk]);
-        return;
-      }
-      this.writeHead();
-    }
-    if (!call.caller.write(chunk)) this.pause(controller);
+    this.held.push(chunk);
+    this.heldBytes += chunk.length;
+    if (this.heldBytes > GATEWAY_LIMITS.singleWriteBytes) this.flush();
+    else this.flushSoon();
+  }
+  /** What comes in one turn is sent in one write: a function may answer byte by byte, and each write costs the others their turn. */
+  private flushSoon(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    if (unflushed.length === 0) setImmediate(flushAll);
+    unflushed.push(this);
+  }
+  private takeHeld(): Buffer | undefined {
+    const { held } = this;
+    if (held.length === 0) return undefined;
+    this.held = [];
+    this.heldBytes = 0;
+    return held.length === 1 ? held[0] : Buffer.concat(held);
   }
   private pause(controller: Dispatcher.DispatchController): void {
     this.paused = true;
@@ -106,7 +116,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const trailers = rawOf((controller as { rawTrailers?: unknown }).rawTrailers);
     if (call.phase !== "answering" && trailers.length === 0) this.writeWhole();
     else {
-      if (call.phase !== "answering") this.writeHead();
+      this.write();
       for (const [name, value] of readTrailers(trailers)) call.caller.addTrailer(name, value);
       call.caller.end();
     }
@@ -114,13 +124,14 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    if (this.call.phase === "answering") this.flush();
     if (this.call.phase !== "over") this.owner.failed(error);
   }
 
   /** Sends head and body together, when both have arrived completely. */
   private writeWhole(): void {
     const head = this.head!;
-    const body = this.held;
+    const body = this.takeHeld();
     if (head.contentLength === -1 && this.mayHaveBody()) head.contentLength = body === undefined ? 0 : body.length;
     this.sendHead(head);
     this.call.caller.end(body);
@@ -129,14 +140,13 @@ export class Relay implements Dispatcher.DispatchHandler {
     return this.call.method !== "HEAD" && this.status !== 204 && this.status !== 304;
   }
 
-  /** Sends the head, and the part of the body that was held back. */
-  private writeHead(): void {
-    const { held, controller } = this;
-    const { caller } = this.call;
-    this.sendHead(this.head!);
-    this.held = undefined;
+  /** Sends the head, if it is still here, and the part of the body that is held. */
+  private write(): void {
+    const { caller, phase } = this.call;
+    if (phase !== "answering") this.sendHead(this.head!);
+    const held = this.takeHeld();
     if (held === undefined) caller.flushHead();
-    else if (!caller.write(held) && controller !== undefined) this.pause(controller);
+    else if (!caller.write(held) && this.controller !== undefined) this.pause(this.controller);
   }
   /** Throws when a field is invalid in HTTP; then nothing was sent, and a problem document can still be answered. */
   private sendHead(head: ResponseHead): void {
@@ -149,11 +159,13 @@ export class Relay implements Dispatcher.DispatchHandler {
     call.caller.writeHead(this.status, head.headers);
     call.phase = "answering";
   }
-  /** Sends the head now, because it must not be held back any longer. */
+  /** Sends now what is held back. */
   flush(): void {
-    if (this.head === undefined || this.call.phase !== "started") return;
+    this.isScheduled = false;
+    const { phase } = this.call;
+    if (this.head === undefined || phase === "over" || (phase === "answering" && this.heldBytes === 0)) return;
     try {
-      this.writeHead();
+      this.write();
     } catch (error) {
       this.controller?.abort(error as Error);
     }
@@ -164,9 +176,9 @@ export class Relay implements Dispatcher.DispatchHandler {
 const ABORTED = new Error("aborted");
 export const NOT_YET = new Error("not yet");
 
-/** Relays that hold back a head, because its body has not come yet; one setImmediate flushes all of them. */
+/** Relays that hold something back; one setImmediate flushes all of them. */
 let unflushed: Relay[] = [];
-function flushHeads(): void {
+function flushAll(): void {
   const relays = unflushed;
   unflushed = [];
   for (const relay of relays) relay.flush();

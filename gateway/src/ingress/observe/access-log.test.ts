@@ -21,7 +21,7 @@ const NOTHING: Ledger = { began: () => undefined, ended: () => undefined, unexpe
 const SHARED = {
   ledger: NOTHING,
   metrics: new Metrics(),
-  held: new HeldBytes(GATEWAY_LIMITS.held),
+  held: { bodies: new HeldBytes(GATEWAY_LIMITS.held.bodies), answers: new HeldBytes(GATEWAY_LIMITS.held.answers) },
   isTrustedProxy: () => false,
   stalledWriteMs: 1_000,
   answered: () => undefined,
