@@ -141,10 +141,25 @@ describe("a connection that the function closes", () => {
     expect((await Promise.all(beside)).map(({ body }) => body)).toEqual(["finished", "finished", "finished"]);
     expect([reasons(), platform.control.leaseRequests.length]).toEqual([[], 1]);
   });
-  it("keeps new requests away only while the instance is asked, and at most a moment", async () => {
+  it("keeps new requests away only until the instance says that it lives, although the handler goes on", async () => {
     const upstream = await platform.upstream(
       (request, answer) => void (request.url === "/breaks" ? request.socket.destroy() : answer.end("good")),
-      () => undefined, // it is busy, and does not say whether a handler has ended
+      () => undefined,
+    );
+    await platform.serve(upstream);
+    const broken = platform.call("/breaks");
+    await until(async () => (await platform.gauge("leases")) === 1);
+    expect((await platform.call("/")).body).toBe("good");
+    expect((await broken).status).toBe(502);
+    expect(reasons()).toEqual([]);
+  });
+  it("keeps them away for a moment when the instance is busy and says nothing", async () => {
+    const upstream = await platform.rawUpstream((socket) =>
+      socket.on("data", (chunk: Buffer) => {
+        const path = /^GET (\S+)/.exec(chunk.toString())?.[1] ?? "";
+        if (path === "/breaks") socket.destroy();
+        else if (path === "/") socket.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood");
+      }),
     );
     await platform.serve(upstream);
     const broken = platform.call("/breaks");

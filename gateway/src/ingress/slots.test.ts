@@ -63,6 +63,7 @@ describe("with one slot, a second request after the first one's client left", ()
   ])("runs at once when the instance %s", async (_title, onAsked) => {
     await serve(onAsked);
     expect((await platform.call("/second", { token: null })).body).toBe("good");
+    expect([platform.control.released, platform.control.leaseRequests.length]).toEqual([[], 1]);
   });
 });
 

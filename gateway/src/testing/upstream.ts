@@ -28,7 +28,10 @@ export async function startUpstream(
   listener: RequestListener,
   settled: RequestListener = (_request, answer) => answer.writeHead(204).end(),
 ): Promise<Upstream> {
-  const server = createServer((request, answer) => (request.url === PROTOCOL_PATHS.settled ? settled : listener)(request, answer));
+  const server = createServer((request, answer) => {
+    if (request.url === PROTOCOL_PATHS.health) answer.end('{"state":"ready"}');
+    else (request.url === PROTOCOL_PATHS.settled ? settled : listener)(request, answer);
+  });
   const sockets = track(server);
   await new Promise<void>((resolve) => server.listen(path, resolve));
   return { path, close: closing(server, sockets) };

@@ -1,28 +1,32 @@
-// Asks an instance when the handler of a request has ended whose connection was cut (runtime protocol, `settled`). Until then its slot is
-// taken; and how the question fares shows whether it is the instance that broke or one answer of it.
+// Asks an instance whether it lives, and when the handler of a request has ended whose connection was cut (runtime protocol, `health` and
+// `settled`): until then the request's slot is taken.
 import type { Dispatcher } from "undici";
 import { INVOCATION_HEADERS, PROTOCOL_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import type { Connection } from "./connection.ts";
 
 /** `late`: no answer in time. `broken`: it takes no connection, or closed this one without an answer. */
-export type Settled = "settled" | "late" | "broken";
+export type Answered = "answered" | "late" | "broken";
 
-/** `ms`: how long the answer is waited for. Never rejects. */
-export function askSettled(connection: Connection, exchange: string, ms: number): Promise<Settled> {
+/** Answered when the handler of this exchange has ended; waits at most `ms`. Never rejects. */
+export const askSettled = (connection: Connection, exchange: string, ms: number): Promise<Answered> =>
+  ask(connection, PROTOCOL_PATHS.settled, ms, [INVOCATION_HEADERS.exchange, exchange]);
+
+/** Answered by an instance that lives, whatever runs in it. */
+export const askAlive = (connection: Connection, ms: number): Promise<Answered> => ask(connection, PROTOCOL_PATHS.health, ms, []);
+
+function ask(connection: Connection, path: string, ms: number, fields: string[]): Promise<Answered> {
   return new Promise((resolve) => {
-    const asking = new Asking(resolve, ms);
-    const headers = ["host", "fnctl", INVOCATION_HEADERS.exchange, exchange];
-    connection.dispatch({ path: PROTOCOL_PATHS.settled, method: "GET", headers }, asking);
+    connection.dispatch({ path, method: "GET", headers: ["host", "fnctl", ...fields] }, new Asking(resolve, ms));
   });
 }
 
 class Asking implements Dispatcher.DispatchHandler {
-  private readonly resolve: (settled: Settled) => void;
+  private readonly resolve: (answered: Answered) => void;
   private readonly timer: NodeJS.Timeout;
   private controller: Dispatcher.DispatchController | undefined = undefined;
   private isOver = false;
 
-  constructor(resolve: (settled: Settled) => void, ms: number) {
+  constructor(resolve: (answered: Answered) => void, ms: number) {
     this.resolve = resolve;
     this.timer = setTimeout(onLate, ms, this);
   }
@@ -32,11 +36,11 @@ class Asking implements Dispatcher.DispatchHandler {
   }
   /** Any answer will do, because an instance of an earlier release does not know the question; nothing of its body is read. */
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    this.over("answered"); // first, because an abort is an error, too
     if (status !== 204) controller.abort(ENOUGH);
-    this.over("settled");
   }
   onResponseEnd(): void {
-    this.over("settled");
+    this.over("answered");
   }
   onResponseData(): void {}
   onResponseError(): void {
@@ -46,11 +50,11 @@ class Asking implements Dispatcher.DispatchHandler {
     this.over("late");
     this.controller?.abort(ENOUGH);
   }
-  private over(settled: Settled): void {
+  private over(answered: Answered): void {
     if (this.isOver) return;
     this.isOver = true;
     clearTimeout(this.timer);
-    this.resolve(settled);
+    this.resolve(answered);
   }
 }
 

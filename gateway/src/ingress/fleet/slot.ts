@@ -75,6 +75,9 @@ export class Slot implements Waiter {
     this.fleets.done(fleet, instance);
   }
 
+  get isHeld(): boolean {
+    return this.instance !== undefined;
+  }
   /** The slot's own connection to the instance. Only for a slot that is held. */
   get connection(): Connection {
     return (this.held ??= this.instance!.takeConnection());

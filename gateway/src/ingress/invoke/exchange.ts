@@ -3,7 +3,6 @@
 //
 // There are two time limits. One is for the queue (LIMITS.queueMs). The function's (`timeoutMs`) starts when the request is sent to an
 // instance and ends with the last byte of the answer, so a cold start never uses up the function's time.
-import { setTimeout as sleep } from "node:timers/promises";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Route } from "@fnctl/control-plane/contract/internal";
 import type { Call, Holder } from "../call/call.ts";
@@ -11,7 +10,7 @@ import type { Deadline, Deadlines, Timed } from "../fleet/deadlines.ts";
 import type { Departure, Departures } from "../fleet/departures.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Instance } from "../fleet/instance.ts";
-import { askSettled, type Settled } from "../fleet/settling.ts";
+import { askAlive, askSettled } from "../fleet/settling.ts";
 import { Slot, type SlotOwner } from "../fleet/slot.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
@@ -41,8 +40,6 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
   private retried = false;
   /** What the instance knows it by. */
   private id = "";
-  /** Set once the connection broke or was cut: when the handler ends, as far as the instance tells. */
-  private settled: Promise<Settled> | undefined = undefined;
 
   /** `body`: the gathered bytes; undefined when there is no body, or when it is streamed (the caller's `bodyLength` is not 0). */
   constructor(deps: ExchangeDeps, invocation: Invocation, body: Buffer | undefined) {
@@ -119,8 +116,9 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
   }
   /** The slot is free when the handler has ended, or at the deadline: `concurrency` counts handlers, and not clients that still wait. */
   private async giveBackSettled(): Promise<void> {
-    if (this.relay.sent && this.timeLeft > 0) {
-      const settled = await this.askSettled();
+    const left = Math.ceil(this.call.sentAt + this.invocation.route.timeoutMs - performance.now());
+    if (this.relay.sent && this.slot.isHeld && left > 0) {
+      const settled = await askSettled(this.slot.connection, this.id, left);
       if (settled === "broken") this.slot.closeInstance("broken", "The instance takes no connections.", GATEWAY_LIMITS.lostInstanceGraceMs);
     }
     this.slot.giveBack();
@@ -128,13 +126,6 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
   private clearDeadline(): void {
     if (this.deadline !== undefined) this.deps.deadlines.clear(this.deadline);
   }
-  private get timeLeft(): number {
-    return Math.ceil(this.call.sentAt + this.invocation.route.timeoutMs - performance.now());
-  }
-  private askSettled(): Promise<Settled> {
-    return (this.settled ??= askSettled(this.slot.connection, this.id, Math.max(this.timeLeft, 1)));
-  }
-
   mayGo(): boolean {
     const { connection } = this.slot;
     if (connection.isUsed && !this.deps.departures.mayGo(this.call.sentAt)) return false;
@@ -171,8 +162,8 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
    */
   private async broken(error: Error): Promise<void> {
     this.clearDeadline();
-    const looked = Promise.race([this.askSettled(), sleep<Settled>(GATEWAY_LIMITS.doubtMs, "late", { ref: false })]);
-    if ((await this.slot.doubt(looked)) === "broken") return this.crashed(error);
+    const looked = await this.slot.doubt(askAlive(this.slot.connection, GATEWAY_LIMITS.doubtMs));
+    if (looked === "broken") return this.crashed(error);
     if (this.call.phase !== "over") this.call.fail(brokenAnswer(error));
   }
 
