@@ -30,7 +30,7 @@ export async function throughput(): Promise<Row[]> {
       what: "ingress throughput of a bare undici proxy's",
       value: found.ratio,
       unit: "x",
-      goal: 0.8,
+      goal: 0.85,
       atLeast: true,
       note: `${found.requestsPerSecond.ingress} and ${found.requestsPerSecond.bare} requests/s with the load on the same cores`,
     },
