@@ -1,7 +1,7 @@
 // Which evidence there is of an instance's end, and what a broken connection costs.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeLease } from "../testing/control-double.ts";
-import { Platform, until } from "../testing/platform.ts";
+import { Platform, codeOf, until } from "../testing/platform.ts";
 import type { Upstream } from "../testing/upstream.ts";
 
 let platform: Platform;
@@ -10,11 +10,6 @@ beforeEach(async () => {
 });
 afterEach(() => platform.stop());
 
-const codeOf = (answer: { body: string }): string => JSON.parse(answer.body).code;
-const reasons = (): string[] => platform.control.released.map((release) => release.reason);
-function leaseInTurn(...upstreams: Upstream[]): void {
-  platform.control.onLease = (request) => makeLease(request, (upstreams.length > 1 ? upstreams.shift()! : upstreams[0]!).path);
-}
 const good = () => platform.upstream((_request, answer) => answer.end("good"));
 /** Its process ends at the first request. */
 async function crashing(seen: () => void = () => undefined): Promise<Upstream> {
@@ -32,7 +27,7 @@ describe("crashes", () => {
     platform.control.onRelease = (leases) => leases.map(({ leaseId }) => ({ leaseId, reason: "oom", detail: "out of memory" }));
     const answer = await platform.call("/");
     expect([answer.status, JSON.parse(answer.body)]).toMatchObject([502, { code: "FUNCTION_CRASHED", facts: { reason: "oom" } }]);
-    expect(reasons()).toEqual(["broken"]);
+    expect(platform.reasons()).toEqual(["broken"]);
     await until(() => platform.log().at(-1)?.["reason"] === "oom");
   });
 
@@ -40,7 +35,7 @@ describe("crashes", () => {
     let requests = 0;
     const ending = await crashing(() => (requests += 1));
     await platform.serve(ending);
-    leaseInTurn(ending, await good());
+    platform.leaseInTurn(ending, await good());
     expect((await platform.call("/")).status).toBe(502);
     expect(requests).toBe(1);
     expect((await platform.call("/")).body).toBe("good");
@@ -50,11 +45,11 @@ describe("crashes", () => {
     const gone: Upstream = { path: platform.path("nobody-there"), close: async () => {} };
     const echo = await platform.upstream((request, answer) => void request.pipe(answer));
     await platform.serve(echo);
-    leaseInTurn(gone, echo);
+    platform.leaseInTurn(gone, echo);
     const body = "b".repeat(100_000);
     const answer = await platform.call("/", { method: "POST", body });
     expect([answer.status, answer.body === body]).toEqual([200, true]);
-    expect(reasons()).toEqual(["broken"]);
+    expect(platform.reasons()).toEqual(["broken"]);
   });
 
   it("gives up after one retry", async () => {
@@ -78,7 +73,7 @@ describe("crashes", () => {
     await until(() => requests === 1);
     platform.control.send({ type: "instance-ended", instance, reason: "oom" });
     expect([(await waiting).status, codeOf(await waiting)]).toEqual([502, "FUNCTION_CRASHED"]);
-    expect(reasons()).toEqual([]);
+    expect(platform.reasons()).toEqual([]);
   });
 });
 
@@ -131,7 +126,7 @@ describe("a connection that the function closes", () => {
     }
     finish();
     expect((await Promise.all(beside)).map(({ body }) => body)).toEqual(["finished", "finished", "finished"]);
-    expect([reasons(), platform.control.leaseRequests.length]).toEqual([[], 1]);
+    expect([platform.reasons(), platform.control.leaseRequests.length]).toEqual([[], 1]);
   });
   it("in the middle of its answer costs this answer alone", async () => {
     const { finish } = await served();
@@ -139,19 +134,22 @@ describe("a connection that the function closes", () => {
     await expect(platform.call("/midway")).rejects.toThrow();
     finish();
     expect((await Promise.all(beside)).map(({ body }) => body)).toEqual(["finished", "finished", "finished"]);
-    expect([reasons(), platform.control.leaseRequests.length]).toEqual([[], 1]);
+    expect([platform.reasons(), platform.control.leaseRequests.length]).toEqual([[], 1]);
   });
-  it("keeps new requests away only until the instance says that it lives, although the handler goes on", async () => {
-    const upstream = await platform.upstream(
-      (request, answer) => void (request.url === "/breaks" ? request.socket.destroy() : answer.end("good")),
-      () => undefined,
-    );
+  async function goesOnAfterBreak(upstream: Upstream): Promise<void> {
     await platform.serve(upstream);
     const broken = platform.call("/breaks");
     await until(async () => (await platform.gauge("leases")) === 1);
     expect((await platform.call("/")).body).toBe("good");
     expect((await broken).status).toBe(502);
-    expect(reasons()).toEqual([]);
+    expect(platform.reasons()).toEqual([]);
+  }
+  it("keeps new requests away only until the instance says that it lives, although the handler goes on", async () => {
+    const upstream = await platform.upstream(
+      (request, answer) => void (request.url === "/breaks" ? request.socket.destroy() : answer.end("good")),
+      () => undefined,
+    );
+    await goesOnAfterBreak(upstream);
   });
   it("keeps them away for a moment when the instance is busy and says nothing", async () => {
     const upstream = await platform.rawUpstream((socket) =>
@@ -161,11 +159,6 @@ describe("a connection that the function closes", () => {
         else if (path === "/") socket.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood");
       }),
     );
-    await platform.serve(upstream);
-    const broken = platform.call("/breaks");
-    await until(async () => (await platform.gauge("leases")) === 1);
-    expect((await platform.call("/")).body).toBe("good");
-    expect((await broken).status).toBe(502);
-    expect(reasons()).toEqual([]);
+    await goesOnAfterBreak(upstream);
   });
 });

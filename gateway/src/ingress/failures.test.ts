@@ -1,9 +1,7 @@
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeLease } from "../testing/control-double.ts";
-import { Platform, TOKEN, sleep, until } from "../testing/platform.ts";
-import type { Upstream } from "../testing/upstream.ts";
+import { Platform, TOKEN, codeOf, sleep, until } from "../testing/platform.ts";
 
 let platform: Platform;
 beforeEach(async () => {
@@ -11,12 +9,6 @@ beforeEach(async () => {
 });
 afterEach(() => platform.stop());
 
-const codeOf = (answer: { body: string }): string => JSON.parse(answer.body).code;
-const reasons = (): string[] => platform.control.released.map((release) => release.reason);
-/** Each lease is for the next of these upstreams, and from then on for the last one. */
-function leaseInTurn(...upstreams: Upstream[]): void {
-  platform.control.onLease = (request) => makeLease(request, (upstreams.length > 1 ? upstreams.shift()! : upstreams[0]!).path);
-}
 const good = () => platform.upstream((_request, answer) => answer.end("good"));
 
 describe("deadlines (H3)", () => {
@@ -24,12 +16,12 @@ describe("deadlines (H3)", () => {
     let requests = 0;
     const stuck = await platform.upstream(() => void (requests += 1));
     await platform.serve(stuck, { timeoutMs: 150 });
-    leaseInTurn(stuck, await good());
+    platform.leaseInTurn(stuck, await good());
     const late = await platform.call("/");
     expect([late.status, codeOf(late)]).toEqual([504, "FUNCTION_TIMEOUT"]);
     expect((await platform.call("/")).body).toBe("good");
     expect(requests).toBe(1);
-    await until(() => reasons().join() === "timeout");
+    await until(() => platform.reasons().join() === "timeout");
   });
 
   it("lets the other requests of that instance finish", async () => {
@@ -43,10 +35,10 @@ describe("deadlines (H3)", () => {
     platform.control.send({ type: "route", route: { ...route, timeoutMs: 150 } });
     await platform.settled();
     expect((await platform.call("/stuck")).status).toBe(504);
-    expect(reasons()).toEqual([]);
+    expect(platform.reasons()).toEqual([]);
     finish();
     expect((await other).body).toBe("finished");
-    await until(() => reasons().join() === "timeout");
+    await until(() => platform.reasons().join() === "timeout");
   });
 
   it("cuts an answer that is late in its middle", async () => {
@@ -74,7 +66,7 @@ describe("deadlines (H3)", () => {
       expect(status).toBe(408);
     }
     expect((await platform.call("/")).body).toBe("alive");
-    expect(reasons()).toEqual([]);
+    expect(platform.reasons()).toEqual([]);
     expect(platform.control.leaseRequests).toHaveLength(1);
   });
 });
@@ -109,7 +101,7 @@ describe("poisoning (D6)", () => {
     expect(bodies).toHaveLength(1_000);
     expect(bodies.filter((body) => body.includes("POISONED"))).toEqual([]);
     expect(bodies.filter((body) => /^r\dx\d+$/.test(body)).length).toBeGreaterThan(900);
-    await until(() => reasons().includes("poisoned"));
+    await until(() => platform.reasons().includes("poisoned"));
   }, 60_000);
 });
 

@@ -74,6 +74,14 @@ export class Platform {
     await this.publish(route);
     return route;
   }
+  /** Each lease is for the next of these upstreams, and from then on for the last one. */
+  leaseInTurn(...upstreams: Upstream[]): void {
+    this.control.onLease = (request) => makeLease(request, (upstreams.length > 1 ? upstreams.shift()! : upstreams[0]!).path);
+  }
+  /** Why leases were given back, in order. */
+  reasons(): string[] {
+    return this.control.released.map((release) => release.reason);
+  }
   async publish(route: Route): Promise<void> {
     this.control.send({ type: "token", token: makeToken(TOKEN, { tenantId: route.tenantId }) });
     this.control.send({ type: "token", token: makeToken(OTHER_TOKEN) });
@@ -167,3 +175,6 @@ export async function until(condition: () => boolean | Promise<boolean>, ms = 10
     await sleep(5);
   }
 }
+
+/** Code of a problem document. */
+export const codeOf = (answer: { body: string }): string => (JSON.parse(answer.body) as { code: string }).code;

@@ -40,6 +40,7 @@ export function createMemoryInstance(open: Open): { server: http.Server; place(f
     running += 1;
     const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
     response.end = (...args: unknown[]) => {
+      response.end = end; // the first one counts
       running -= 1;
       if (running === 0) for (const tell of waiting.splice(0)) tell();
       return end(...args);

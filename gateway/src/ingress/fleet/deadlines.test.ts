@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { Deadlines } from "./deadlines.ts";
 
 const reaches = (reached: string[], name: string) => ({ deadlineReached: () => void reached.push(name) });
@@ -35,4 +35,21 @@ it("may be set and cleared by what one of them calls", async () => {
   await expect.poll(() => reached, { timeout: 5_000 }).toEqual(["again"]);
   await sleep(30);
   expect(reached).toEqual(["again"]);
+});
+
+it("are reached by the others when one of them throws", () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "performance"] });
+  const deadlines = new Deadlines();
+  const reached: string[] = [];
+  const fault = {
+    deadlineReached() {
+      throw new Error("of one request");
+    },
+  };
+  for (const timed of [reaches(reached, "first"), fault, reaches(reached, "next")]) deadlines.set(timed, 20);
+  expect(() => vi.advanceTimersByTime(20)).toThrow("of one request");
+  expect(reached).toEqual(["first"]);
+  vi.advanceTimersByTime(1);
+  expect(reached).toEqual(["first", "next"]);
+  vi.useRealTimers();
 });

@@ -50,12 +50,16 @@ export class Deadlines {
   /** Lengths are chosen by tenants, so a list that is empty is given up. */
   look(list: List): void {
     const now = performance.now();
-    for (let first = list.first; first !== undefined && first.at <= now; first = list.first) {
-      this.clear(first);
-      first.timed.deadlineReached();
+    try {
+      for (let first = list.first; first !== undefined && first.at <= now; first = list.first) {
+        this.clear(first);
+        first.timed.deadlineReached();
+      }
+    } finally {
+      // Also when one of them throws: the list is of all tenants.
+      if (list.first === undefined) this.lists.delete(list.ms);
+      else setTimeout(look, Math.max(0, Math.ceil(list.first.at - now)), this, list);
     }
-    if (list.first === undefined) this.lists.delete(list.ms);
-    else setTimeout(look, Math.ceil(list.first.at - now), this, list);
   }
   /** How many lengths have a timer. */
   get lengths(): number {

@@ -6,7 +6,6 @@
 //
 // Taking it back costs the connection (undici destroys it). Under load, when every turn is long, half of all requests went on new connections, and
 // made the turns longer; so no more than a part of all requests is taken back.
-
 import { GATEWAY_LIMITS } from "../limits.ts";
 
 export interface Departure {

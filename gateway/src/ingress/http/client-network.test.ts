@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clientNetwork } from "./client-network.ts";
+import { clientNetwork, forwardedClient } from "./client-network.ts";
 
 test.each([
   ["192.0.2.1", "192.0.2.1"],
@@ -17,4 +17,18 @@ test.each([
   ["fe80::2%eth1", "fe80:0:0:0::/64"],
 ])("%s has the share of %s", (address, network) => {
   expect(clientNetwork(address)).toBe(network);
+});
+
+test.each([
+  [undefined, undefined],
+  ["", undefined],
+  ["192.0.2.1", "192.0.2.1"],
+  ["203.0.113.9, 192.0.2.1", "192.0.2.1"], // the client says the first itself
+  ["192.0.2.1, 10.0.0.1", "192.0.2.1"], // two proxies in a row
+  ["2001:db8:1:2::6,10.0.0.1 , 10.0.0.2", "2001:db8:1:2::/64"],
+  ["10.0.0.1", undefined],
+  ["192.0.2.1, unknown", undefined],
+  ["192.0.2.1, 192.0.2.2:80", undefined],
+])("behind trusted proxies %j is %s", (forwardedFor, client) => {
+  expect(forwardedClient(forwardedFor, (address) => address?.startsWith("10.") === true)).toBe(client);
 });

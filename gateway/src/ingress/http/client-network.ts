@@ -22,8 +22,18 @@ export function clientNetwork(address: string): string {
 }
 const groupsOf = (text: string): number[] => (text === "" ? [] : text.split(":").map((group) => Number.parseInt(group, 16)));
 
-/** The client that a trusted proxy names: it adds the address that it sees at the end of X-Forwarded-For. Undefined: it names none. */
-export function forwardedClient(forwardedFor: string | undefined): string | undefined {
-  const last = forwardedFor?.slice(forwardedFor.lastIndexOf(",") + 1).trim() ?? "";
-  return isIP(last) === 0 ? undefined : clientNetwork(last);
+/**
+ * The client that trusted proxies name: each adds the address that it sees at the end of X-Forwarded-For, so it is the last one that is no
+ * trusted proxy's. Undefined: they name none.
+ */
+export function forwardedClient(
+  forwardedFor: string | undefined,
+  isTrustedProxy: (address: string | undefined) => boolean,
+): string | undefined {
+  for (const entry of (forwardedFor ?? "").split(",").toReversed()) {
+    const address = entry.trim();
+    if (isIP(address) === 0) return undefined;
+    if (!isTrustedProxy(address)) return clientNetwork(address);
+  }
+  return undefined;
 }

@@ -64,12 +64,16 @@ export class HttpCaller implements Caller {
     const { request, call } = this;
     const chunks: Buffer[] = [];
     return new Promise((resolve, reject) => {
-      request.on("data", (chunk: Buffer) => {
+      const take = (chunk: Buffer): void => {
         call.bytesIn += chunk.length;
         chunks.push(chunk);
         // What has come, not what was announced: a head costs nothing.
-        if (!this.hold("bodies", call.bytesIn)) reject(tooMuchHeld());
-      });
+        if (this.hold("bodies", call.bytesIn)) return;
+        request.off("data", take); // the rest is read off, and not kept
+        chunks.length = 0;
+        reject(tooMuchHeld());
+      };
+      request.on("data", take);
       request.once("end", () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)));
       request.once("close", () => resolve(undefined));
     });
@@ -137,7 +141,9 @@ export class HttpCaller implements Caller {
   get address(): string | undefined {
     const { remoteAddress } = this.request.socket;
     if (remoteAddress === undefined) return undefined;
-    return this.shared.isTrustedProxy(remoteAddress) ? forwardedClient(this.head?.forwardedFor) : clientNetwork(remoteAddress);
+    return this.shared.isTrustedProxy(remoteAddress)
+      ? forwardedClient(this.head?.forwardedFor, this.shared.isTrustedProxy)
+      : clientNetwork(remoteAddress);
   }
   addTrailer(name: string, value: string): void {
     try {

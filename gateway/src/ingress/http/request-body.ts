@@ -50,7 +50,9 @@ export class StreamedBody extends Readable {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.source.off("data", this.onData).off("end", this.onEnd);
     clearImmediate(this.flushing);
-    this.source.pause(); // or what comes would be lost for the next stream, when nothing of this one was sent
+    // A request that was not sent goes again, with another stream, for which nothing may be lost. Otherwise too: whoever answers reads the rest
+    // off (`discardRest`), and a body beyond the cap that went on meanwhile was reset before its client had the answer.
+    this.source.pause();
     done(error);
   }
 }
