@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { Pool } from "undici";
 import { ingressEnvironment, makeLease, makeRoute, makeToken, startControlDouble } from "../src/testing/control-double.ts";
 
-const { values } = parseArgs({ options: { requests: { type: "string", default: "30000" }, rounds: { type: "string", default: "7" } } });
+const { values } = parseArgs({ options: { requests: { type: "string", default: "20000" }, rounds: { type: "string", default: "15" } } });
 const REQUESTS = Number(values.requests);
 const ROUNDS = Number(values.rounds);
 const CLIENTS = 32;
@@ -112,13 +112,15 @@ const round = (value: number, digits = 2): number => Number(value.toFixed(digits
 const all = await startAll();
 const results: Record<"bare" | "ingress", Run[]> = { bare: [], ingress: [] };
 // Until V8 has compiled what is hot, which takes ingress longer.
-for (const name of ["bare", "ingress"] as const) await run(all[name], 3 * REQUESTS);
+for (const name of ["bare", "ingress"] as const) await run(all[name], 90_000);
 for (let i = 0; i < ROUNDS; i += 1) for (const name of ["bare", "ingress"] as const) results[name].push(await run(all[name], REQUESTS));
 const direct = await latency("http://instance", at("up"));
 const through = await latency(all.ingress.origin);
 const throughBare = await latency(all.bare.origin);
 await all.stop();
 
+// Of each round's two, because the machine's speed changes from round to round by as much as half.
+const ratio = median(results.bare.map((item, i) => item.cpuUs / results.ingress[i]!.cpuUs));
 const cpu = { bare: median(results.bare.map((item) => item.cpuUs)), ingress: median(results.ingress.map((item) => item.cpuUs)) };
 process.stdout.write(
   `${JSON.stringify(
@@ -127,9 +129,9 @@ process.stdout.write(
       rounds: ROUNDS,
       clients: CLIENTS,
       cpuMicrosecondsPerRequest: { bare: round(cpu.bare), ingress: round(cpu.ingress) },
-      ratio: round(cpu.bare / cpu.ingress, 3),
+      ratio: round(ratio, 3),
       goal: 0.85,
-      met: cpu.bare / cpu.ingress >= 0.85,
+      met: ratio >= 0.85,
       requestsPerSecond: {
         bare: Math.round(median(results.bare.map((item) => item.perSecond))),
         ingress: Math.round(median(results.ingress.map((item) => item.perSecond))),

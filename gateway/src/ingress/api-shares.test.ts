@@ -1,5 +1,6 @@
 // The API behind the gateway when a tenant or an anonymous client asks for more than its share: others go on, and nothing waits for ever.
 import { createServer, request as httpRequest, type ClientRequest, type IncomingMessage, type Server } from "node:http";
+import { GATEWAY_LIMITS } from "./limits.ts";
 import { connect } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { OTHER_TOKEN, Platform, TOKEN, until } from "../testing/platform.ts";
@@ -92,7 +93,7 @@ it("slow bodies take no place, whoever sends them: somebody else without a token
 it("after an answer that came before the body's end the connection serves the next request, or ends", async () => {
   for (const [bytes, next] of [
     [300_000, "HTTP/1.1 200"],
-    [3_000_000, ""],
+    [2 * GATEWAY_LIMITS.lingerBytes, ""],
   ] as const) {
     const socket = connect(platform.port, "127.0.0.1").on("error", () => undefined);
     let text = "";

@@ -80,5 +80,6 @@ it("needs no more than a small heap, and serves others throughout", async () => 
   for (const socket of open) socket.destroy();
   expect(ingress.exitCode).toBeNull();
   expect(new Set(answers)).toEqual(new Set([200]));
-  expect(answers.length).toBeGreaterThan(5);
+  // Not how many: that is the machine's speed, and judged in `npm run reliability`.
+  expect(answers.length).toBeGreaterThan(0);
 }, 60_000);

@@ -37,7 +37,8 @@ export const GATEWAY_LIMITS = {
   lateCheckMs: 1_000,
   /** How long a refused request's body is still read, so that the client sees the answer and no reset, milliseconds. */
   lingerMs: 1_000,
-  lingerBytes: 1024 * KIB,
+  /** More than both kernels hold for a connection (tcp_rmem and tcp_wmem: 6 and 4 MiB on Linux); what stays unread resets it. */
+  lingerBytes: 12 * 1024 * KIB,
   /** Connecting to an instance, milliseconds, with the TLS handshake in a cluster. */
   connectMs: 5_000,
   /**

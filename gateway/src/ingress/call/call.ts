@@ -75,9 +75,9 @@ export class Call {
     ledger.began(this);
   }
 
-  /** Ends the call after its whole answer was handed over. */
-  complete(): void {
-    if (this.phase !== "over") this.close(true);
+  /** Ends the call after its whole answer was handed over; `now` on the monotonic clock. */
+  complete(now = performance.now()): void {
+    if (this.phase !== "over") this.close(true, now);
   }
 
   /** Ends the call with an error, which is sent if no answer has begun; otherwise the answer is cut. */
@@ -104,10 +104,9 @@ export class Call {
     this.close(false);
   }
 
-  private close(whole: boolean): void {
+  private close(whole: boolean, now = performance.now()): void {
     this.phase = "over";
     this.holder?.letGo(whole);
-    const now = performance.now();
     if (this.sentAt !== 0) this.functionMs ||= now - this.sentAt;
     this.durationMs = now - this.startedAt;
     this.ledger.ended(this);

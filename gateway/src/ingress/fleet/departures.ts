@@ -9,7 +9,8 @@
 import { GATEWAY_LIMITS } from "../limits.ts";
 
 export interface Departure {
-  depart(): void;
+  /** `now` on the monotonic clock. */
+  depart(now: number): void;
 }
 
 export class Departures {
@@ -34,7 +35,8 @@ export class Departures {
   endOfTurn(): void {
     const going = this.waiting;
     this.waiting = [];
-    for (const one of going) one.depart();
+    const now = performance.now();
+    for (const one of going) one.depart(now);
   }
 }
 

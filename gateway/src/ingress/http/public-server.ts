@@ -31,6 +31,8 @@ export function createPublicServer(deps: Deps): Server {
     joinDuplicateHeaders: false,
     // Our own check answers a missing Host with a problem document.
     requireHostHeader: false,
+    // A request without Content-Length and Transfer-Encoding has no body (RFC 9112 section 6.3), so nobody waits for its stream's end.
+    optimizeEmptyRequests: true,
     noDelay: true,
   });
   // Node silently drops fields beyond this number. One more than allowed is enough to notice and refuse too many (SECURITY D5).

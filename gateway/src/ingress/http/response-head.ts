@@ -22,24 +22,23 @@ const badResponse = (detail: string): never => {
   throw new PlatformError("FUNCTION_BAD_RESPONSE", detail, { hint: "Look at the function's code that sets this header." });
 };
 
-/** `raw` is undici's flat list of names and values, as Buffers. */
-export function readResponseHead(raw: readonly (Buffer | string)[], rules: ResponseRules): ResponseHead {
+/** Fields as undici gives them: lower-case names, and a list where a name came more than once. */
+export type Fields = Readonly<Record<string, string | string[] | undefined>>;
+
+export function readResponseHead(fields: Fields, rules: ResponseRules): ResponseHead {
   const head = new ResponseHead();
-  let connection: string | undefined;
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = text(raw[i]!).toLowerCase();
-    const value = text(raw[i + 1]!);
-    if (name === "connection") connection = connection === undefined ? value : `${connection},${value}`;
-    else readResponseField(head, rules, name, value);
+  const { connection } = fields;
+  for (const name of Object.keys(fields)) {
+    const value = fields[name]!;
+    if (typeof value === "string") readResponseField(head, rules, name, value);
+    else for (const one of value) readResponseField(head, rules, name, one);
   }
-  const nominated = connection === undefined ? undefined : nominatedNames(connection);
+  const nominated = connection === undefined ? undefined : nominatedNames(String(connection));
   if (nominated !== undefined) head.headers = withoutNames(head.headers, nominated);
   // A length beside chunked coding contradicts it (RFC 9112 section 6.3): the coding counts, and the length is dropped.
   if (head.chunked) head.contentLength = -1;
   return head;
 }
-
-const text = (value: Buffer | string): string => (typeof value === "string" ? value : value.toString("latin1"));
 
 function readResponseField(head: ResponseHead, rules: ResponseRules, name: string, value: string): void {
   switch (name) {
@@ -90,14 +89,13 @@ const ORIGIN_WIDE: ReadonlySet<string> = new Set([
 ]);
 
 /** Trailers that may follow a response: no framing, routing or hop-by-hop fields (RFC 9110 section 6.5.1). */
-export function readTrailers(raw: readonly (Buffer | string)[]): [string, string][] {
+export function readTrailers(fields: Fields): [string, string][] {
   const trailers: [string, string][] = [];
-  for (let i = 0; i < raw.length && trailers.length < 50; i += 2) {
-    const name = text(raw[i]!).toLowerCase();
+  for (const [name, value] of Object.entries(fields)) {
     if (HOP_BY_HOP.has(name) || isPlatformName(name) || FORBIDDEN_TRAILERS.has(name) || ORIGIN_WIDE.has(name)) continue;
-    trailers.push([name, text(raw[i + 1]!)]);
+    for (const one of [value ?? []].flat()) trailers.push([name, one]);
   }
-  return trailers;
+  return trailers.slice(0, 50);
 }
 const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
   "content-length",

@@ -72,12 +72,12 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
     this.instance = instance;
     this.deps.departures.add(this);
   }
-  depart(): void {
+  depart(now: number): void {
     const { call, invocation } = this;
     const instance = this.instance!;
     if (call.phase === "over") return;
     if (instance.ended !== undefined) return this.notStarted();
-    call.sentAt = performance.now();
+    call.sentAt = now;
     call.queueMs = this.slot.waitedMs;
     call.instance = instance.lease.instance;
     call.version = instance.lease.version;

@@ -4,12 +4,13 @@ import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Dispatcher } from "undici";
 import type { Call } from "../call/call.ts";
 import { addPlatformFields } from "../http/platform-fields.ts";
-import { readResponseHead, readTrailers, type ResponseHead } from "../http/response-head.ts";
+import { readResponseHead, readTrailers, type Fields, type ResponseHead } from "../http/response-head.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 
-type Raw = readonly (Buffer | string)[];
-const NO_TRAILERS: Raw = [];
-const rawOf = (list: unknown): Raw => (Array.isArray(list) ? (list as Raw) : NO_TRAILERS);
+const isEmpty = (fields: Fields): boolean => {
+  for (const _name in fields) return false;
+  return true;
+};
 
 /** Owns a relay, and decides what a failure of the upstream means. */
 export interface RelayOwner {
@@ -25,10 +26,14 @@ export class Relay implements Dispatcher.DispatchHandler {
   private controller: Dispatcher.DispatchController | undefined = undefined;
   private status = 0;
   private head: ResponseHead | undefined = undefined;
-  private held: Buffer[] = [];
+  /** What has come and was not sent on: the first chunk, which is often all there is, and more. */
+  private held: Buffer | undefined = undefined;
+  private more: Buffer[] | undefined = undefined;
   private heldBytes = 0;
   private isScheduled = false;
   private interim = 0;
+  /** Set when the upstream's answer is whole. */
+  private trailers: Fields | undefined = undefined;
   /** The caller takes no more for now, so the upstream must wait. */
   paused = false;
   /** The request was sent to the instance, or a part of it, so that its handler may run. */
@@ -60,10 +65,10 @@ export class Relay implements Dispatcher.DispatchHandler {
     }
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200) return this.interimResponse(controller, status);
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, fields: Fields): void {
+    if (status < 200) return this.interimResponse(status, fields);
     this.status = status;
-    this.head = readResponseHead(rawOf(controller.rawHeaders), {
+    this.head = readResponseHead(fields, {
       dropCookies: this.call.sandboxed,
       sharesOrigin: this.call.sharesOrigin,
     });
@@ -71,22 +76,20 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   /** Passes 103 on (RFC 8297); other interim answers mean nothing to the client and are dropped. */
-  private interimResponse(controller: Dispatcher.DispatchController, status: number): void {
+  private interimResponse(status: number, { link }: Fields): void {
     this.interim += 1;
     if (this.interim > GATEWAY_LIMITS.interimResponses)
       throw new PlatformError("FUNCTION_BAD_RESPONSE", "The function sends interim answers without end.");
     if (status !== 103 || this.call.phase === "over") return;
-    const raw = rawOf(controller.rawHeaders);
-    const links: string[] = [];
-    for (let i = 0; i < raw.length; i += 2) if (String(raw[i]).toLowerCase() === "link") links.push(String(raw[i + 1]));
-    if (links.length > 0) this.call.caller.hint(links);
+    if (link !== undefined) this.call.caller.hint([link].flat());
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     const { call } = this;
     if (call.phase === "over") return;
     call.bytesOut += chunk.length;
-    this.held.push(chunk);
+    if (this.held === undefined) this.held = chunk;
+    else (this.more ??= []).push(chunk);
     this.heldBytes += chunk.length;
     if (this.heldBytes > GATEWAY_LIMITS.singleWriteBytes) this.flush();
     else this.flushSoon();
@@ -99,28 +102,35 @@ export class Relay implements Dispatcher.DispatchHandler {
     unflushed.push(this);
   }
   private takeHeld(): Buffer | undefined {
-    const { held } = this;
-    if (held.length === 0) return undefined;
-    this.held = [];
+    const { held, more } = this;
+    this.held = this.more = undefined;
     this.heldBytes = 0;
-    return held.length === 1 ? held[0] : Buffer.concat(held);
+    return held === undefined || more === undefined ? held : Buffer.concat([held, ...more]);
   }
   private pause(controller: Dispatcher.DispatchController): void {
     this.paused = true;
     controller.pause();
   }
 
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Fields): void {
+    if (this.call.phase === "over") return;
+    this.trailers = trailers;
+    this.flushSoon();
+  }
+  private finish(trailers: Fields): void {
     const { call } = this;
-    if (call.phase === "over") return;
-    const trailers = rawOf((controller as { rawTrailers?: unknown }).rawTrailers);
-    if (call.phase !== "answering" && trailers.length === 0) this.writeWhole();
-    else {
-      this.write();
-      for (const [name, value] of readTrailers(trailers)) call.caller.addTrailer(name, value);
-      call.caller.end();
+    const now = performance.now();
+    try {
+      if (call.phase !== "answering" && isEmpty(trailers)) this.writeWhole(now);
+      else {
+        this.write();
+        for (const [name, value] of readTrailers(trailers)) call.caller.addTrailer(name, value);
+        call.caller.end();
+      }
+    } catch (error) {
+      return this.owner.failed(error as Error);
     }
-    call.complete();
+    call.complete(now);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
@@ -129,11 +139,11 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   /** Sends head and body together, when both have arrived completely. */
-  private writeWhole(): void {
+  private writeWhole(now: number): void {
     const head = this.head!;
     const body = this.takeHeld();
     if (head.contentLength === -1 && this.mayHaveBody()) head.contentLength = body === undefined ? 0 : body.length;
-    this.sendHead(head);
+    this.sendHead(head, now);
     this.call.caller.end(body);
   }
   private mayHaveBody(): boolean {
@@ -149,11 +159,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     else if (!caller.write(held) && this.controller !== undefined) this.pause(this.controller);
   }
   /** Throws when a field is invalid in HTTP; then nothing was sent, and a problem document can still be answered. */
-  private sendHead(head: ResponseHead): void {
+  private sendHead(head: ResponseHead, now = performance.now()): void {
     const { call } = this;
     call.status = this.status;
     // For the API it is the time to the end, set when the call closes: its streams are the answer.
-    if (call.route !== undefined) call.functionMs = performance.now() - call.sentAt;
+    if (call.route !== undefined) call.functionMs = now - call.sentAt;
     addPlatformFields(head.headers, call, head.hasCors);
     if (head.contentLength !== -1) head.headers.push("content-length", String(head.contentLength));
     call.caller.writeHead(this.status, head.headers);
@@ -163,7 +173,9 @@ export class Relay implements Dispatcher.DispatchHandler {
   flush(): void {
     this.isScheduled = false;
     const { phase } = this.call;
-    if (this.head === undefined || phase === "over" || (phase === "answering" && this.heldBytes === 0)) return;
+    if (this.head === undefined || phase === "over") return;
+    if (this.trailers !== undefined) return this.finish(this.trailers);
+    if (phase === "answering" && this.heldBytes === 0) return;
     try {
       this.write();
     } catch (error) {
