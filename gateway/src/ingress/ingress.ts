@@ -41,7 +41,11 @@ export interface IngressHooks {
   /** Replaces the contract's queue limits, for tests. */
   queue?: QueueLimits;
   api?: Parameters<typeof createApiFront>[0]["limits"];
-  limits?: Partial<PipelineLimits> & { held?: Record<keyof Held, HeldBytesLimits>; stalledWriteMs?: number };
+  limits?: Partial<PipelineLimits> & {
+    held?: Record<keyof Held, HeldBytesLimits>;
+    stalledWriteMs?: number;
+    connections?: number;
+  };
 }
 
 export async function startIngress(settings: IngressSettings, secret: string, hooks: IngressHooks): Promise<Ingress> {
@@ -84,7 +88,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
   }
   const pipeline = createPipeline({ metrics, isTrustedProxy, limits, serve: handle });
   const shared: Shared = { ledger, metrics, held, isTrustedProxy, stalledWriteMs: limits.stalledWriteMs, answered: pipeline.answered };
-  const server = createPublicServer({ handle: pipeline.take, metrics, isTrustedProxy });
+  const server = createPublicServer({ connections: limits.connections, handle: pipeline.take, metrics, isTrustedProxy });
 
   const admin = createAdminServer({
     secret,

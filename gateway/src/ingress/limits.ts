@@ -4,12 +4,16 @@ const KIB = 1024;
 export const GATEWAY_LIMITS = {
   /** A request body up to this size is gathered before a slot is taken; larger ones stream. Bytes. */
   gatherBytes: 64 * KIB,
+  /** How long such a body may take, whatever the function's own time; milliseconds. */
+  gatherMs: 30_000,
   /** How much of an answer is kept for a caller without a connection. Bytes. */
   storedAnswerBytes: 64 * KIB,
   /** A response up to this size that arrives at once is sent in one write. Bytes. */
   singleWriteBytes: 64 * KIB,
   /** The most connections from one address, and from all. For a trusted proxy in front only the total counts. */
   connectionsPerAddress: 2_000,
+  /** Of an IPv6 site (48 bits), which a client may have been given whole. */
+  connectionsPerSite: 4_000,
   connections: 20_000,
   /** Requests that may wait for the answer before them: on one connection, of one address and in all; one more cuts its connection. */
   pipelinedPerConnection: 1_024, // a read of 64 KiB holds hundreds of an honest client
@@ -56,6 +60,8 @@ export const GATEWAY_LIMITS = {
   /** Pause before a refused lease is asked for again while requests wait, milliseconds. */
   leaseRetryMinMs: 100,
   leaseRetryMaxMs: 2_000,
+  /** After a refusal that asking again will not change, requests get it from memory for so long, milliseconds. */
+  refusalMs: 500,
   /** After a deadline or a crash: how long an instance's other requests may go on, milliseconds (SECURITY H3). */
   lostInstanceGraceMs: 5_000,
   /** How long a failed request waits for the reason of its instance's end, milliseconds. */

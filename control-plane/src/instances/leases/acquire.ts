@@ -6,7 +6,7 @@ import { newId } from "../../service/uuid7.ts";
 import type { Launch } from "../start/launch.ts";
 import type { VersionInfo, VersionInfoCache } from "../start/version-info.ts";
 import type { Ends } from "./ends.ts";
-import type { Instance, InstanceTable } from "./instance-table.ts";
+import type { HeldLease, Instance, InstanceTable } from "./instance-table.ts";
 import type { Settling } from "./gateway-end.ts";
 import { LEASE_TTL_MS } from "./lease-times.ts";
 import type { TenantUse } from "./tenant-use.ts";
@@ -15,6 +15,11 @@ import type { TenantUse } from "./tenant-use.ts";
 const ROOM_POLL_MS = 50;
 /** Pause between two looks while another gateway's instance is being recalled. */
 const RECALL_POLL_MS = 200;
+
+/** A lease is asked back no more often: every gateway hears it. */
+const RECALL_AGAIN_MS = 1_000;
+/** Calls of one tenant that wait for room; one more is refused, and its gateway asks again later. */
+export const WAITING_PER_TENANT = 32;
 
 /** How long an instance whose gateway has ended is asked what runs in it, before another one is started. */
 const SETTLE_MS = 100;
@@ -40,7 +45,14 @@ export interface AcquireOptions {
 type Request = z.infer<typeof leaseRequestSchema>;
 
 export function createAcquire(options: AcquireOptions) {
-  const { table, use, recall, requireFit, changed } = options;
+  const { table, use, requireFit, changed } = options;
+  const room = createRoom(options);
+
+  function recall(lease: HeldLease): void {
+    if (Date.now() - (lease.recalledAt ?? 0) < RECALL_AGAIN_MS) return;
+    lease.recalledAt = Date.now();
+    options.recall(lease.leaseId);
+  }
 
   function grant(instance: Instance, holder: string, timing?: Lease["timing"]): Lease {
     const { sandbox, functionId, versionId, version, slots } = instance;
@@ -50,6 +62,7 @@ export function createAcquire(options: AcquireOptions) {
     }
     const lease = { leaseId: newId(), holder, expiresAt: Date.now() + LEASE_TTL_MS };
     table.lease(instance, lease);
+    instance.inUse = 1; // a request waits for it; the holder's next renewal says how many there are
     return {
       leaseId: lease.leaseId,
       instance: sandbox.id,
@@ -77,7 +90,7 @@ export function createAcquire(options: AcquireOptions) {
     const free = spare.find((one) => one.lease === undefined);
     const held = spare[0]?.lease;
     if (free !== undefined) void options.ends.stop(free);
-    else if (held !== undefined) recall(held.leaseId);
+    else if (held !== undefined) recall(held);
     return spare.length > 0 || table.ofTenant(tenantId).some(({ state }) => state === "stopping");
   }
 
@@ -85,8 +98,8 @@ export function createAcquire(options: AcquireOptions) {
   async function startOne(info: VersionInfo, holder: string, end: number): Promise<Lease | undefined> {
     const refusal = use.refusal(info);
     if (refusal !== undefined) {
-      if (!makeRoom(info.image.tenantId) || Date.now() >= end) throw refusal;
-      await changed(Math.min(ROOM_POLL_MS, end - Date.now()));
+      const { tenantId } = info.image;
+      if (Date.now() >= end || !(await room.look(tenantId, () => makeRoom(tenantId)))) throw refusal;
       return undefined;
     }
     const { instance, timing } = await options.launch(info, "request");
@@ -98,7 +111,7 @@ export function createAcquire(options: AcquireOptions) {
     const elsewhere = mine.find(({ lease }) => lease !== undefined && lease.holder !== holder);
     if (begun === 0 && elsewhere === undefined && mine.every(({ lease }) => lease !== undefined))
       throw new PlatformError("CONCURRENCY_EXCEEDED", `All ${info.max} instances are in use.`);
-    if (elsewhere?.lease !== undefined) recall(elsewhere.lease.leaseId);
+    if (elsewhere?.lease !== undefined) recall(elsewhere.lease);
     if (Date.now() >= end) throw new PlatformError("CAPACITY_UNAVAILABLE", "No instance became free in time.");
     await changed(Math.min(RECALL_POLL_MS, end - Date.now()));
   }
@@ -130,5 +143,29 @@ export function createAcquire(options: AcquireOptions) {
       const lease = await attempt(request, info, end);
       if (lease !== undefined) return lease;
     }
+  };
+}
+
+/** All calls of one tenant that wait for room look for it together. */
+function createRoom({ changed }: Pick<AcquireOptions, "changed">) {
+  const looks = new Map<string, { waiting: number; after: Promise<boolean> }>();
+  return {
+    /** Resolves a moment after a look. False: there is no room to come, or too many wait already. `make` looks. */
+    look(tenantId: string, make: () => boolean): Promise<boolean> {
+      const known = looks.get(tenantId);
+      if (known !== undefined) {
+        known.waiting += 1;
+        return known.waiting > WAITING_PER_TENANT ? Promise.resolve(false) : known.after;
+      }
+      const found = make();
+      const after = found
+        ? changed(ROOM_POLL_MS).then(() => {
+            looks.delete(tenantId);
+            return true;
+          })
+        : Promise.resolve(false);
+      if (found) looks.set(tenantId, { waiting: 1, after });
+      return after;
+    },
   };
 }

@@ -7,6 +7,8 @@ export interface HeldLease {
   holder: string;
   /** Milliseconds since the epoch; after this and a grace the instance is stopped. */
   expiresAt: number;
+  /** When it was last asked back. */
+  recalledAt?: number;
 }
 /** A sandbox into which a version's code was loaded; it belongs to that version for life. */
 export interface Instance {

@@ -1,6 +1,8 @@
 // Limits on what one tenant's instances may use, through leases over the memory driver: they are exact, and room is made by ending unused
 // instances.
 import { randomUUID } from "node:crypto";
+import type { PlatformError } from "../../contract/errors.ts";
+import { WAITING_PER_TENANT } from "./acquire.ts";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Lease } from "../../contract/internal.ts";
 import { DEATHS } from "../start/deaths.ts";
@@ -22,10 +24,10 @@ const version = (settings: VersionSettings = {}) => host.version({ tenantId, ...
 const release = (lease: Lease, reason: "recalled" | "idle" = "recalled") =>
   plane.leases.release({ holder: "gw-1", leases: [{ leaseId: lease.leaseId, reason }] }, () => true);
 /** Renews the lease and reports that requests are in the instance. */
-const use = (lease: Lease) =>
+const use = (lease: Lease, requests = 1) =>
   plane.leases.renew({
     holder: "gw-1",
-    leases: [{ ...lease, inUse: 1 }].map(({ leaseId, instance, functionId, versionId, slots, inUse, epoch }) => ({
+    leases: [{ ...lease, inUse: requests }].map(({ leaseId, instance, functionId, versionId, slots, inUse, epoch }) => ({
       leaseId,
       instance,
       functionId,
@@ -58,10 +60,27 @@ describe("a tenant at its instances", () => {
   test("is asked for one back that its gateway holds and does not use", async () => {
     await open({ caps: { instances: 1, memoryMib: 100_000 } });
     const idle = await plane.leases.acquire((await version()).ask("gw-1"));
+    // Somebody waited for it, so it is in use until its gateway says otherwise.
+    await expect(plane.leases.acquire((await version()).ask("gw-1", 200))).rejects.toMatchObject({ code: "QUOTA_EXCEEDED" });
+    use(idle, 0);
     const waiting = plane.leases.acquire((await version()).ask("gw-1", 5_000));
     await expect.poll(() => plane.emitted, soon).toContainEqual({ type: "recall", leaseId: idle.leaseId });
     await release(idle);
     expect((await waiting).instance).not.toBe(idle.instance);
+  });
+
+  test("asks for one back once a second, for as many calls as may wait; one more is refused", async () => {
+    await open({ caps: { instances: 1, memoryMib: 100_000 } });
+    const idle = await plane.leases.acquire((await version()).ask("gw-1"));
+    use(idle, 0);
+    const asked = await Promise.all(Array.from({ length: WAITING_PER_TENANT + 5 }, () => version()));
+    const answers = asked.map((one) => plane.leases.acquire(one.ask("gw-1", 1_500)).then(() => "granted", (error: PlatformError) => error.code)); // oxfmt-ignore
+    const early = await Promise.race([...answers, new Promise((resolve) => setTimeout(resolve, 700, "none"))]);
+    expect(early).toBe("QUOTA_EXCEEDED");
+    await Promise.all(answers);
+    const recalls = plane.emitted.filter(({ type }) => type === "recall").length;
+    expect(recalls).toBeGreaterThan(0);
+    expect(recalls).toBeLessThanOrEqual(3);
   });
 
   test("keeps what `min` keeps: room is made from other instances only", async () => {

@@ -7,6 +7,8 @@ import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 export interface BodySource {
   /** Bytes of the body; 0: there is none; -1: not known before its end. */
   readonly bodyLength: number;
+  /** Whose share it is of what clients may have; undefined: of one of many clients that nobody tells apart. */
+  readonly address: string | undefined;
   /** The whole body, or undefined when the caller went away before its end. For bodies of a known, small length. */
   gatherBody(): Promise<Buffer | undefined>;
   /** The body as it comes, with backpressure. It is called a second time only if nothing was read of the first stream. */

@@ -6,6 +6,7 @@
 //
 // Taking it back costs the connection (undici destroys it). Under load, when every turn is long, half of all requests went on new connections, and
 // made the turns longer; so no more than a part of all requests is taken back.
+import { eachOf } from "./each-of.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 
 export interface Departure {
@@ -36,7 +37,7 @@ export class Departures {
     const going = this.waiting;
     this.waiting = [];
     const now = performance.now();
-    for (const one of going) one.depart(now);
+    eachOf(going, (one) => one.depart(now));
   }
 }
 

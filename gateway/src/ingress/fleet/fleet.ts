@@ -112,7 +112,10 @@ class LeaseFleet implements Fleet {
     fleet.lastError = error;
     fleet.leaseFailures += 1;
     this.deps.warn("lease refused", { functionId: fleet.functionId, code: error.code, detail: error.message });
-    if (fleet.open === 0 && isFinal(error)) fleet.refuseAll(error);
+    if (fleet.open === 0 && isFinal(error)) {
+      fleet.refusedUntil = performance.now() + GATEWAY_LIMITS.refusalMs;
+      fleet.refuseAll(error);
+    }
     if (fleet.waiters.size === 0 || fleet.retryTimer !== undefined) return;
     const pause =
       Math.min(GATEWAY_LIMITS.leaseRetryMaxMs, GATEWAY_LIMITS.leaseRetryMinMs * 2 ** Math.min(fleet.leaseFailures, 6)) *

@@ -37,6 +37,8 @@ export class VersionFleet {
   /** Whether the control plane, which starts instances, is known to be there. */
   private readonly starterIsThere: () => boolean;
   lastError: PlatformError | undefined = undefined;
+  /** Until then (monotonic clock) `lastError` is everybody's answer, as long as no instance is there: asking again would not change it. */
+  refusedUntil = 0;
   retryTimer: NodeJS.Timeout | undefined = undefined;
 
   constructor(
@@ -84,6 +86,7 @@ export class VersionFleet {
   }
 
   enqueue(waiter: Waiter): void {
+    if (this.lastError !== undefined && this.open === 0 && performance.now() < this.refusedUntil) return waiter.refused(this.lastError);
     if (this.waiters.size >= this.queue.depth) return waiter.refused(this.saturation());
     waiter.queueTimer = setTimeout(onQueueTimeout, this.queue.ms, this, waiter);
     this.waiters.add(waiter);

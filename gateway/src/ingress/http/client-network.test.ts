@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clientNetwork, forwardedClient } from "./client-network.ts";
+import { clientNetwork, clientSite, forwardedClient } from "./client-network.ts";
 
 test.each([
   ["192.0.2.1", "192.0.2.1"],
@@ -17,6 +17,11 @@ test.each([
   ["fe80::2%eth1", "fe80:0:0:0::/64"],
 ])("%s has the share of %s", (address, network) => {
   expect(clientNetwork(address)).toBe(network);
+});
+
+test("a network lies in a site, an IPv4 address in none", () => {
+  expect(clientSite(clientNetwork("2001:db8:1:2:3:4:5:6"))).toBe("2001:db8:1::/48");
+  expect(clientSite(clientNetwork("192.0.2.1"))).toBeUndefined();
 });
 
 test.each([

@@ -20,6 +20,10 @@ export function clientNetwork(address: string): string {
     .map((group) => group.toString(16))
     .join(":")}::/64`;
 }
+/** The IPv6 site of 48 bits that a share of `clientNetwork` lies in; undefined: it is no IPv6 network. */
+export function clientSite(network: string): string | undefined {
+  return network.endsWith("::/64") ? `${network.split(":").slice(0, 3).join(":")}::/48` : undefined;
+}
 const groupsOf = (text: string): number[] => (text === "" ? [] : text.split(":").map((group) => Number.parseInt(group, 16)));
 
 /**

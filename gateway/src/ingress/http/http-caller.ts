@@ -1,11 +1,13 @@
 // A client's connection as a caller: it hides node:http's request and response from the call.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { Call, type Ledger } from "../call/call.ts";
 import type { Metrics } from "../measure/metrics.ts";
-import type { HeldBytes } from "./held-bytes.ts";
+import { tooMuchHeld, type BytesHolder, type HeldBytes } from "./held-bytes.ts";
 import type { Caller } from "../call/caller.ts";
+import { Gathered } from "./gathered.ts";
+import { Outlet, type OutletOwner } from "./outlet.ts";
 import { discardRest, sendProblem } from "./problem.ts";
 import { StreamedBody } from "./request-body.ts";
 import type { RequestHead } from "./request-head.ts";
@@ -16,7 +18,6 @@ export interface Held {
   bodies: HeldBytes;
   answers: HeldBytes;
 }
-const HELD = ["bodies", "answers"] as const;
 
 /** What all clients' connections share. */
 export interface Shared {
@@ -33,7 +34,17 @@ export interface Shared {
 const kCaller = Symbol("caller");
 type HeldResponse = ServerResponse & { [kCaller]?: HttpCaller };
 
-export class HttpCaller implements Caller {
+/** What is held for one request, and what becomes of the request when its bytes are needed for others. */
+class Hold implements BytesHolder {
+  readonly address: string | undefined;
+  readonly evicted: () => void;
+  constructor(address: string | undefined, evicted: () => void) {
+    this.address = address;
+    this.evicted = evicted;
+  }
+}
+
+export class HttpCaller implements Caller, OutletOwner {
   readonly call: Call;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -41,8 +52,11 @@ export class HttpCaller implements Caller {
   head: RequestHead | undefined = undefined;
   private continued = false;
   readonly shared: Shared;
-  /** Bytes that are held for this request; made when there are any. */
-  private holds: Record<keyof Held, number> | undefined = undefined;
+  /** Made when something is held. */
+  private holds: Partial<Record<keyof Held, Hold>> | undefined = undefined;
+  /** Made with the first piece of an answer that comes in several. */
+  private outlet: Outlet | undefined = undefined;
+  private trailers: [string, string][] | undefined = undefined;
   /** Runs while the client takes nothing. */
   private stalled: NodeJS.Timeout | undefined = undefined;
 
@@ -62,25 +76,25 @@ export class HttpCaller implements Caller {
   gatherBody(): Promise<Buffer | undefined> {
     this.mayContinue();
     const { request, call } = this;
-    const chunks: Buffer[] = [];
+    const gathered = new Gathered(this.bodyLength);
     return new Promise((resolve, reject) => {
       const take = (chunk: Buffer): void => {
         call.bytesIn += chunk.length;
-        chunks.push(chunk);
+        gathered.add(chunk);
         // What has come, not what was announced: a head costs nothing.
-        if (this.hold("bodies", call.bytesIn)) return;
+        if (this.hold("bodies", gathered.capacity)) return;
         request.off("data", take); // the rest is read off, and not kept
-        chunks.length = 0;
+        gathered.take();
         reject(tooMuchHeld());
       };
       request.on("data", take);
-      request.once("end", () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)));
+      request.once("end", () => resolve(gathered.take()));
       request.once("close", () => resolve(undefined));
     });
   }
   streamBody(): StreamedBody {
     this.mayContinue();
-    return new StreamedBody(this.call, this.request);
+    return new StreamedBody(this.call, this.request, (bytes) => this.hold("bodies", bytes));
   }
   /** `Expect: 100-continue` is answered once, and only when the body is wanted (RFC 9110 section 10.1.1). */
   private mayContinue(): void {
@@ -104,37 +118,48 @@ export class HttpCaller implements Caller {
     this.response.flushHeaders();
   }
   write(chunk: Buffer): boolean {
-    if (this.response.write(chunk)) return true;
-    if (this.stalled === undefined) this.response.once("drain", onDrain);
-    this.awaitClient(this.response.writableLength);
-    return false;
+    return (this.outlet ??= new Outlet(this.response, this)).write(chunk);
   }
   /** What the client has not taken yet is bounded in time and, over all clients, in bytes. */
-  private awaitClient(bytes: number): void {
+  waits(bytes: number): void {
     this.stalled ??= setTimeout(onStalled, this.shared.stalledWriteMs, this);
     if (!this.hold("answers", bytes)) this.cut();
   }
-  drained(): void {
-    this.letGo();
-    this.call.holder?.drained();
+  taken(): void {
+    this.stalled?.refresh();
   }
+  empty(wasFull: boolean): void {
+    this.clearStalled();
+    this.release("answers");
+    if (wasFull) this.call.holder?.drained();
+  }
+  /** Sets what is held; false: too much. */
   private hold(what: keyof Held, bytes: number): boolean {
-    const holds = (this.holds ??= { bodies: 0, answers: 0 });
-    const more = bytes - holds[what];
-    if (more <= 0) return true;
-    if (!this.shared.held[what].take(this.address, more)) {
-      this.shared.metrics.refusedHeld += 1;
-      return false;
-    }
-    holds[what] = bytes;
-    return true;
+    const holds = (this.holds ??= {});
+    const hold = (holds[what] ??= new Hold(this.address, () => this.evicted(what)));
+    if (this.shared.held[what].hold(hold, bytes)) return true;
+    this.shared.metrics.refusedHeld += 1;
+    return false;
+  }
+  private evicted(what: keyof Held): void {
+    this.shared.metrics.refusedHeld += 1;
+    if (what === "answers") this.cut();
+    else this.call.fail(tooMuchHeld());
+  }
+  private release(what: keyof Held): void {
+    const hold = this.holds?.[what];
+    if (hold !== undefined) this.shared.held[what].hold(hold, 0);
+  }
+  private clearStalled(): void {
+    clearTimeout(this.stalled);
+    this.stalled = undefined;
   }
   /** Nothing of this request is held any more. */
   letGo(): void {
-    clearTimeout(this.stalled);
-    this.stalled = undefined;
+    this.clearStalled();
     if (this.holds === undefined) return;
-    for (const what of HELD) if (this.holds[what] > 0) this.shared.held[what].giveBack(this.address, this.holds[what]);
+    this.release("bodies");
+    this.release("answers");
     this.holds = undefined;
   }
   /** Whose share this request is of; undefined: of one of many clients, behind a proxy that does not say which. */
@@ -146,18 +171,26 @@ export class HttpCaller implements Caller {
       : clientNetwork(remoteAddress);
   }
   addTrailer(name: string, value: string): void {
-    try {
-      this.response.addTrailers([[name, value]]);
-    } catch {
-      // A malformed trailer is dropped, because the body before it was complete.
-    }
+    (this.trailers ??= []).push([name, value]);
   }
   /** A whole body is sent together with its head as one string in one write. Latin-1 keeps every byte. */
   end(body?: Buffer): void {
-    if (body === undefined) this.response.end();
-    else this.response.end(body.toString("latin1"), "latin1");
-    const left = this.response.socket?.writableLength ?? 0;
-    if (left > 0) this.awaitClient(left);
+    const { response } = this;
+    const tail = this.outlet?.takeTail();
+    if (tail !== undefined) response.write(tail);
+    if (this.trailers !== undefined) this.addTrailers(this.trailers);
+    if (body === undefined) response.end();
+    else response.end(body.toString("latin1"), "latin1");
+    const left = response.socket?.writableLength ?? 0;
+    if (left > 0) this.waits(left);
+  }
+  /** Node keeps those of the last call only. */
+  private addTrailers(trailers: [string, string][]): void {
+    try {
+      this.response.addTrailers(trailers);
+    } catch {
+      // A malformed trailer drops them all, because the body before them was complete.
+    }
   }
   refuse(error: PlatformError): void {
     if (this.response.headersSent) this.cut();
@@ -180,12 +213,3 @@ function onClose(this: HeldResponse): void {
   caller.shared.answered(caller.request.socket);
 }
 const onStalled = (caller: HttpCaller): void => caller.cut();
-
-const tooMuchHeld = (): PlatformError =>
-  new PlatformError("RATE_LIMITED", "Too many bytes of this address are being held at the same time.", {
-    hint: "Send fewer requests with bodies at a time.",
-  });
-
-function onDrain(this: HeldResponse): void {
-  this[kCaller]?.drained();
-}

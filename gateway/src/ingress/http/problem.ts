@@ -18,9 +18,10 @@ export function sendProblem(caller: HttpCaller, error: PlatformError): void {
   const body = JSON.stringify(problem);
   const unread = hasUnreadBody(caller);
   if (unread || caller.head === undefined) (request.socket as EndingSocket)[kEnding] = true;
-  response.writeHead(problem.status, problemFields(caller, problem, body, unread));
-  if (call.method === "HEAD") response.end();
-  else if (!unread || caller.head?.expectsContinue === true) response.end(body);
+  // What could not be read is not trusted to end where it seems to end.
+  response.writeHead(problem.status, problemFields(caller, problem, body, unread || caller.head === undefined));
+  if (call.method === "HEAD") caller.end();
+  else if (!unread || caller.head?.expectsContinue === true) caller.end(Buffer.from(body));
   else linger(caller, body);
 }
 
@@ -47,7 +48,8 @@ export const kEnding = Symbol("ending");
 export type EndingSocket = Socket & { [kEnding]?: boolean };
 
 /** Whether a body may be unread, which must not be parsed as the next request. A head that could not be read may have a body, too. */
-const hasUnreadBody = ({ request, head }: HttpCaller): boolean => !request.complete && (head === undefined || head.contentLength !== 0);
+const hasUnreadBody = ({ request, head }: HttpCaller): boolean =>
+  !request.complete && !request.readableEnded && (head === undefined || head.contentLength !== 0);
 
 /**
  * Closing a connection with unread bytes resets it, and the client may then never see the answer (RFC 9112 section 9.6). So the

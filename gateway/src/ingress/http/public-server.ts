@@ -8,9 +8,11 @@ import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import { kEnding, rawProblem, type EndingSocket } from "./problem.ts";
 import { newRequestId } from "../call/request-id.ts";
-import { clientNetwork } from "./client-network.ts";
+import { clientNetwork, clientSite } from "./client-network.ts";
 
 interface Deps {
+  /** The most at a time. */
+  connections: number;
   handle: (request: IncomingMessage, response: ServerResponse) => void;
   metrics: Metrics;
   isTrustedProxy: (address: string | undefined) => boolean;
@@ -38,7 +40,7 @@ export function createPublicServer(deps: Deps): Server {
   // Node silently drops fields beyond this number. One more than allowed is enough to notice and refuse too many (SECURITY D5).
   server.maxHeadersCount = LIMITS.headerCount + 1;
   server.maxRequestsPerSocket = GATEWAY_LIMITS.requestsPerConnection;
-  server.maxConnections = GATEWAY_LIMITS.connections;
+  server.maxConnections = deps.connections;
   server.on("request", deps.handle);
   // `HttpCaller` decides later whether the client may send its body, and then writes the 100 itself.
   server.on("checkContinue", deps.handle);
@@ -48,29 +50,47 @@ export function createPublicServer(deps: Deps): Server {
   );
   server.on("clientError", (error, socket) => onClientError(error, socket as HttpSocket));
   server.on("connection", limitConnections(deps));
+  server.on("drop", giveUpIdle(server));
   return server;
 }
 
 function limitConnections(deps: Deps): (socket: Socket) => void {
-  const perAddress = new Map<string, number>();
+  const open = new Map<string, number>();
+  const add = (name: string, change: number): void => {
+    const count = (open.get(name) ?? 0) + change;
+    if (count === 0) open.delete(name);
+    else open.set(name, count);
+  };
   return (socket) => {
     deps.metrics.connections += 1;
     const peer = socket.remoteAddress;
     socket.once("close", () => (deps.metrics.connections -= 1));
     if (peer === undefined || deps.isTrustedProxy(peer)) return;
-    const address = clientNetwork(peer);
-    const open = (perAddress.get(address) ?? 0) + 1;
-    if (open > GATEWAY_LIMITS.connectionsPerAddress) {
+    const limits = limitsOf(clientNetwork(peer));
+    if (limits.some(([name, most]) => (open.get(name) ?? 0) >= most)) {
       deps.metrics.refusedConnections += 1;
       socket.destroy();
       return;
     }
-    perAddress.set(address, open);
+    for (const [name] of limits) add(name, 1);
     socket.once("close", () => {
-      const left = (perAddress.get(address) ?? 1) - 1;
-      if (left === 0) perAddress.delete(address);
-      else perAddress.set(address, left);
+      for (const [name] of limits) add(name, -1);
     });
+  };
+}
+function limitsOf(network: string): [string, number][] {
+  const site = clientSite(network);
+  const own: [string, number] = [network, GATEWAY_LIMITS.connectionsPerAddress];
+  return site === undefined ? [own] : [own, [site, GATEWAY_LIMITS.connectionsPerSite]];
+}
+
+/** When there is no room for one more, those that are kept for a next request make room; at most once a second, because it looks at all. */
+function giveUpIdle(server: Server): () => void {
+  let last = -Infinity;
+  return () => {
+    if (performance.now() - last < 1_000) return;
+    last = performance.now();
+    server.closeIdleConnections();
   };
 }
 

@@ -11,6 +11,7 @@ import type { Departure, Departures } from "../fleet/departures.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Instance } from "../fleet/instance.ts";
 import { askAlive, askSettled } from "../fleet/settling.ts";
+import type { UploadShares } from "../fleet/upload-shares.ts";
 import { Slot, type SlotOwner } from "../fleet/slot.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
@@ -24,6 +25,7 @@ export interface ExchangeDeps {
   metrics: Metrics;
   departures: Departures;
   deadlines: Deadlines;
+  uploads: UploadShares;
   /** Throws when the function no longer exists. */
   chooseVersion: (functionId: string) => { route: Route; fleet: VersionFleet };
 }
@@ -38,6 +40,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
   private instance: Instance | undefined = undefined;
   private deadline: Deadline | undefined = undefined;
   private retried = false;
+  private endUpload: (() => void) | undefined = undefined;
   /** What the instance knows it by. */
   private id = "";
 
@@ -55,6 +58,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
   begin(): void {
     const { route, fleet } = this.deps.chooseVersion(this.invocation.route.functionId);
     this.call.route = route;
+    if (this.streams) this.endUpload ??= this.deps.uploads.begin(route, this.call.caller.address);
     this.slot.take(fleet);
   }
   refused(error: PlatformError): void {
@@ -110,6 +114,7 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
   }
   letGo(whole: boolean): void {
     this.clearDeadline();
+    this.endUpload?.();
     if (whole) return this.slot.giveBack();
     this.relay.abort();
     void this.giveBackSettled();
@@ -191,8 +196,8 @@ export class Exchange implements Holder, SlotOwner, RelayOwner, Departure, Timed
     if (call.phase === "over") return;
     if (this.streams && call.bodyDoneAt === 0)
       return call.fail(new PlatformError("REQUEST_TIMEOUT", `The request's body did not arrive within ${timeoutMs} ms.`));
-    const functionHad = performance.now() - Math.max(call.sentAt, call.bodyDoneAt);
-    if (!this.relay.paused && functionHad >= timeoutMs / 2)
+    const functionHad = performance.now() - Math.max(call.sentAt, call.bodyDoneAt) - this.relay.pausedMs;
+    if (functionHad >= timeoutMs / 2)
       this.slot.closeInstance("timeout", `A request took longer than ${timeoutMs} ms.`, GATEWAY_LIMITS.lostInstanceGraceMs);
     call.fail(functionTimeout(timeoutMs));
   }

@@ -5,6 +5,7 @@ import type { Dispatcher } from "undici";
 import type { Call } from "../call/call.ts";
 import { addPlatformFields } from "../http/platform-fields.ts";
 import { readResponseHead, readTrailers, type Fields, type ResponseHead } from "../http/response-head.ts";
+import { eachOf } from "../fleet/each-of.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 
 const isEmpty = (fields: Fields): boolean => {
@@ -34,8 +35,9 @@ export class Relay implements Dispatcher.DispatchHandler {
   private interim = 0;
   /** Set when the upstream's answer is whole. */
   private trailers: Fields | undefined = undefined;
-  /** The caller takes no more for now, so the upstream must wait. */
-  paused = false;
+  /** Since when the caller takes no more, on the monotonic clock, so that the upstream must wait; 0: it takes. */
+  private pausedAt = 0;
+  private pausedForMs = 0;
   /** The request was sent to the instance, or a part of it, so that its handler may run. */
   sent = false;
 
@@ -50,8 +52,14 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
   /** The caller takes bytes again. */
   resume(): void {
-    this.paused = false;
-    this.controller?.resume();
+    if (this.pausedAt === 0) return;
+    this.pausedForMs = this.pausedMs;
+    this.pausedAt = 0;
+    if (this.call.phase !== "over") this.controller?.resume(); // the connection may have another request by now
+  }
+  /** For how long in all the upstream had to wait for the caller, milliseconds. */
+  get pausedMs(): number {
+    return this.pausedForMs + (this.pausedAt === 0 ? 0 : performance.now() - this.pausedAt);
   }
 
   /** Called right before the request is written. */
@@ -108,7 +116,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     return held === undefined || more === undefined ? held : Buffer.concat([held, ...more]);
   }
   private pause(controller: Dispatcher.DispatchController): void {
-    this.paused = true;
+    this.pausedAt ||= performance.now();
     controller.pause();
   }
 
@@ -165,7 +173,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     // For the API it is the time to the end, set when the call closes: its streams are the answer.
     if (call.route !== undefined) call.functionMs = now - call.sentAt;
     addPlatformFields(head.headers, call, head.hasCors);
-    if (head.contentLength !== -1) head.headers.push("content-length", String(head.contentLength));
+    // RFC 9110 section 8.6: an answer of status 204 has no length.
+    if (head.contentLength !== -1 && this.status !== 204) head.headers.push("content-length", String(head.contentLength));
     call.caller.writeHead(this.status, head.headers);
     call.phase = "answering";
   }
@@ -193,5 +202,5 @@ let unflushed: Relay[] = [];
 function flushAll(): void {
   const relays = unflushed;
   unflushed = [];
-  for (const relay of relays) relay.flush();
+  eachOf(relays, (relay) => relay.flush());
 }

@@ -4,6 +4,7 @@ import type { Route } from "@fnctl/control-plane/contract/internal";
 import { Deadlines } from "../fleet/deadlines.ts";
 import { Departures } from "../fleet/departures.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import { UploadShares } from "../fleet/upload-shares.ts";
 import type { VersionFleet } from "../fleet/version-fleet.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { Metrics } from "../measure/metrics.ts";
@@ -31,7 +32,14 @@ export function createRun({ routes, fleet, metrics }: Deps): Run {
     if (route === undefined) throw noSuchFunction();
     return { route, fleet: fleet.forVersion(route, pickTarget(route, random).versionId) };
   }
-  const exchange: ExchangeDeps = { fleet, metrics, chooseVersion, departures: new Departures(), deadlines: new Deadlines() };
+  const exchange: ExchangeDeps = {
+    fleet,
+    metrics,
+    chooseVersion,
+    departures: new Departures(),
+    deadlines: new Deadlines(),
+    uploads: new UploadShares(),
+  };
 
   function begin(invocation: Invocation, body: Buffer | undefined): void {
     const { call, headers, route } = invocation;
@@ -45,7 +53,7 @@ export function createRun({ routes, fleet, metrics }: Deps): Run {
   }
   return (invocation) => {
     if (!isSmall(invocation.call.caller.bodyLength)) return begin(invocation, undefined);
-    gatherBody(invocation.call, invocation.route.timeoutMs).then(
+    gatherBody(invocation.call, Math.min(invocation.route.timeoutMs, GATEWAY_LIMITS.gatherMs)).then(
       (body) => {
         if (body !== undefined) begin(invocation, body);
       },

@@ -34,6 +34,7 @@ export class StoredCaller implements Caller {
     this.call.requestId = request.requestId;
   }
 
+  readonly address = undefined;
   get bodyLength(): number {
     return this.body.length;
   }

@@ -15,6 +15,9 @@ export interface TokenTable {
 
 const BEARER = /^Bearer +(fnctl_[A-Za-z0-9_-]{16,256})$/i;
 
+/** A longer header has spaces that nobody needs, and would make the cache's keys as long as its clients like. */
+const CACHED_CHARS = 300;
+
 export function createTokenTable(): TokenTable {
   const byHash = new Map<string, TokenRecord>();
   const byId = new Map<string, TokenRecord>();
@@ -39,6 +42,7 @@ export function createTokenTable(): TokenTable {
     if (secret === undefined) return undefined;
     const digest = hash("sha256", secret, "hex");
     if (!byHash.has(digest)) return undefined;
+    if (authorization.length > CACHED_CHARS) return digest;
     if (hashes.size >= GATEWAY_LIMITS.tokenCacheEntries) hashes.clear();
     hashes.set(authorization, digest);
     return digest;
