@@ -1,7 +1,9 @@
 // Messages between gateway and control plane, sent over the internal listener only (a Unix socket on one machine, SECURITY D8).
 import { z } from "zod";
 import { corsSchema } from "./config.ts";
+import { allowedSchema } from "./egress-rules.ts";
 import { addressSchema } from "./instance-address.ts";
+import { LIMITS } from "./limits.ts";
 import { logChannelSchema } from "./logs.ts";
 import { isolationSchema, slugSchema, uuidSchema } from "./names.ts";
 import { scopeSchema } from "./resources.ts";
@@ -150,8 +152,10 @@ export const egressSourceSchema = z.strictObject({
   /** null: an idle sandbox of the pool, which has no tenant yet. Once a tenant is set, it never changes to another. */
   tenantId: uuidSchema.nullable(),
   label: z.string().max(100),
-  /** Exact host names or `*.example.com`, with ports. Everything else is refused. */
-  allow: z.array(z.strictObject({ host: z.string().max(253), ports: z.array(z.int().min(1).max(65_535)).min(1).max(20) })).max(100),
+  /** What the operator opens of private addresses differs: package registries for builds, a list of its own for functions. */
+  kind: z.enum(["build", "function"]).default("build"),
+  /** Everything else is refused. */
+  allow: z.array(allowedSchema).max(LIMITS.egressRules),
   maxBytes: z.int().positive(),
   maxConnections: z.int().positive(),
 });

@@ -38,6 +38,9 @@ export const LIMITS = {
   /** Environment settings of one function. */
   envEntries: 100,
   envBytes: 32 * KIB,
+  /** Rules of one function for what it may reach, and ports of one rule. */
+  egressRules: 100,
+  egressPorts: 20,
   /** Requests that wait for a busy function, and how long one of them waits. */
   queueDepth: 200,
   queueMs: 10_000,

@@ -25,10 +25,16 @@ export function createFairQueue({ parallel, perOwner, mostWaiting = Number.POSIT
   const running = new Map<string, number>();
   const lastServed = new Map<string, number>();
   const waiting = new Set<Waiting>();
+  const waitingBy = new Map<string, number>();
   let count = 0;
   let numbers = 0;
   const runningOf = (owner: string) => running.get(owner) ?? 0;
-  const waitingOf = (owner: string) => [...waiting].filter((one) => one.owner === owner).length;
+  const waitingOf = (owner: string) => waitingBy.get(owner) ?? 0;
+  function countWaiting(owner: string, change: number): void {
+    const now = waitingOf(owner) + change;
+    if (now > 0) waitingBy.set(owner, now);
+    else waitingBy.delete(owner);
+  }
   /** Urgent work first, then the tenant with the fewest running pieces, then the tenant served longest ago, then the oldest piece. */
   const order = (a: Waiting, b: Waiting) =>
     Number(b.urgent) - Number(a.urgent) ||
@@ -45,6 +51,7 @@ export function createFairQueue({ parallel, perOwner, mostWaiting = Number.POSIT
   function pump(): void {
     for (let one = next(); one !== undefined; one = next()) {
       waiting.delete(one);
+      countWaiting(one.owner, -1);
       count++;
       running.set(one.owner, runningOf(one.owner) + 1);
       lastServed.set(one.owner, ++numbers);
@@ -69,6 +76,7 @@ export function createFairQueue({ parallel, perOwner, mostWaiting = Number.POSIT
         });
       await new Promise<void>((begin) => {
         waiting.add({ ...turn, number: ++numbers, begin });
+        countWaiting(turn.owner, 1);
         pump();
       });
       try {

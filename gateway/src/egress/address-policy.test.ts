@@ -85,3 +85,18 @@ describe("settings", () => {
     expect(cidrSchema.safeParse(text).success).toBe(false),
   );
 });
+
+describe("exceptions of the operator", () => {
+  const own = () => ["10.1.0.5", "fd00::5"];
+  const allowed = (...ranges: string[]) =>
+    createAddressPolicy(
+      ranges.map((range) => cidrSchema.parse(range)),
+      own,
+    );
+  it("open a range, but not the machine in it, unless it is named alone", () => {
+    const range = allowed("10.1.0.0/16", "fd00::/16");
+    expect(["10.1.0.4", "10.1.0.5", "fd00::4", "fd00::5"].map(range)).toEqual([true, false, true, false]);
+    const named = allowed("10.1.0.5", "fd00::5/128");
+    expect(["10.1.0.4", "10.1.0.5", "fd00::4", "fd00::5"].map(named)).toEqual([false, true, false, true]);
+  });
+});

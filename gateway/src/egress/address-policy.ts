@@ -39,19 +39,23 @@ export type AddressPolicy = (address: string) => boolean;
 /** `allowed` are the operator's exceptions. The policy returns true for an address that may be dialled. */
 export function createAddressPolicy(allowed: readonly Cidr[], ownAddresses: () => string[] = createOwnAddresses()): AddressPolicy {
   const exceptions = blockListOf(allowed);
+  // A range that the machine itself is in is not meant to open the machine; an address that is named alone is.
+  const named = blockListOf(allowed.filter(({ bits, family }) => bits === (family === "ipv4" ? 32 : 128)));
+  const isExcepted = (address: string, family: "ipv4" | "ipv6"): boolean =>
+    exceptions.check(address, family) && (named.check(address, family) || !ownAddresses().includes(address));
   const denied4 = blockListOf(parse(DENIED_V4));
   const denied6 = blockListOf(parse(DENIED_V6));
   const global6 = blockListOf(parse(GLOBAL_V6));
   return (address) => {
     if (isIPv4(address)) {
-      if (exceptions.check(address, "ipv4")) return true;
+      if (isExcepted(address, "ipv4")) return true;
       return !denied4.check(address, "ipv4") && !ownAddresses().includes(address);
     }
     // An address with a zone (`fe80::1%eth0`) is link-local.
     if (!isIPv6(address) || address.includes("%")) return false;
     // An IPv4-mapped IPv6 address must neither profit from an exception for the IPv4 range nor bypass the IPv4 deny list.
     if (/^::ffff:/i.test(address)) return false;
-    if (exceptions.check(address, "ipv6")) return true;
+    if (isExcepted(address, "ipv6")) return true;
     return global6.check(address, "ipv6") && !denied6.check(address, "ipv6") && !ownAddresses().includes(address);
   };
 }

@@ -17,6 +17,7 @@ export function createControlServer(deps: { secret: string; registry: SourceRegi
     serveJson((request) => {
       if (request.method === "GET" && request.url === "/healthz") return { body: { status: "ready", sources: registry?.size ?? 0 } };
       if (!authorised(request)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
+      if (request.method === "GET" && request.url === "/internal/v1/sources") return { body: { sources: registry?.list() ?? [] } };
       const instance = SOURCE_PATH.exec(request.url ?? "")?.[1];
       if (instance === undefined || registry === undefined) throw new PlatformError("NOT_FOUND", "Nothing is served at this path.");
       return source(registry, instance, request);

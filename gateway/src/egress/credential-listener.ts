@@ -3,6 +3,8 @@ import type { Server } from "node:http";
 import type { ReadCredential } from "./credential.ts";
 import type { Dial } from "./dial.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
+import { RefusalLog } from "./refusal-log.ts";
+import type { TunnelCount } from "./tunnel-count.ts";
 import type { ConnectionRecord, Source } from "./source.ts";
 import { createSourceServer, type ConnectRequest } from "./source-listener.ts";
 import { runTunnel } from "./tunnel.ts";
@@ -10,6 +12,7 @@ import { runTunnel } from "./tunnel.ts";
 interface Deps {
   readCredential: ReadCredential;
   dial: Dial;
+  count: TunnelCount;
   log: (record: ConnectionRecord) => void;
 }
 
@@ -18,7 +21,7 @@ export function createCredentialServer(deps: Deps): { server: Server; end(outcom
   const sources = new Map<string, Source>();
 
   function sourceOf(instance: string, settings: Source["settings"]): Source {
-    const source = sources.get(instance) ?? { instance, settings, bytes: 0, tunnels: new Set() };
+    const source = sources.get(instance) ?? { instance, settings, bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
     source.settings = settings;
     sources.delete(instance);
     sources.set(instance, source);

@@ -8,6 +8,7 @@ import { createAddressPolicy } from "./address-policy.ts";
 import { cidrSchema } from "./cidr.ts";
 import { createCredentialServer } from "./credential-listener.ts";
 import { createReadCredential } from "./credential.ts";
+import { TunnelCount } from "./tunnel-count.ts";
 import { createDial } from "./dial.ts";
 import type { ConnectionRecord } from "./source.ts";
 import { rules, tcpServer } from "../testing/egress.ts";
@@ -23,11 +24,16 @@ beforeEach(async () => {
   records = own; // a tunnel of the previous test may still end and write its record
   target = (await tcpServer((socket) => socket.end("hello from the target"))).port;
   const dial = createDial({
-    policy: createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]),
+    policies: { build: createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]), function: createAddressPolicy([]) },
     resolve: async () => ["127.0.0.1"],
     upstreamProxy: undefined,
   });
-  proxy = createCredentialServer({ dial, readCredential: createReadCredential(SECRET), log: (record) => void own.push(record) });
+  proxy = createCredentialServer({
+    dial,
+    count: new TunnelCount(),
+    readCredential: createReadCredential(SECRET),
+    log: (record) => void own.push(record),
+  });
   await new Promise<void>((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
 });
 afterEach(() => {

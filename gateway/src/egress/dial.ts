@@ -1,9 +1,12 @@
 // Connects to a target: resolves the name, checks every address, and dials a checked address, so that the name is never resolved again.
-import { lookup } from "node:dns/promises";
+import { lookup, Resolver } from "node:dns/promises";
 import { connect, type Socket } from "node:net";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { EgressSource } from "@fnctl/control-plane/contract/internal";
+import { createFairQueue } from "@fnctl/control-plane/service/fair-queue";
 import type { AddressPolicy } from "./address-policy.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
+import type { Source } from "./source.ts";
 import type { Target } from "./target.ts";
 
 export interface Dialled {
@@ -14,20 +17,42 @@ export interface Dialled {
   early: Buffer;
 }
 export type Resolve = (host: string) => Promise<string[]>;
-export type Dial = (target: Target) => Promise<Dialled>;
+/** `source`: who asks; `signal`: nobody waits any more. */
+export type Dial = (target: Target, source: Pick<Source, "instance" | "settings">, signal: AbortSignal) => Promise<Dialled>;
 
 export const systemResolve: Resolve = async (host) => (await lookup(host, { all: true, verbatim: true })).map((entry) => entry.address);
 
+/** Asks these DNS servers (`address` or `address:port`) and not the machine's own. */
+export function resolveBy(servers: readonly string[]): Resolve {
+  const resolver = new Resolver({ timeout: EGRESS_LIMITS.dnsTryMs, tries: 2 });
+  resolver.setServers(servers);
+  return async (host) => {
+    const found = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+    return found.flatMap((family) => (family.status === "fulfilled" ? family.value : []));
+  };
+}
+
+interface DialDeps {
+  policies: Record<EgressSource["kind"], AddressPolicy>;
+  resolve: Resolve;
+  upstreamProxy: URL | undefined;
+}
+
 /** `upstreamProxy`: the operator's own proxy. Its address is not checked, because the operator chose it. */
-export function createDial(deps: { policy: AddressPolicy; resolve: Resolve; upstreamProxy: URL | undefined }): Dial {
-  return async (target) => {
-    const { upstreamProxy } = deps;
+export function createDial({ policies, resolve, upstreamProxy }: DialDeps): Dial {
+  // A name may take a resolver's whole time, and one of its threads with it, longer than its tunnel waits: so a tenant has few at a time.
+  const queue = createFairQueue(EGRESS_LIMITS.resolves);
+  return async (target, { instance, settings }, signal) => {
+    const owner = settings.tenantId ?? instance;
+    const inTurn = (host: string) => queue.run({ owner, urgent: true }, async () => (signal.aborted ? [] : resolve(host)));
+    const deps = { policy: policies[settings.kind], resolve: inTurn };
     const addresses = await resolveChecked(deps, target, upstreamProxy !== undefined);
-    if (upstreamProxy !== undefined) return connectThrough(upstreamProxy, target);
+    if (upstreamProxy !== undefined) return connectThrough(upstreamProxy, target, signal);
     let last: unknown;
     for (const address of addresses.slice(0, EGRESS_LIMITS.addresses)) {
+      if (signal.aborted) break;
       try {
-        return { socket: await connectTo({ host: address, port: target.port }), address, early: Buffer.alloc(0) };
+        return { socket: await connectTo({ host: address, port: target.port }, signal), address, early: Buffer.alloc(0) };
       } catch (error) {
         last = error;
       }
@@ -38,7 +63,7 @@ export function createDial(deps: { policy: AddressPolicy; resolve: Resolve; upst
 
 /** One denied address among several makes the whole name denied, because DNS rebinding attacks begin with a mixed answer. */
 async function resolveChecked(deps: { policy: AddressPolicy; resolve: Resolve }, target: Target, mayBeUnknown: boolean): Promise<string[]> {
-  const addresses = await within(EGRESS_LIMITS.resolveMs, deps.resolve(target.host)).catch(() => []);
+  const addresses = await within(EGRESS_LIMITS.resolveMs, deps.resolve(target.host)).catch(unlessCoded);
   if (addresses.length === 0 && !mayBeUnknown)
     throw new PlatformError("UNAVAILABLE", `${target.host} has no address.`, {
       hint: "Check the name; it is resolved outside the sandbox.",
@@ -46,8 +71,8 @@ async function resolveChecked(deps: { policy: AddressPolicy; resolve: Resolve },
   const denied = addresses.find((address) => !deps.policy(address));
   if (denied === undefined) return addresses;
   throw new PlatformError("FORBIDDEN", `${target.host} leads to an address that functions may not reach.`, {
-    hint: "Private, loopback, link-local, metadata and reserved addresses are closed. The operator may open ranges with FNCTL_EGRESS_ALLOW_PRIVATE.",
-    facts: { address: denied },
+    hint: "Private, loopback, link-local, metadata and reserved addresses are closed; the operator may open some.",
+    facts: { address: denied }, // for the operator's log
   });
 }
 
@@ -61,9 +86,22 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   }
 }
 
-function connectTo(options: { host: string; port: number }): Promise<Socket> {
+/** A name that cannot be looked up has no address; a refusal of our own says why. */
+function unlessCoded(error: unknown): string[] {
+  if (error instanceof PlatformError) throw error;
+  return [];
+}
+
+function connectTo(options: { host: string; port: number }, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ ...options, allowHalfOpen: true, noDelay: true });
+    const socket = connect({
+      ...options,
+      signal,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: EGRESS_LIMITS.probeAfterMs,
+    });
     const timer = setTimeout(() => socket.destroy(new Error("connecting took too long")), EGRESS_LIMITS.connectMs);
     socket.once("error", (error) => {
       clearTimeout(timer);
@@ -77,8 +115,8 @@ function connectTo(options: { host: string; port: number }): Promise<Socket> {
   });
 }
 
-async function connectThrough(proxy: URL, target: Target): Promise<Dialled> {
-  const socket = await connectTo({ host: proxy.hostname.replace(/^\[|\]$/g, ""), port: Number(proxy.port || 80) }).catch(
+async function connectThrough(proxy: URL, target: Target, signal: AbortSignal): Promise<Dialled> {
+  const socket = await connectTo({ host: proxy.hostname.replace(/^\[|\]$/g, ""), port: Number(proxy.port || 80) }, signal).catch(
     (cause: unknown) => {
       throw new PlatformError("UNAVAILABLE", "The operator's upstream proxy does not take connections.", { cause });
     },

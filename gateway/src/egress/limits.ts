@@ -8,15 +8,28 @@ export const EGRESS_LIMITS = {
   rememberedSources: 10_000,
   /** Name resolution and connecting, milliseconds each. */
   resolveMs: 5_000,
+  /**
+   * Names that are looked up at a time, for one tenant, and that wait; libuv looks up as many as half of its threads (`UV_THREADPOOL_SIZE`, 64), and
+   * a lookup that hangs keeps its thread.
+   */
+  resolves: { parallel: 30, perOwner: 4, mostWaiting: 256 },
+  /** Tunnels at a time: of all sandboxes, and of one tenant's. */
+  tunnels: 20_000,
+  tunnelsPerTenant: 2_000,
+  /** Refusals of one sandbox that are logged in a second; the rest is counted. */
+  refusalsPerSecond: 10,
+  /** How long one DNS server is waited for, where the operator names some. */
+  dnsTryMs: 1_000,
   connectMs: 10_000,
   /** How many addresses of one name are tried. */
   addresses: 4,
   /** From CONNECT's answer to a whole first flight (TLS ClientHello), milliseconds and bytes. */
   firstFlightMs: 10_000,
   firstFlightBytes: 32 * 1024,
-  /** How long a tunnel may be without a byte, and its longest life, milliseconds. */
-  idleMs: 5 * 60_000,
-  tunnelMs: 60 * 60_000,
+  /** How long a tunnel may be without a byte, milliseconds; it lives no longer than its sandbox. */
+  idleMs: 15 * 60_000,
+  /** After this time without a byte the kernel asks whether the peer is still there, milliseconds. */
+  probeAfterMs: 60_000,
   /** Body of a call to the control socket, bytes. */
   controlBodyBytes: 64 * 1024,
   /** Own addresses of the machine are read again after this time, milliseconds. */

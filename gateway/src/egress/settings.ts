@@ -1,10 +1,11 @@
 // Settings of the egress process. Read once, in main.
+import { Resolver } from "node:dns";
 import { z } from "zod";
 import { listenAddressSchema } from "@fnctl/control-plane/contract/endpoint";
 import { readSettings } from "@fnctl/control-plane/service/settings/environment";
 import { cidrSchema } from "./cidr.ts";
 
-const cidrList = z
+const list = z
   .string()
   .default("")
   .transform((text) =>
@@ -12,8 +13,17 @@ const cidrList = z
       .split(",")
       .map((item) => item.trim())
       .filter((item) => item !== ""),
-  )
-  .pipe(z.array(cidrSchema));
+  );
+const cidrList = list.pipe(z.array(cidrSchema));
+const serverList = list.refine(areServers, "addresses of DNS servers, such as 10.0.0.2 or 10.0.0.2:5353, separated by commas");
+function areServers(servers: string[]): boolean {
+  try {
+    new Resolver().setServers(servers);
+    return true;
+  } catch {
+    return false;
+  }
+}
 const proxySchema = z
   .url({ protocol: /^http$/, error: "http://host:port of a proxy that speaks CONNECT" })
   .transform((text) => new URL(text))
@@ -33,8 +43,11 @@ const schema = z
     FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
     /** The operator's own proxy. If it is set, names that cannot be resolved here are left to it. */
     FNCTL_EGRESS_UPSTREAM_PROXY: z.preprocess((value) => (value === "" ? undefined : value), proxySchema),
-    /** Exceptions from the deny list, e.g. the range of a registry mirror. */
+    /** Exceptions from the deny list for builds, e.g. the range of a registry mirror; and for functions. */
     FNCTL_EGRESS_ALLOW_PRIVATE: cidrList,
+    FNCTL_EGRESS_FUNCTION_PRIVATE: cidrList,
+    /** DNS servers to ask for functions' names. Absent: the machine's own resolver. */
+    FNCTL_EGRESS_DNS: serverList,
     FNCTL_EGRESS_LOG: z.string().min(1).default("-"),
   })
   .refine((env) => (env.FNCTL_EGRESS_ROOT === undefined) !== (env.FNCTL_EGRESS_LISTEN === undefined), {
@@ -48,6 +61,8 @@ const schema = z
     secretFile: env.FNCTL_INTERNAL_SECRET_FILE,
     upstreamProxy: env.FNCTL_EGRESS_UPSTREAM_PROXY,
     allowPrivate: env.FNCTL_EGRESS_ALLOW_PRIVATE,
+    functionPrivate: env.FNCTL_EGRESS_FUNCTION_PRIVATE,
+    dns: env.FNCTL_EGRESS_DNS,
     log: env.FNCTL_EGRESS_LOG,
   }));
 

@@ -22,7 +22,10 @@ export function createSourceServer(onConnect: OnConnect, maxConnections: () => n
     connectionsCheckingInterval: 1_000,
     keepAliveTimeout: 1_000,
   });
+  /** Connections that are being closed behind an answer; what was sent behind their request is not served. */
+  const ending = new WeakSet<Duplex>();
   server.on("connect", (request: IncomingMessage, client: Duplex, head: Buffer) => {
+    if (ending.has(client)) return void client.on("error", () => undefined).destroy();
     const hosts = request.rawHeaders.filter(
       (_value, index) => index % 2 === 0 && request.rawHeaders[index]?.toLowerCase() === "host",
     ).length;
@@ -36,6 +39,7 @@ export function createSourceServer(onConnect: OnConnect, maxConnections: () => n
         hint: "Use https:// addresses, or a client that tunnels plain HTTP through CONNECT.",
       }),
     );
+    ending.add(request.socket);
     request.resume();
     response.writeHead(problem.status, { "content-type": PROBLEM_TYPE, allow: "CONNECT", connection: "close" });
     response.end(JSON.stringify(problem));

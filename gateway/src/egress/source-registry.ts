@@ -5,6 +5,8 @@ import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { egressSourceSchema, type EgressSource } from "@fnctl/control-plane/contract/internal";
 import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
 import type { Dial } from "./dial.ts";
+import { RefusalLog } from "./refusal-log.ts";
+import type { TunnelCount } from "./tunnel-count.ts";
 import type { ConnectionRecord, Source } from "./source.ts";
 import { createSourceServer } from "./source-listener.ts";
 import { runTunnel } from "./tunnel.ts";
@@ -14,6 +16,8 @@ export interface SourceRegistry {
   put(instance: string, settings: EgressSource): Promise<string>;
   remove(instance: string): Promise<void>;
   get(instance: string): Source | undefined;
+  /** All sources, and for how long this process has had them. */
+  list(): { instance: string; ageMs: number }[];
   readonly size: number;
   /** Closes all sockets; the settings stay for the next start. */
   close(): Promise<void>;
@@ -22,9 +26,12 @@ export interface SourceRegistry {
 interface Deps {
   root: string;
   dial: Dial;
+  count: TunnelCount;
   log: (record: ConnectionRecord) => void;
 }
 interface Entry {
+  /** Monotonic clock, milliseconds. */
+  since: number;
   source: Source;
   listener: OpenListener;
 }
@@ -85,16 +92,23 @@ class Registry implements SourceRegistry {
     mkdirSync(folder, { recursive: true });
     // Set again because the umask may have removed rights: the sandbox enters under another uid.
     chmodSync(folder, 0o755);
-    const source: Source = { instance, settings, bytes: 0, tunnels: new Set() };
+    const source: Source = { instance, settings, bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
     const server = createSourceServer(
       (request) => void runTunnel(this.deps, source, request),
       () => source.settings.maxConnections,
     );
-    this.entries.set(instance, { source, listener: await openListener(server, { kind: "unix", path }, { mode: 0o666 }) });
+    this.entries.set(instance, {
+      since: performance.now(),
+      source,
+      listener: await openListener(server, { kind: "unix", path }, { mode: 0o666 }),
+    });
   }
 
   get(instance: string): Source | undefined {
     return this.entries.get(instance)?.source;
+  }
+  list(): { instance: string; ageMs: number }[] {
+    return Array.from(this.entries, ([instance, { since }]) => ({ instance, ageMs: Math.round(performance.now() - since) }));
   }
   get size(): number {
     return this.entries.size;

@@ -1,5 +1,6 @@
 // One sandbox that may use the egress proxy. It is known by the socket on which it connects, which is mounted into it alone (DESIGN section
 // 7).
+import type { RefusalLog } from "./refusal-log.ts";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 
 export interface Source {
@@ -8,6 +9,7 @@ export interface Source {
   /** Bytes of all its connections, both ways, since the source was made. */
   bytes: number;
   readonly tunnels: Set<{ end(outcome: string): void }>;
+  readonly refusals: RefusalLog;
 }
 
 /** One line of the log. */
@@ -23,4 +25,6 @@ export interface ConnectionRecord {
   bytesDown: number;
   durationMs: number;
   outcome: string;
+  /** So many refusals of the same sandbox came before this one, and were not logged. */
+  notLogged?: number;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { hostMatches, isAllowed, readTarget } from "./target.ts";
+import { readTarget } from "./target.ts";
 
 describe("CONNECT targets (B5)", () => {
   it.each([
@@ -52,37 +52,4 @@ describe("CONNECT targets (B5)", () => {
     "example.com%2e:443",
     "１２７.0.0.1:80",
   ])("refuses %s", (authority) => expect(() => readTarget(authority)).toThrow());
-});
-
-describe("patterns (B6)", () => {
-  it.each([
-    ["example.com", "example.com", true],
-    ["EXAMPLE.com", "example.com", true],
-    ["example.com", "a.example.com", false],
-    ["*.example.com", "a.example.com", true],
-    ["*.example.com", "example.com", false],
-    ["*.example.com", "a.b.example.com", false],
-    ["*.example.com", "evil-example.com", false],
-    ["*.example.com", "a.example.com.evil.com", false],
-    ["*.example.com", ".example.com", false],
-    ["*", "example.com", false],
-    ["*.com", "example.com", true],
-    ["a.*", "a.b", false],
-  ])("%s and %s: %s", (pattern, host, matches) => expect(hostMatches(pattern, host)).toBe(matches));
-  it("binds the port to the rule", () => {
-    const source = {
-      allow: [
-        { host: "a.example", ports: [443] },
-        { host: "b.example", ports: [80, 8080] },
-      ],
-    };
-    expect(
-      [
-        ["a.example", 443],
-        ["a.example", 80],
-        ["b.example", 8080],
-        ["b.example", 443],
-      ].map(([host, port]) => isAllowed(source, { host: String(host), port: Number(port) })),
-    ).toEqual([true, false, true, false]);
-  });
 });

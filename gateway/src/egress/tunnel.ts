@@ -1,15 +1,18 @@
 // One CONNECT: it is checked, dialled, carried both ways under its source's caps, and logged when it ends.
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
+import { isAllowed, ruleFor } from "@fnctl/control-plane/contract/egress-rules";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
 import type { Dial, Dialled } from "./dial.ts";
 import { judgeFirstFlight } from "./first-flight.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
+import type { TunnelCount } from "./tunnel-count.ts";
 import type { ConnectionRecord, Source } from "./source.ts";
-import { isAllowed, readTarget, type Target } from "./target.ts";
+import { readTarget, type Target } from "./target.ts";
 
 interface Deps {
   dial: Dial;
+  count: TunnelCount;
   log: (record: ConnectionRecord) => void;
 }
 
@@ -24,6 +27,8 @@ export async function runTunnel(
     await tunnel.open(request.authority, request.host, request.head);
   } catch (error) {
     tunnel.refuse(error);
+  } finally {
+    tunnel.settled();
   }
 }
 
@@ -36,6 +41,11 @@ class Tunnel {
   private upstream: Socket | undefined;
   private idle: NodeJS.Timeout | undefined;
   private longest: NodeJS.Timeout | undefined;
+  /** Ends the look for an address and a connection for whoever has left. */
+  private readonly gone = new AbortController();
+  /** A dial goes on, which is a socket, whether or not its client is still there. */
+  private opening = true;
+  private counted: string | undefined = undefined;
   private answered = false;
   private ended = false;
 
@@ -70,11 +80,13 @@ class Tunnel {
     const target = readTarget(authority);
     if (host !== undefined && host.toLowerCase() !== authority.toLowerCase() && host.toLowerCase() !== target.host)
       throw new PlatformError("FORBIDDEN", "The Host field is not the CONNECT target.");
-    if (!isAllowed(this.source.settings, target))
+    if (!isAllowed(settings.allow, target.host, target.port))
       throw new PlatformError("FORBIDDEN", `${target.host}:${target.port} is not allowed here.`, {
-        hint: "Add it to `egress.allow` in fnctl.yaml.",
+        hint: `Add \`${ruleFor(target.host, target.port)}\` to \`egress.allow\` in fnctl.yaml.`,
       });
-    const dialled = await this.deps.dial(target);
+    this.deps.count.begin(settings.tenantId ?? "");
+    this.counted = settings.tenantId ?? "";
+    const dialled = await this.deps.dial(target, this.source, this.gone.signal);
     if (this.ended) return void dialled.socket.on("error", () => {}).destroy();
     this.carry(target, dialled, head);
   }
@@ -83,7 +95,6 @@ class Tunnel {
     this.upstream = socket;
     this.record.address = address;
     this.answered = true;
-    this.longest = setTimeout(() => this.end("time-limit"), EGRESS_LIMITS.tunnelMs);
     this.idle = setTimeout(() => this.end("idle"), EGRESS_LIMITS.idleMs);
     this.client.write("HTTP/1.1 200 Connection established\r\n\r\n");
     socket.on("error", () => this.end("upstream-error"));
@@ -145,7 +156,9 @@ class Tunnel {
 
   /** Refuses a tunnel that is not established yet, by an HTTP answer. */
   refuse(error: unknown): void {
-    const problem = toProblem(error);
+    // What a name leads to inside is for the operator's log, and not for who guesses names.
+    const { facts, ...problem } = toProblem(error);
+    if (typeof facts?.["address"] === "string") this.record.address = facts["address"];
     if (this.answered || this.ended || this.client.destroyed) return this.end(problem.code);
     const body = JSON.stringify(problem);
     // A refused tunnel does not count while its client reads the reason.
@@ -158,16 +171,29 @@ class Tunnel {
     this.longest = setTimeout(() => this.end(problem.code), 1_000);
   }
 
+  /** It was opened, or refused; from now on it counts for as long as it is there. */
+  settled(): void {
+    this.opening = false;
+    if (this.ended) this.uncount();
+  }
+  private uncount(): void {
+    this.source.tunnels.delete(this);
+    if (this.counted !== undefined) this.deps.count.end(this.counted);
+    this.counted = undefined;
+  }
+
   end(outcome: string): void {
     if (this.ended) return;
     this.ended = true;
+    this.gone.abort();
     clearTimeout(this.idle);
     clearTimeout(this.longest);
-    this.source.tunnels.delete(this);
+    if (!this.opening) this.uncount();
     this.client.destroy();
     this.upstream?.destroy();
     this.record.outcome ||= outcome;
     this.record.durationMs = Math.round(performance.now() - this.startedAt);
-    this.deps.log(this.record);
+    const record = this.answered ? this.record : this.source.refusals.admit(this.record);
+    if (record !== undefined) this.deps.log(record);
   }
 }

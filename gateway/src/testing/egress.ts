@@ -17,6 +17,8 @@ let egress: Egress;
 /** The addresses of names, which the test may change, and the names that were asked for. */
 export let names: Record<string, string[]>;
 export let asked: string[];
+/** Names on which name resolution hangs, until what they are mapped to is called. */
+export const hanging = new Map<string, (() => void)[]>();
 const servers: Server[] = [];
 
 export const at = (name: string): string => join(folder, name);
@@ -32,6 +34,8 @@ export async function start(env: Record<string, string> = {}): Promise<void> {
   });
   egress = await startEgress(settings, SECRET, async (host) => {
     asked.push(host);
+    const waiting = hanging.get(host);
+    if (waiting !== undefined) await new Promise<void>((resolve) => waiting.push(resolve));
     return names[host] ?? [];
   });
 }
@@ -74,6 +78,7 @@ export const control = (method: string, instance: string, body?: unknown, secret
 export const rules = (ports: number[], overrides: Partial<EgressSource> = {}): EgressSource => ({
   tenantId: TENANT,
   label: "fn",
+  kind: "build",
   allow: ["good.example", "*.wild.example", "bad.example", "mixed.example", "nowhere.example", "localhost", "127.0.0.1"].map((host) => ({
     host,
     ports,

@@ -1,5 +1,5 @@
 // Calls to another part of the platform with small JSON documents. Answers are capped and timed, and every failure is a coded error.
-import { Pool, type Dispatcher } from "undici";
+import { interceptors, Pool, type Dispatcher } from "undici";
 import type { z } from "zod";
 import type { EndpointDial } from "../../contract/endpoint.ts";
 import { PlatformError, fromProblem } from "../../contract/errors.ts";
@@ -15,6 +15,8 @@ export interface CallOptions {
   connections: number | null;
   /** Time limit of a call that gives none, milliseconds. */
   timeoutMs: number;
+  /** A part that does not listen is tried again, as often as takes about so long, milliseconds; for one that starts again at once. */
+  patienceMs?: number;
   /** The most bytes of an answer. */
   answerCap?: number;
 }
@@ -27,13 +29,14 @@ export interface Call {
   signal?: AbortSignal;
 }
 
-export function createCaller({ dial, who, hint, secret, connections, timeoutMs: usual, answerCap }: CallOptions) {
-  const pool = new Pool(dial.origin, {
+export function createCaller({ dial, who, hint, secret, connections, timeoutMs: usual, answerCap, patienceMs }: CallOptions) {
+  const own = new Pool(dial.origin, {
     connect: dial.connect,
     connections,
     allowH2: false,
     ...(answerCap === undefined ? {} : { maxResponseSize: answerCap }),
   });
+  const pool: Dispatcher = patienceMs === undefined ? own : own.compose(interceptors.retry(patience(patienceMs)));
   const headers = { "content-type": "application/json", ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }) };
   const away = (cause: unknown): never => {
     throw new PlatformError("UNAVAILABLE", `${who} is not reachable.`, { cause, hint });
@@ -65,7 +68,7 @@ export function createCaller({ dial, who, hint, secret, connections, timeoutMs: 
     if (parsed.success) return parsed.data;
     throw new PlatformError("INTERNAL", `${who}'s answer to ${call.path} is not understood.`, { cause: parsed.error });
   }
-  return { open, ask, close: () => pool.destroy() };
+  return { open, ask, close: () => own.destroy() };
 }
 
 /** Returns undefined for an empty text, or one that is not JSON. */
@@ -76,3 +79,14 @@ function parse(text: string): unknown {
     return undefined;
   }
 }
+
+const PAUSE_MS = 100;
+const patience = (ms: number) => ({
+  maxRetries: Math.ceil(ms / PAUSE_MS),
+  minTimeout: PAUSE_MS,
+  maxTimeout: PAUSE_MS,
+  timeoutFactor: 1,
+  // The socket's file is missing, nobody listens on it, or whoever did has gone; only idempotent methods are repeated.
+  errorCodes: ["ECONNREFUSED", "ENOENT", "ECONNRESET", "EPIPE", "UND_ERR_SOCKET"],
+  statusCodes: [],
+});

@@ -3,11 +3,15 @@
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import {
+  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
   PemConverter,
   SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
 } from "@peculiar/x509";
 
@@ -21,9 +25,13 @@ export interface Identity {
   key: string;
 }
 
-export async function createAuthority(name: string): Promise<{ ca: string; issue(dnsName: string): Promise<Identity> }> {
+export async function createAuthority(name: string): Promise<{ ca: string; issue(dnsName: string, ...more: string[]): Promise<Identity> }> {
   const keys = await makeKeys();
-  const extensions = [new BasicConstraintsExtension(true, 0, true)];
+  const extensions = [
+    new BasicConstraintsExtension(true, 0, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
+    await SubjectKeyIdentifierExtension.create(keys.publicKey),
+  ];
   const own = await X509CertificateGenerator.createSelfSigned({
     name: `CN=${name}`,
     keys,
@@ -33,7 +41,7 @@ export async function createAuthority(name: string): Promise<{ ca: string; issue
   });
   return {
     ca: own.toString("pem"),
-    async issue(dnsName) {
+    async issue(dnsName, ...more) {
       const { publicKey, privateKey } = await makeKeys();
       const leaf = await X509CertificateGenerator.create({
         subject: `CN=${dnsName}`,
@@ -43,7 +51,9 @@ export async function createAuthority(name: string): Promise<{ ca: string; issue
         signingAlgorithm: ALGORITHM,
         extensions: [
           new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-          new SubjectAlternativeNameExtension([{ type: "dns", value: dnsName }]),
+          new SubjectAlternativeNameExtension([dnsName, ...more].map((value) => ({ type: "dns", value }))),
+          // Strict verifiers want to know the key that signed (RFC 5280 section 4.2.1.1); Python 3.13 is one.
+          await AuthorityKeyIdentifierExtension.create(keys.publicKey),
         ],
         ...life(),
       });

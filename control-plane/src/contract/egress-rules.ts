@@ -1,0 +1,91 @@
+// What a function may reach, as its owner writes it in `fnctl.yaml`, and as the egress proxy applies it.
+import { z } from "zod";
+import { LIMITS } from "./limits.ts";
+
+/** Lower-case LDH labels (RFC 5890), underscores allowed (RFC 2782); no trailing dot, userinfo, brackets or percent signs. */
+const LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?";
+const NAME = `${LABEL}(?:\\.${LABEL})*`;
+const HOST_NAME = new RegExp(`^(?=.{1,253}$)${NAME}$`);
+/** The WHATWG "ends in a number" rule: 127.1, 2852039166, 0x7f.1 and 0177.0.0.1 are addresses to many resolvers. */
+const ENDS_IN_NUMBER = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
+/** Names that mean the sandbox itself (RFC 6761), whatever a resolver says. */
+const LOCAL = /(?:^|\.)(?:localhost|localdomain)$/;
+
+/** Whether it is a plain host name in lower case, and nothing that some resolver takes for an address. */
+export const isHostName = (text: string): boolean => HOST_NAME.test(text) && !ENDS_IN_NUMBER.test(text);
+
+const DEFAULT_PORTS = [443];
+const PUBLIC_PORTS = [80, 443];
+/** Stands for every name. */
+const ANY_HOST = "*";
+const WRITE = "write a host name with an optional port: api.example.com, db.example.com:5432 or *.example.com";
+const PORT = "a port is a number from 1 to 65535";
+
+const portSchema = z.int(PORT).min(1, PORT).max(65_535, PORT);
+const hostSchema = z
+  .string()
+  .max(255)
+  .regex(new RegExp(`^(?:\\*\\.)?${NAME.replaceAll("a-z", "A-Za-z")}$`), { error: WRITE, abort: true })
+  .refine((host) => isPattern(host.toLowerCase()), WRITE);
+const textSchema = z
+  .string(WRITE)
+  .max(261)
+  .regex(new RegExp(`^(?:\\*\\.)?${NAME.replaceAll("a-z", "A-Za-z")}(?::[0-9]{1,5})?$`), { error: WRITE, abort: true })
+  .refine((text) => {
+    const { host, ports } = readText(text);
+    return isPattern(host) && ports.every((port) => port >= 1 && port <= 65_535);
+  }, WRITE);
+
+const ruleSchema = z.union(
+  [textSchema, z.strictObject({ host: hostSchema, ports: z.array(portSchema).min(1).max(LIMITS.egressPorts) })],
+  WRITE,
+);
+
+/** Absent: nothing. `public`: every public address, on the ports of the web. */
+export const egressSchema = z.union(
+  [z.literal("public"), z.strictObject({ allow: z.array(ruleSchema).max(LIMITS.egressRules) })],
+  "write `public`, or `allow:` with a list of host names",
+);
+export type EgressConfig = z.infer<typeof egressSchema>;
+
+/** One rule as it is applied. `host`: a name, `*.` and a name (exactly one label more), or `*` (every name). */
+export const allowedSchema = z.strictObject({
+  host: z.string().max(255),
+  ports: z.array(portSchema).min(1).max(LIMITS.egressPorts),
+});
+export type Allowed = z.infer<typeof allowedSchema>;
+
+/** The rules that a configuration stands for, in its order. */
+export function allowedBy(egress: EgressConfig | undefined): Allowed[] {
+  if (egress === undefined) return [];
+  if (egress === "public") return [{ host: ANY_HOST, ports: PUBLIC_PORTS }];
+  return egress.allow.map((rule) => (typeof rule === "string" ? readText(rule) : { host: rule.host.toLowerCase(), ports: rule.ports }));
+}
+
+/** `*.example.com` stands for exactly one label (SECURITY B6). `host` is in lower case. */
+export function hostMatches(pattern: string, host: string): boolean {
+  if (pattern === ANY_HOST) return host.includes("."); // a single label is a name of somebody's own network
+  if (!pattern.startsWith("*.")) return pattern === host;
+  const dot = host.indexOf(".");
+  return dot > 0 && host.slice(dot) === pattern.slice(1);
+}
+
+export const isAllowed = (rules: readonly Allowed[], host: string, port: number): boolean =>
+  rules.some((rule) => rule.ports.includes(port) && hostMatches(rule.host, host));
+
+/** The rule that would allow a target, as one writes it. */
+export const ruleFor = (host: string, port: number): string => (port === 443 ? host : `${host}:${port}`);
+
+function readText(text: string): Allowed {
+  const colon = text.indexOf(":");
+  return colon === -1
+    ? { host: text.toLowerCase(), ports: DEFAULT_PORTS }
+    : { host: text.slice(0, colon).toLowerCase(), ports: [Number(text.slice(colon + 1))] };
+}
+
+/** A wildcard needs a name of two labels behind it: `*.com` is everybody's. */
+function isPattern(host: string): boolean {
+  const wildcard = host.startsWith("*.");
+  const name = wildcard ? host.slice(2) : host;
+  return isHostName(name) && !LOCAL.test(name) && (!wildcard || name.includes("."));
+}
