@@ -1,7 +1,7 @@
 // What each root file system adds to its Debian packages, and how its process is started.
 import { cp, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { ENTER_PROGRAM } from "@fnctl/control-plane/contract/runtime-protocol";
+import { ENTER_PROGRAM, NAMES_PROGRAM } from "@fnctl/control-plane/contract/runtime-protocol";
 import type { BuildOptions, OutputFile } from "esbuild";
 import { placeEsbuild, placeNode, placeNpm, placeWheels } from "./host-packages.ts";
 import { run } from "./run.ts";
@@ -35,6 +35,8 @@ const ENTER = ENTER_PROGRAM.slice(1);
 /** How the process is started in a pod: there nobody else mounts its folders. */
 export const inPod = (process: ProcessSpec): ProcessSpec => ({ ...process, args: ["/usr/bin/perl", ENTER_PROGRAM, ...process.args] });
 const placeEnter = (root: string, packageRoot: string): Promise<void> => cp(join(packageRoot, "base/enter.pl"), join(root, ENTER));
+const placeNames = (root: string, packageRoot: string): Promise<void> =>
+  cp(join(packageRoot, "base/names.pl"), join(root, NAMES_PROGRAM.slice(1)));
 
 export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
   node24: {
@@ -44,6 +46,7 @@ export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
     place: async (root, packageRoot) => {
       await placeNode(root);
       await placeEnter(root, packageRoot);
+      await placeNames(root, packageRoot);
     },
   },
   "python3.13": {
@@ -56,6 +59,7 @@ export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
     place: async (root, packageRoot) => {
       const target = join(root, "opt/fnctl/python");
       await placeEnter(root, packageRoot);
+      await placeNames(root, packageRoot);
       await placeWheels(target, join(packageRoot, "base/python-requirements.txt"));
       await cp(join(packageRoot, "python/fnctl_bootstrap"), join(target, "fnctl_bootstrap"), {
         recursive: true,

@@ -79,7 +79,7 @@ async function dryRun(session: Session, reporter: Reporter, project: Project, ch
   const plans = [];
   for (const entry of chosen) {
     reporter.begin(entry.name);
-    const archive = await validate(reporter, path.resolve(project.root, entry.folder));
+    const archive = await validate(reporter, path.resolve(project.root, entry.folder), entry.config);
     plans.push({
       type: "plan",
       function: entry.name,

@@ -1,4 +1,5 @@
-import { functionConfigSchema } from "@fnctl/control-plane/contract/config";
+import { functionConfigSchema, type FunctionConfig } from "@fnctl/control-plane/contract/config";
+import { allowedBy, ruleFor } from "@fnctl/control-plane/contract/egress-rules";
 import { functionPath, liveText, looseDetail } from "../api/resources.ts";
 import { functionName } from "../project/load-project.ts";
 import { addCommand, createSession, type GlobalFlags, type Register } from "../session.ts";
@@ -19,6 +20,8 @@ export const describe: Register = (program, io) => {
 
 function text(fn: z.infer<typeof looseDetail>): string {
   const { live, lastFailure } = fn;
+  // Undefined when a newer platform knows settings that this CLI does not.
+  const config = live === null ? undefined : functionConfigSchema.safeParse(live.config).data;
   const inUse = fn.instances.reduce((sum, instance) => sum + instance.inUse, 0);
   return facts([
     ["name", fn.name],
@@ -29,7 +32,8 @@ function text(fn: z.infer<typeof looseDetail>): string {
     ["live", live === null ? liveText(fn) : `v${live.number}, since ${live.createdAt}`],
     ["image", live?.imageDigest ?? undefined],
     ["image size", live === null || live.imageBytes === null ? undefined : bytes(live.imageBytes)],
-    ["limits", live === null ? undefined : limits(live.config)],
+    ["limits", config === undefined ? undefined : limits(config)],
+    ["reaches", config === undefined ? undefined : reach(config)],
     ["instances", `${fn.instances.length}, with ${inUse} requests`],
     [
       "last failure",
@@ -38,10 +42,16 @@ function text(fn: z.infer<typeof looseDetail>): string {
   ]);
 }
 
-/** Undefined when a newer platform knows settings that this CLI does not. */
-function limits(value: unknown): string | undefined {
-  const config = functionConfigSchema.safeParse(value).data;
-  if (config === undefined) return undefined;
+function reach({ egress }: FunctionConfig): string {
+  if (egress === "public") return "every public address, ports 80 and 443";
+  return (
+    allowedBy(egress)
+      .map(({ host, ports }) => ports.map((port) => ruleFor(host, port)).join(", "))
+      .join(", ") || "nothing"
+  );
+}
+
+function limits(config: FunctionConfig): string {
   const { memoryMib, timeoutMs, idleTimeoutMs, min, max, concurrency } = config;
   return `${memoryMib}MB, timeout ${duration(timeoutMs)}, idle ${duration(idleTimeoutMs)}, ${min} to ${max} instances of ${concurrency} requests`;
 }

@@ -39,13 +39,15 @@ async function timed<T>(
   }
 }
 
-export function validate(reporter: Reporter, folder: string): Promise<Archive> {
+/** Says aloud when a function may reach every public address. */
+export function validate(reporter: Reporter, folder: string, { egress }: ProjectFunction["config"]): Promise<Archive> {
+  const reach = egress === "public" ? "; may reach every public address" : "";
   const count = (files: number) => (files === 1 ? "1 file" : `${files} files`);
   return timed(
     reporter,
     "validate",
     () => packFolder(folder),
-    (archive) => `${count(archive.files.length)}, ${bytes(archive.bytes.length)} packed`,
+    (archive) => `${count(archive.files.length)}, ${bytes(archive.bytes.length)} packed${reach}`,
   );
 }
 
@@ -95,7 +97,7 @@ export async function deployFunction(entry: ProjectFunction, folder: string, opt
   const { api, reporter, promote, detach } = options;
   const begun = performance.now();
   reporter.begin(entry.name);
-  const archive = await validate(reporter, folder);
+  const archive = await validate(reporter, folder, entry.config);
   await upload(options, archive);
   const body = { sourceDigest: archive.digest, config: entry.config, promote };
   const version = await api.json(looseVersion, "POST", functionPath(entry.name, "/versions"), {

@@ -1,5 +1,6 @@
 // `fnctl.yaml` as people write it. The output has the contract's names and units; editors get the schema of the input as JSON Schema.
 import { corsSchema, envSchema, functionConfigSchema, RESERVED_ENV } from "@fnctl/control-plane/contract/config";
+import { egressSchema } from "@fnctl/control-plane/contract/egress-rules";
 import { LIMITS, MEMORY_SIZES_MIB } from "@fnctl/control-plane/contract/limits";
 import { slugSchema } from "@fnctl/control-plane/contract/names";
 import { z } from "zod";
@@ -50,6 +51,7 @@ const settings = {
   concurrency: z.int().min(1).max(LIMITS.maxConcurrency).optional().describe("Requests that one instance takes at a time. Default 50."),
   env: env.optional().describe("Settings of the function, as environment variables. Not for secrets."),
   cors: corsSchema.optional().describe("Browsers' cross-origin calls of a private function."),
+  egress: egressSchema.optional().describe("What it may reach. Absent: nothing. `public`: every public address on ports 80 and 443."),
 };
 
 const DEFAULT_MAX = 10;

@@ -69,6 +69,34 @@ test("every mistake at once, each where it stands", () => {
   ]);
 });
 
+test("mistakes in what it may reach, each at its rule", () => {
+  const text = (egress: string[]) => ["name: hello", "runtime: node24", ...egress].join("\n");
+  const rules = [
+    "egress:",
+    "  allow:",
+    "    - api.example.com",
+    "    - https://api.example.com",
+    "    - {host: db.example.com}",
+    "    - {host: '*.com', ports: [5432, 0]}",
+    "    - 127.0.0.1:80",
+  ];
+  const write = "write a host name with an optional port: api.example.com, db.example.com:5432 or *.example.com";
+  expect(mistakesOf(text(rules))).toEqual([
+    `6:7 allow: ${write}`,
+    "7:7 ports is missing",
+    `8:14 host: ${write}`,
+    "8:37 ports: a port is a number from 1 to 65535",
+    `9:7 allow: ${write}`,
+  ]);
+  expect(mistakesOf(text(["egress: everything"]))).toEqual(["3:9 egress: write `public`, or `allow:` with a list of host names"]);
+  expect(mistakesOf(text(["egress: {alow: [a.example]}"]))).toEqual([
+    "3:9 allow is missing",
+    "3:10 unknown setting alow; did you mean allow?",
+  ]);
+  const [fn] = parseProject(text(["egress:", "  allow: [api.example.com, 'db.example.com:5432']"]), "fnctl.yaml");
+  expect(fn?.config.egress).toEqual({ allow: ["api.example.com", "db.example.com:5432"] });
+});
+
 test("mistakes in a map are found in their function", () => {
   expect(
     mistakesOf("functions:\n  ok: {path: a, runtime: node24}\n  Bad: {path: b, runtime: node24}\n  third:\n    runtime: ruby\nname: x\n"),

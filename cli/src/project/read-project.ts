@@ -66,7 +66,21 @@ function invalid(file: string, found: readonly Mistake[]): CliError {
   return new CliError("INVALID_CONFIG", `${file} has ${count}.`, { mistakes: sorted, next: `mend ${file}, then: fnctl deploy --dry-run` });
 }
 
-function mistakes(issue: z.core.$ZodIssue, document: Document, lines: LineCounter, file: string): Mistake[] {
+function mistakes(found: z.core.$ZodIssue, document: Document, lines: LineCounter, file: string): Mistake[] {
+  return deepest(found).flatMap((issue) => mistakesOf(issue, document, lines, file));
+}
+
+/** Of a value that may have several shapes: the mistakes in the shape that it comes closest to, if that is one that it has. */
+function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  const shapes = issue.errors.filter(
+    (errors) => errors.length > 0 && errors.every(({ path, code }) => path.length > 0 || code === "unrecognized_keys"),
+  );
+  const inside = shapes[0]?.map((error) => ({ ...error, path: [...issue.path, ...error.path] }));
+  return inside === undefined ? [issue] : inside.flatMap(deepest);
+}
+
+function mistakesOf(issue: z.core.$ZodIssue, document: Document, lines: LineCounter, file: string): Mistake[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
       file,
@@ -78,18 +92,23 @@ function mistakes(issue: z.core.$ZodIssue, document: Document, lines: LineCounte
     const message = `${String(issue.path.at(-1))}: ${issue.issues[0]?.message ?? issue.message}`;
     return [{ file, ...positionOfKey(document, lines, issue.path), message }];
   }
-  const name = issue.path.at(-1);
+  const name = issue.path.findLast((part) => typeof part === "string");
   const missing = issue.path.length > 0 && document.getIn(issue.path) === undefined;
   const choice = issue.code === "invalid_value" ? `one of ${issue.values.join(", ")}` : undefined;
   const reason = missing
     ? `${String(name)} is missing${choice === undefined ? "" : `: ${choice}`}`
-    : `${name === undefined ? "" : `${String(name)}: `}${choice ?? issue.message}`;
+    : `${name === undefined ? "" : `${name}: `}${choice ?? issue.message}`;
   return [{ file, ...positionOf(document, lines, issue.path), message: reason }];
 }
 
+const INNER_NAMES: Readonly<Record<string, readonly string[]>> = {
+  cors: ["origins", "methods", "headers", "credentials", "maxAgeSeconds"],
+  egress: ["allow"],
+  allow: ["host", "ports"],
+};
 function unknownKey(key: string, path: readonly PropertyKey[]): string {
-  const inCors = path.at(-1) === "cors";
-  const near = nearest(key, inCors ? ["origins", "methods", "headers", "credentials", "maxAgeSeconds"] : SETTING_NAMES);
+  const owner = String(path.findLast((part) => typeof part === "string"));
+  const near = nearest(key, INNER_NAMES[owner] ?? SETTING_NAMES);
   if (near === key) return `${key} does not belong here`;
   return `unknown setting ${key}${near === undefined ? "" : `; did you mean ${near}?`}`;
 }

@@ -1,5 +1,6 @@
 // The configuration of one function. The same schema checks `fnctl.yaml` (after units are read) and the API's body.
 import { z } from "zod";
+import { egressSchema } from "./egress-rules.ts";
 import { LIMITS, MEMORY_SIZES_MIB } from "./limits.ts";
 import { isolationSchema, runtimeSchema } from "./names.ts";
 import { storableText } from "./text.ts";
@@ -65,6 +66,7 @@ export const functionConfigSchema = z
     concurrency: z.int().min(1).max(LIMITS.maxConcurrency).default(50),
     env: envSchema.default({}),
     cors: corsSchema.optional(),
+    egress: egressSchema.optional(),
   })
   .refine((config) => config.min <= config.max, { path: ["min"], message: "min is above max" })
   .meta({ id: "FunctionConfig" });

@@ -2,6 +2,8 @@
 // Everything a sandbox says is hostile input; these schemas check it, and callers cap its bytes.
 import { z } from "zod";
 import { envSchema } from "./config.ts";
+import { allowedSchema } from "./egress-rules.ts";
+import { LIMITS } from "./limits.ts";
 import { digestSchema, runtimeSchema, slugSchema, uuidSchema } from "./names.ts";
 
 export const PROTOCOL = 1;
@@ -65,6 +67,8 @@ export const POD_ENV = {
 } as const;
 export const POD_PORT = 8443;
 
+/** Resolves names that lead out, and carries connections to them (runtime-images/base/names.pl). */
+export const NAMES_PROGRAM = "/opt/fnctl/names.pl";
 /** First program of a base image in a pod (runtime-images/base/enter.pl). */
 export const ENTER_PROGRAM = "/opt/fnctl/enter-2.pl";
 /** The first program of older base images, which only mounts a function's folders; still older images have none. */
@@ -111,6 +115,8 @@ export const initSchema = z.strictObject({
   entry: entrySchema,
   env: envSchema,
   limits: z.strictObject({ timeoutMs: z.int(), memoryMib: z.int(), concurrency: z.int() }),
+  /** Names that lead out, for the program that resolves them; it decides nothing. Absent: none does, and that program ends. */
+  egress: z.array(allowedSchema).max(LIMITS.egressRules).optional(),
 });
 export type InitRequest = z.infer<typeof initSchema>;
 /** 200: ready. `importMs`: the time the user's own import took. */

@@ -55,8 +55,8 @@ export async function wireSandboxes({ settings, secret, data, epoch, changes, on
   });
   const versions = createVersionInfo(data.system);
   const lastOutput = (image: ImageRef, instance: string) => readLastOutput(collector, image, instance);
-  const { ensureLayer } = host;
-  const start = createStarter({ driver, pool, ensureLayer, perTenant, lastOutput, onError });
+  const { ensureLayer, openEgress } = host;
+  const start = createStarter({ driver, pool, ensureLayer, perTenant, openEgress, lastOutput, onError });
 
   /** Tells the tenant of a failure by a line in the function's log and as the last failure that `describe` shows. */
   function onFailure({ tenantId, functionId, version, instance, reason, detail }: InstanceFailure): void {
@@ -83,7 +83,7 @@ export type Sandboxes = Awaited<ReturnType<typeof wireSandboxes>>;
 
 /** The Kubernetes client is large: it is loaded only where there is a cluster. */
 async function wireHost({ settings, secret, data, epoch, onError }: Omit<SandboxInput, "changes">): Promise<SandboxHost> {
-  if (settings.FNCTL_DRIVER === "runsc") return wireSingleHost(settings, secret, data);
+  if (settings.FNCTL_DRIVER === "runsc") return wireSingleHost(settings, secret, data, onError);
   const { wireKubernetesHost } = await import("./kubernetes-host.ts");
   return wireKubernetesHost(settings, secret, data, epoch, onError);
 }
@@ -110,7 +110,7 @@ async function readBases(images: ImageStore): Promise<Bases> {
 
 /** The pool's size: `perRuntime` sandboxes of each runtime, and one builder, so that the next deploy does not wait for its start. */
 function pooled(bases: Bases, perRuntime: number): Target[] {
-  const common = { isolation: "gvisor", egress: false, memoryMib: POOLED_MEMORY_MIB } as const;
+  const common = { isolation: "gvisor", egress: true, memoryMib: POOLED_MEMORY_MIB } as const;
   const functions = Object.values(bases.runtimes).map((base) => ({
     key: { ...common, kind: "function" as const, base },
     size: perRuntime,

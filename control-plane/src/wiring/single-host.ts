@@ -6,17 +6,23 @@ import { createCollectorClient } from "../logs/read/collector-client.ts";
 import { createDriverClient } from "../sandbox/rpc.ts";
 import type { ControlPlaneSettings } from "./settings.ts";
 import type { Data } from "./data.ts";
-import { buildSource, type SandboxHost } from "./sandbox-host.ts";
+import { buildSource, functionSource, IDLE_SOURCE, type SandboxHost } from "./sandbox-host.ts";
 
 type Single = Extract<ControlPlaneSettings, { FNCTL_DRIVER: "runsc" }>;
 
-export async function wireSingleHost(settings: Single, secret: string, data: Data): Promise<SandboxHost> {
+export async function wireSingleHost(
+  settings: Single,
+  secret: string,
+  data: Data,
+  onError: (error: unknown) => void,
+): Promise<SandboxHost> {
   const egress = createEgressClient(settings.FNCTL_EGRESS_CONTROL_SOCKET, secret);
   const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
   return {
-    driver: closingEgress(await createDriverClient(settings.FNCTL_DRIVER_SOCKET), (id) => egress.remove(id)),
+    driver: closingEgress(await createDriverClient(settings.FNCTL_DRIVER_SOCKET), { close: egress.remove, list: egress.list, onError }),
     perTenant: false,
-    prepareEgress: (id) => egress.put(id, buildSource(null, "builder, not yet given out", allow)),
+    prepareEgress: (id, kind) => egress.put(id, kind === "builder" ? buildSource(null, "builder, not yet given out", allow) : IDLE_SOURCE),
+    openEgress: (id, info) => egress.put(id, functionSource(info)),
     labelEgress: (id, tenantId, label) => egress.put(id, buildSource(tenantId, label, allow)),
     ensureLayer: (tenantId, digest) => data.layers.ensure(tenantId, digest),
     collector: createCollectorClient(settings.FNCTL_LOG_SOCKET),

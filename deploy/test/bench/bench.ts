@@ -6,7 +6,7 @@ import { examples } from "./examples.ts";
 import { idleInstances, memory } from "./memory.ts";
 import type { Row } from "./rows.ts";
 import { printTable } from "./rows.ts";
-import { routes, shim, throughput } from "./scripts.ts";
+import { egress, routes, shim, throughput } from "./scripts.ts";
 import { upAgain } from "./up.ts";
 import { warm } from "./warm.ts";
 
@@ -26,6 +26,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   up: { run: upAgain, what: "npm run up, first and again" },
   memory: { run: memory, what: "memory of the machine per idle instance" },
   shim: { run: shim, what: "what the bootstraps cost inside the sandbox" },
+  egress: { run: egress, what: "tunnels through the egress proxy" },
   routes: { run: routes, what: "100,000 routes in one ingress" },
   examples: { run: examples, what: "what each example costs", byNameOnly: true },
   idle: { run: idleInstances, what: "400 idle instances, each answering", byNameOnly: true },

@@ -38,6 +38,37 @@ export async function throughput(): Promise<Row[]> {
   ];
 }
 
+interface Egress {
+  connectMs: { bare: number; ours: number };
+  cpuMicrosecondsPerMib: { bare: number; ours: number };
+  throughputRatio: number;
+  idleTunnels: number;
+  idleMb: { bare: number; ours: number };
+}
+export async function egress(): Promise<Row[]> {
+  const { connectMs, cpuMicrosecondsPerMib: cpu, throughputRatio, idleTunnels, idleMb } = await script<Egress>("gateway/bench/egress.ts");
+  const bare = "bare CONNECT proxy";
+  return [
+    {
+      what: "egress: connect, added by the proxy's checks",
+      value: connectMs.ours - connectMs.bare,
+      unit: "ms",
+      goal: 1,
+      note: `${connectMs.ours} ms`,
+    },
+    { what: `egress: throughput of a ${bare}'s`, value: throughputRatio, unit: "x", goal: 0.8, atLeast: true },
+    { what: "egress: processor time per MiB", value: cpu.ours, unit: "µs", floor: cpu.bare, floorWhat: bare },
+    {
+      what: `egress: memory of ${idleTunnels} idle tunnels`,
+      value: idleMb.ours,
+      unit: "MB",
+      floor: idleMb.bare,
+      floorWhat: bare,
+      goal: 150,
+    },
+  ];
+}
+
 /** A gateway that begins, until it has all; with as many tokens as routes. */
 async function readyMs(): Promise<number> {
   const large = createLargeStream(2_000);

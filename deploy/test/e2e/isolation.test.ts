@@ -42,7 +42,6 @@ const TARGETS = [
   { path: `${runDir}/driver/s` },
   { path: `${runDir}/control/internal` },
   { path: `${runDir}/pg/.s.PGSQL.5432` },
-  { path: "/run/fn/egress/s" },
 ];
 const READ_ONLY = ["/", "/etc", "/usr/bin", "/opt", "/function", "/function/code", "/var", "/var/tmp", "/root"];
 const SCRATCH = ["/tmp", "/dev/shm"];

@@ -14,6 +14,7 @@ import {
   SETTLED_PATH,
   type InitRequest,
 } from "./protocol.ts";
+import type { GiveNames } from "./names.ts";
 import { RequestContext, requestContext } from "./request-context.ts";
 import { expectOneAtATime, runHandler, whenSettled, type Handle } from "./running.ts";
 
@@ -24,7 +25,12 @@ type State = "idle" | "loading" | "ready" | "failed";
  * `codeBytes`: in a pod, the most that the code may have which is sent in; elsewhere it lies there already. `becameReady`: from now on there
  * may be requests that an end has to wait for.
  */
-export function createInstance(codeFolder: string, codeBytes?: number, becameReady: () => void = () => undefined): RequestListener {
+export function createInstance(
+  codeFolder: string,
+  codeBytes?: number,
+  becameReady: () => void = () => undefined,
+  giveNames: GiveNames = async () => undefined,
+): RequestListener {
   let state: State = "idle";
   let code: string | undefined;
   let receiving = false;
@@ -57,6 +63,7 @@ export function createInstance(codeFolder: string, codeBytes?: number, becameRea
     let file = "";
     try {
       const request = (await readJson(incoming)) as InitRequest;
+      await giveNames(request.egress);
       process.chdir(codeFolder); // it was not there when the process started
       file = join(codeFolder, request.entry.file);
       const loaded = await loadFunction(request, file);

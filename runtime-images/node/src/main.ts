@@ -4,6 +4,7 @@ import { describe } from "./failures.ts";
 import { createInstance } from "./instance.ts";
 import { listen } from "./listen.ts";
 import { captureOutput } from "./log-capture.ts";
+import { startNames } from "./names.ts";
 import { takePodSettings } from "./pod.ts";
 import { CODE_FOLDER, SOCKET_PATH } from "./protocol.ts";
 import { rehearse } from "./rehearse.ts";
@@ -24,6 +25,7 @@ const socketPath = process.env["FNCTL_SOCKET"] ?? SOCKET_PATH;
 const pod = takePodSettings(process.env);
 const codeFolder = process.env["FNCTL_CODE"] ?? CODE_FOLDER;
 
+const giveNames = startNames();
 warmFetch();
 // Only time is lost when it fails, e.g. where there is no folder for temporary files.
 await rehearse((folder) => createInstance(folder, pod?.codeBytes), pod !== undefined).catch((error: unknown) =>
@@ -31,5 +33,5 @@ await rehearse((folder) => createInstance(folder, pod?.codeBytes), pod !== undef
 );
 const server = await listen(
   pod ?? socketPath,
-  createInstance(codeFolder, pod?.codeBytes, () => drainOnSigterm(() => server.drain(() => process.exit(0)))),
+  createInstance(codeFolder, pod?.codeBytes, () => drainOnSigterm(() => server.drain(() => process.exit(0))), giveNames),
 );

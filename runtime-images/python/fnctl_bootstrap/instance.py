@@ -10,6 +10,7 @@ from .failures import PROBLEM_TYPE, function_error, send_json, send_problem, use
 from .lifespan import StartupFailed
 from .load import load_function
 from .log_capture import Output
+from .names import GiveNames
 from .protocol import CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PREFIX, PROTOCOL, RUNTIME, SETTLED_PATH
 from .running import Running
 
@@ -17,7 +18,8 @@ _INIT_BODY_BYTES = 1024 * 1024
 
 
 class Instance:
-    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None) -> None:
+    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None, give_names: GiveNames = lambda _allowed: None) -> None:
+        self._give_names = give_names
         self._code_folder = code_folder
         # In a pod, the most that the code may have which is sent in; elsewhere it lies there already.
         self._code_bytes = code_bytes
@@ -130,7 +132,9 @@ class Instance:
             return
         self._state = "loading"
         try:
-            loaded = await load_function(json.loads(await _read(receive)), self._code_folder)
+            init = json.loads(await _read(receive))
+            self._give_names(init.get("egress"))
+            loaded = await load_function(init, self._code_folder)
         except BaseException as error:
             self._state = "failed"
             await send_json(send, 422, _init_failure(error))

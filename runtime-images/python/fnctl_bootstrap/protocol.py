@@ -9,6 +9,8 @@ CODE_PATH = "/.fnctl/v1/code"
 SETTLED_PATH = "/.fnctl/v1/settled"
 CODE_DIGEST_HEADER = b"x-fnctl-diff-id"
 SOCKET_PATH = "/run/fn/sock/s"
+EGRESS_SOCKET_PATH = "/run/fn/egress/s"
+NAMES_PROGRAM = "/opt/fnctl/names.pl"
 CODE_FOLDER = "/function/code"
 # Where the builder puts installed packages, below the code folder.
 PACKAGES_FOLDER = ".fnctl/python"

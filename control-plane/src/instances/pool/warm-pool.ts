@@ -15,7 +15,7 @@ export interface PoolOptions {
   /** Which sandboxes the pool should hold. */
   targets: Omit<PoolTargetsOptions, "onExpired">;
   /** Called before the start of a sandbox with access to the egress proxy, so that the proxy's socket exists when it is mounted. */
-  prepareEgress(id: string): Promise<void>;
+  prepareEgress(id: string, kind: PoolKey["kind"]): Promise<void>;
   onError(error: unknown): void;
 }
 
@@ -41,7 +41,7 @@ export function createWarmPool(options: PoolOptions) {
     options.queue.run(turn, async () => {
       if (stopped && !turn.urgent) throw new PlatformError("SHUTTING_DOWN", "No more sandboxes are kept ready.");
       const id = newInstanceId();
-      if (key.egress) await options.prepareEgress(id);
+      if (key.egress) await options.prepareEgress(id, key.kind);
       return driver.start({ ...key, id, epoch: options.epoch });
     });
 

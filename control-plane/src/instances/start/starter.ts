@@ -29,12 +29,14 @@ export interface StarterOptions {
   ensureLayer(tenantId: string, digest: string): Promise<void>;
   /** Whether sandboxes belong to a tenant from their start, with room for code of a certain size. */
   perTenant: boolean;
+  /** Lets the sandbox reach what its version may, which may be nothing, before its code runs. Absent: sandboxes have no way out. */
+  openEgress?: ((sandbox: string, info: VersionInfo) => Promise<void>) | undefined;
   /** The last lines that an instance printed, as far as they are known. */
   lastOutput?(image: ImageRef, sandbox: string): Promise<string[]>;
   onError(error: unknown): void;
 }
 
-export function createStarter({ driver, pool, ensureLayer, perTenant, onError, ...options }: StarterOptions) {
+export function createStarter({ driver, pool, ensureLayer, perTenant, openEgress, onError, ...options }: StarterOptions) {
   /** A sandbox with the code in it. If the pooled sandbox has died while it waited, another one is tried and the request does not fail. */
   async function loaded(info: VersionInfo, reason: LaunchReason, tries: number): Promise<Loaded> {
     const { tenantId } = info.image;
@@ -43,15 +45,19 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError, .
       base: info.base,
       isolation: info.isolation,
       memoryMib: info.memoryMib,
-      egress: false,
+      egress: openEgress !== undefined,
       ...(perTenant ? { tenantId, codeMib: codeMibFor(info.layerBytes), floor: info.floor } : {}),
     };
     const { sandbox: generic, ...start } = await pool.take(key, { owner: tenantId, urgent: reason !== "minimum" });
     const begun = performance.now();
+    const opened = openEgress?.(generic.id, info);
     try {
-      return { ...(await driver.beginLoad(generic.id, info.image)), loadMs: performance.now() - begun, ...start };
+      const [load] = await Promise.all([driver.beginLoad(generic.id, info.image), opened]);
+      return { ...load, loadMs: performance.now() - begun, ...start };
     } catch (error) {
-      driver.stop(generic.id).catch(onError);
+      // Only then: a stop closes the way out, and must not be overtaken by what opens it.
+      const stop = () => driver.stop(generic.id).catch(onError);
+      void (opened ?? Promise.resolve()).then(stop, stop);
       const died = error instanceof PlatformError && (error.code === "FUNCTION_CRASHED" || error.code === "NOT_FOUND");
       if (!died) throw error;
       // The driver's NOT_FOUND or FUNCTION_CRASHED would mislead the caller: none of the tenant's code has run, and the missing sandbox is
@@ -63,6 +69,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError, .
 
   return async function start(info: VersionInfo, reason: LaunchReason): Promise<Started> {
     // The layer comes first: no sandbox should be taken and then wait, or be lost, while the layer is unpacked or found to be missing.
+    if (info.init.egress !== undefined && openEgress === undefined) throw noWayOut();
     await ensureLayer(info.image.tenantId, info.image.layer);
     const { sandbox, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
     const begun = performance.now();
@@ -77,6 +84,9 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, onError, .
     }
   };
 }
+const noWayOut = (): PlatformError =>
+  new PlatformError("SANDBOX_FAILED", "Functions cannot reach other hosts on this platform yet.", { hint: "Deploy it without `egress`." });
+
 /** A tar of small files needs up to four times its size in pages (4 KiB for each file of less than 512 bytes). */
 const PAGES_PER_TAR = 4;
 const MIB = 1024 * 1024;

@@ -1,0 +1,93 @@
+// What a function may reach: by name, for programs that know nothing of proxies, and nothing else (SECURITY B5, B6).
+import { beforeAll, describe, expect, inject, test } from "vitest";
+import { call, deploy } from "./api.ts";
+import { fnctl } from "./cli.ts";
+import { deployFixture, fixture } from "./fixture.ts";
+import { until } from "./until.ts";
+
+const { ca } = inject("outside");
+const ALLOW = [
+  "api.outside.test",
+  { host: "api.outside.test", ports: [80] },
+  "db.outside.test:5432",
+  "*.wild.outside.test",
+  ...["metadata", "private", "mixed", "loopback"].map((name) => `${name}.outside.test:80`),
+];
+
+describe.each([
+  ["Node", "reaches-node", "reaches.js"],
+  ["Python", "reaches-python", "reaches.py"],
+])("%s", (_language, name, file) => {
+  const ask = async (by: string, host: string, port = ""): Promise<string> =>
+    (await call(name, `/?${new URLSearchParams({ by, host, port }).toString()}`)).text();
+  beforeAll(() => deployFixture(name, file, { egress: { allow: ALLOW }, env: { CA: ca } }));
+
+  test("reaches allowed names on their ports, with whatever client", async () => {
+    expect(await ask("https", "api.outside.test")).toBe("https api.outside.test /x");
+    expect(await ask("https", "a.wild.outside.test")).toBe("https a.wild.outside.test /x");
+    expect(await ask("fetch", "api.outside.test")).toBe("http api.outside.test /x");
+    expect(await ask("sync", "api.outside.test")).toBe("http api.outside.test /x");
+    expect(await ask("tcp", "db.outside.test", "5432")).toBe("ready\nand back\n");
+    expect(await ask("lookup", "api.outside.test")).toMatch(/^127\.1\.\d+\.\d+$/);
+  });
+
+  test.each([
+    ["https", "other.outside.test", ""],
+    ["https", "a.b.wild.outside.test", ""],
+    ["https", "wild.outside.test", ""],
+    ["https", "evil-wild.outside.test", ""],
+    ["tcp", "api.outside.test", "5432"],
+    ["tcp", "127.77.0.1", "5432"],
+    ["tcp", "169.254.169.254", "80"],
+    ["fetch", "metadata.outside.test", ""],
+    ["fetch", "private.outside.test", ""],
+    ["fetch", "mixed.outside.test", ""],
+    ["fetch", "loopback.outside.test", ""],
+  ])("does not reach, by %s, %s %s", async (by, host, port) => expect(await ask(by, host, port)).toMatch(/^failed: /));
+
+  test("is told in its log what was refused, and the rule that would allow it", async () => {
+    await ask("https", "other.outside.test");
+    await ask("fetch", "metadata.outside.test");
+    const log = await until(
+      async () => (await fnctl(["logs", name])).stdout,
+      (text) => text.includes("metadata") && text.includes("other"),
+    );
+    expect(log).toContain(
+      "egress: other.outside.test is not allowed. To allow it, add it to `egress.allow` in fnctl.yaml (`other.outside.test`",
+    );
+    expect(log).toContain("egress: metadata.outside.test leads to an address that functions may not reach.");
+  });
+});
+
+test("says what it may reach", async () => {
+  const told = async (name: string) => /^reaches +(.*)$/m.exec((await fnctl(["describe", name])).stdout)?.[1];
+  await deployFixture("reaches-told", "reaches.js", { egress: { allow: ALLOW.slice(0, 4) } });
+  expect(await told("reaches-told")).toBe("api.outside.test, api.outside.test:80, db.outside.test:5432, *.wild.outside.test");
+});
+
+test("a function without rules reaches nothing, and another version's rules are its own", async () => {
+  await deployFixture("reaches-nothing", "reaches.js", {});
+  const ask = async (by = "fetch"): Promise<string> => (await call("reaches-nothing", `/?by=${by}&host=api.outside.test&port=80`)).text();
+  expect(await ask()).toMatch(/^failed: /);
+  expect(await ask("proxy")).toMatch(/^HTTP\/1.1 403 /);
+  await deployFixture("reaches-nothing", "reaches.js", { egress: { allow: ["api.outside.test:80"] } });
+  expect(await until(ask, (text) => text.startsWith("http"))).toBe("http api.outside.test /x");
+});
+
+test("`public` is every public name on the ports of the web", async () => {
+  await deployFixture("reaches-all", "reaches.js", { egress: "public" });
+  const ask = async (by: string, host: string, port = ""): Promise<string> =>
+    (await call("reaches-all", `/?${new URLSearchParams({ by, host, port }).toString()}`)).text();
+  expect(await ask("fetch", "any.outside.test")).toBe("http any.outside.test /x");
+  expect(await ask("tcp", "any.outside.test", "5432")).toMatch(/^failed: /);
+  expect(await ask("fetch", "private.outside.test")).toMatch(/^failed: /);
+});
+
+test("mistakes in rules are told at deploy", async () => {
+  const end = deploy(
+    "reaches-wrong",
+    { "index.js": fixture("reaches.js") },
+    { runtime: "node24", egress: { allow: ["https://a.example"] } },
+  );
+  await expect(end).rejects.toThrow(/egress/);
+});

@@ -1,0 +1,80 @@
+// The world outside of the platform, as its egress proxy sees it: a DNS server with made-up names, and real servers behind them, on an address
+// of loopback that stands for a public one.
+import { createSocket, type Socket as Datagrams } from "node:dgram";
+import { lookup } from "node:dns/promises";
+import { createServer as createHttp } from "node:http";
+import { createServer as createHttps } from "node:https";
+import { createServer as createTcp, type Server } from "node:net";
+import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
+import { decode, encode, type StringAnswer } from "dns-packet";
+
+/** Where the servers listen; the platform under test may reach it, and no other address of its own machine. */
+const ADDRESS = "127.77.0.1";
+/** Names that lead elsewhere, as an attacker's would. */
+const ODD: Record<string, string[]> = {
+  "metadata.outside.test": ["169.254.169.254"],
+  "private.outside.test": ["10.0.0.1"],
+  "mixed.outside.test": [ADDRESS, "169.254.169.254"],
+  "loopback.outside.test": ["127.0.0.1"],
+};
+
+export interface Outside {
+  /** Settings by which the platform's egress proxy finds it. */
+  env: Record<string, string>;
+  /** PEM of the authority of `*.outside.test`. */
+  ca: string;
+  close(): Promise<void>;
+}
+
+async function addressesOf(name: string): Promise<string[]> {
+  if (ODD[name] !== undefined) return ODD[name];
+  if (name.endsWith(".outside.test")) return [ADDRESS];
+  // Everything else is the machine's own resolver's, because builds reach their registries by the same proxy.
+  return (await lookup(name, { all: true, family: 4 }).catch(() => [])).map(({ address }) => address);
+}
+
+async function startDns(): Promise<Datagrams> {
+  const server = createSocket("udp4");
+  server.on("message", (message, { address, port }) => {
+    const { id, questions = [] } = decode(message);
+    const [question] = questions;
+    if (question === undefined) return;
+    void addressesOf(question.name.toLowerCase()).then((found) => {
+      const answers = question.type === "A" ? found.map((data): StringAnswer => ({ type: "A", name: question.name, ttl: 1, data })) : [];
+      server.send(
+        encode({ type: "response", id: id ?? 0, flags: found.length === 0 ? 3 : 0, questions: [question], answers }),
+        port,
+        address,
+      );
+    });
+  });
+  await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve));
+  return server;
+}
+
+const listen = (server: Server, port: number): Promise<void> => new Promise((resolve) => server.listen(port, ADDRESS, resolve));
+
+export async function startOutside(): Promise<Outside> {
+  const dns = await startDns();
+  const authority = await createAuthority("outside");
+  const identity = await authority.issue("*.outside.test", "*.wild.outside.test");
+  const answer = (scheme: string) =>
+    createHttp((request, response) => void response.end(`${scheme} ${request.headers.host} ${request.url}`)).listeners(
+      "request",
+    )[0] as () => void;
+  const servers: [Server, number][] = [
+    [createHttps(identity, answer("https")), 443],
+    [createHttp(answer("http")), 80],
+    // A server that speaks first, as some databases do.
+    [createTcp((socket) => socket.on("error", () => undefined).write(`ready\n`) && void socket.pipe(socket)), 5432],
+  ];
+  for (const [server, port] of servers) await listen(server, port);
+  return {
+    env: { FNCTL_EGRESS_DNS: `127.0.0.1:${dns.address().port}`, FNCTL_EGRESS_FUNCTION_PRIVATE: `${ADDRESS}/32` },
+    ca: authority.ca,
+    async close() {
+      dns.close();
+      for (const [server] of servers) server.close();
+    },
+  };
+}

@@ -1,0 +1,54 @@
+// The program that resolves names inside a sandbox, alone, with a proxy that echoes.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+/** Undefined where this machine does not let us have a network namespace. */
+function run(): Record<string, unknown> | undefined {
+  const folder = mkdtempSync(join(tmpdir(), "names-"));
+  try {
+    execFileSync("unshare", ["--net", "true"], { stdio: "ignore" });
+  } catch {
+    return undefined;
+  }
+  try {
+    const harness = join(import.meta.dirname, "testing/names-harness.ts");
+    const script = `ip link set lo up && exec "$0" "$1" "$2"`;
+    const out = execFileSync("unshare", ["--net", "sh", "-c", script, process.execPath, harness, folder], {
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    return JSON.parse(out) as Record<string, unknown>;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test("resolves allowed names, carries connections to them, and says what is refused", (context) => {
+  const found = run();
+  if (found === undefined) return context.skip("unshare --net needs root");
+  const [first, again, wild] = found["addresses"] as string[];
+  expect(first).toMatch(/^127\.\d+\.\d+\.\d+$/);
+  expect([again, wild === first]).toEqual([first, false]);
+  expect(found).toMatchObject({
+    sixth: "ENODATA",
+    missing: ["ENOTFOUND", "ENOTFOUND"],
+    echoed: "19 a.example:443:hello",
+    large: expect.stringMatching(/^3000015 a\.example:5432:x+$/),
+    refused: "ECONNRESET",
+    closed: "ECONNREFUSED",
+    byProxy: expect.stringContaining("b.example:1:more"),
+    atOnce: 1,
+    // One port that the function uses itself costs that port of that name, and nothing else.
+    busy: "18 busy.example:443:x",
+    afterBusy: "18 after.example:80:x",
+    many: 1_200,
+    stillThere: "19 a.example:443:again",
+    exit: 0,
+  });
+  expect(found["log"]).toContain("egress: single is not allowed. To allow it, add it to `egress.allow` in fnctl.yaml (`single`");
+  expect(found["log"]).toContain("egress: no.example:443 is refused. Ask for another.");
+  expect(found["log"]).toContain("busy.example:8080 cannot be reached");
+}, 90_000);

@@ -1,0 +1,75 @@
+// Runs in a network namespace of its own, because names.pl listens on port 53 of loopback: starts it with a proxy that echoes, does what it is asked
+// to by `process.argv`, and prints what came of it as JSON.
+import { spawn } from "node:child_process";
+import { Resolver } from "node:dns/promises";
+import { once } from "node:events";
+import { createServer as createHttp } from "node:http";
+import { connect, createServer as createTcp } from "node:net";
+import type { Duplex } from "node:stream";
+import { join } from "node:path";
+
+const [folder = ""] = process.argv.slice(2);
+const socketPath = join(folder, "proxy");
+const REFUSAL = `{"detail":"no.example:443 is refused.","hint":"Ask for another."}`;
+const proxy = createHttp().on("connect", (request, client: Duplex, head: Buffer) => {
+  client.on("error", () => undefined);
+  if (request.url === "no.example:443")
+    return void client.end(`HTTP/1.1 403 Forbidden\r\ncontent-length: ${REFUSAL.length}\r\n\r\n${REFUSAL}`);
+  client.write(`HTTP/1.1 200 OK\r\n\r\n${request.url}:${head.toString()}`);
+  client.pipe(client);
+});
+await once(proxy.listen(socketPath), "listening");
+const busy = createTcp().listen(8080, "0.0.0.0");
+await once(busy, "listening");
+
+const child = spawn("/usr/bin/perl", [join(import.meta.dirname, "../names.pl"), socketPath]);
+let log = "";
+child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
+await once(child.stdout, "data");
+child.stdin.write("a.example 443 5432\n*.w.example 80\nno.example 443\nbusy.example 443 8080\n* 80\n\n");
+
+const resolver = new Resolver({ timeout: 2_000, tries: 1 });
+resolver.setServers(["127.0.0.1"]);
+const code = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
+const address = (name: string) => resolver.resolve4(name).then(([first]) => first ?? "", code);
+const sixth = (name: string) => resolver.resolve6(name).then(String, code);
+/** Says `text`, half-closes, and resolves with how many bytes came back, and the first of them. */
+function talk(host: string, port: number, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    let got = "";
+    const socket = connect(port, host, () => socket.end(text));
+    socket.setEncoding("latin1").on("data", (chunk: string) => (got += chunk));
+    socket.on("end", () => resolve(`${got.length} ${got.slice(0, 40)}`)).on("error", (error) => resolve(code(error)));
+  });
+}
+
+/** So many further names, a few at a time, because a datagram that finds no room is lost. */
+async function more(count: number): Promise<Set<string>> {
+  const all = new Set<string>();
+  for (let i = 0; i < count; i += 20)
+    for (const one of await Promise.all(Array.from({ length: 20 }, (_, k) => address(`n${i + k}.many.example`)))) all.add(one);
+  return all;
+}
+
+const a = await address("a.example");
+const found = {
+  addresses: [a, await address("A.EXAMPLE"), await address("x.w.example")],
+  sixth: await sixth("a.example"),
+  missing: [await address("single"), await sixth("single")],
+  echoed: await talk(a, 443, "hello"),
+  large: await talk(a, 5432, "x".repeat(3_000_000)),
+  refused: await talk(await address("no.example"), 443, "x"),
+  closed: await talk(a, 81, "x"),
+  byProxy: await talk("127.0.0.1", 3128, "CONNECT b.example:1 HTTP/1.1\r\nhost: b.example:1\r\n\r\nmore"),
+  atOnce: new Set((await Promise.all(Array.from({ length: 300 }, () => talk(a, 443, "many")))).values()).size,
+  busy: await talk(await address("busy.example"), 443, "x"),
+  afterBusy: await talk(await address("after.example"), 80, "x"),
+  many: (await more(1_200)).size,
+  stillThere: await talk(await address("a.example"), 443, "again"),
+  log: "",
+  exit: 0,
+};
+child.stdin.end();
+[found.exit] = (await once(child, "exit")) as [number];
+process.stdout.write(JSON.stringify({ ...found, log }));
+process.exit(0);
