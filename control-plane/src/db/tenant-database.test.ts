@@ -123,7 +123,13 @@ describe("a change", () => {
     await expect(ask(() => Promise.reject(new Error("undone")))).rejects.toThrow("undone");
     const make = async () => ({ run: ++runs });
     let go = () => {};
-    const first = ask(() => new Promise<void>((resolve) => (go = resolve)).then(make));
+    let begun = () => {};
+    const underWay = new Promise<void>((resolve) => (begun = resolve));
+    const first = ask(() => {
+      begun();
+      return new Promise<void>((resolve) => (go = resolve)).then(make);
+    });
+    await underWay; // until then another one may be the first
     await expect.poll(() => ask(make).catch((error: unknown) => error), { interval: 20 }).toMatchObject({ code: "CONFLICT" });
     go();
     expect([await first, await ask(make)]).toEqual([{ run: 1 }, { run: 1 }]);
