@@ -35,6 +35,13 @@ test("deploy: stdout is the address, stderr the phases; a second one uploads not
   expect(api.seen.filter(({ method, path: at }) => method === "PUT" && at.startsWith("/v1/blobs"))).toHaveLength(1);
 });
 
+test("deploy says aloud that a function may reach every public address", async () => {
+  expect((await run(["deploy"])).stderr).not.toContain("public address");
+  const open = await folderWith({ ...PROJECT, "fnctl.yaml": `${PROJECT["fnctl.yaml"]}\negress: public\n` });
+  for (const args of [["deploy"], ["deploy", "--dry-run"]])
+    expect((await run(args, { cwd: open })).stderr).toMatch(/validate .*; may reach every public address/);
+});
+
 test("deploy --json: one event a line, the result last", async () => {
   const { stdout, stderr } = await run(["deploy", "--json"]);
   const events = lines(stdout);

@@ -104,7 +104,12 @@ it("addresses that hold all there is of bodies do not keep another one from send
   const other = await heard("127.0.0.4");
   other.write(post(5_000, 5_000));
   await until(() => other.text.includes("HTTP/1.1 200"));
-  expect(hogs.filter(({ text }) => text.includes("429"))).toHaveLength(1);
+  const evicted = hogs.filter(({ text }) => text.includes("429"));
+  expect(evicted).toHaveLength(1);
+  evicted[0]!.write("b"); // nothing more is kept for it
+  await sleep(200);
+  expect(await platform.gauge("held_bytes")).toBeLessThan(160_000);
+  expect(hogs.filter(({ text }) => text.includes("429"))).toEqual(evicted); // and nobody else gives way for it
 });
 
 it("an instance does not end because its clients take their answers slowly", async () => {

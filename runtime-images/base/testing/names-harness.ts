@@ -1,5 +1,5 @@
-// Runs in a network namespace of its own, because names.pl listens on port 53 of loopback: starts it with a proxy that echoes, does what it is asked
-// to by `process.argv`, and prints what came of it as JSON.
+// Runs in a network namespace of its own, because names.pl listens on port 53 of loopback: starts it with a proxy that echoes, asks it for
+// names, connects to them, and prints what came of it as JSON. Its argument is a folder for the proxy's socket.
 import { spawn } from "node:child_process";
 import { Resolver } from "node:dns/promises";
 import { once } from "node:events";

@@ -79,13 +79,17 @@ export class HttpCaller implements Caller, OutletOwner {
     const gathered = new Gathered(this.bodyLength);
     return new Promise((resolve, reject) => {
       const take = (chunk: Buffer): void => {
+        if (call.phase === "over") return stop(); // evicted, or late
         call.bytesIn += chunk.length;
         gathered.add(chunk);
         // What has come, not what was announced: a head costs nothing.
         if (this.hold("bodies", gathered.capacity)) return;
+        stop();
+        reject(tooMuchHeld());
+      };
+      const stop = (): void => {
         request.off("data", take); // the rest is read off, and not kept
         gathered.take();
-        reject(tooMuchHeld());
       };
       request.on("data", take);
       request.once("end", () => resolve(gathered.take()));

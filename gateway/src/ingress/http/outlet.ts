@@ -22,6 +22,7 @@ export class Outlet {
   private pieces = 0;
   private tail: Gathered | undefined = undefined;
   private isFull = false;
+  private isEnding = false;
 
   constructor(response: ServerResponse, owner: OutletOwner) {
     this.response = response;
@@ -46,14 +47,19 @@ export class Outlet {
     this.pieces -= 1;
     if (error) return;
     this.owner.taken();
-    if (this.pieces > 0) return;
-    if (this.tail !== undefined) return void this.send(this.takeTail()!);
+    if (this.pieces > 0 || this.isEnding) return;
+    if (this.tail !== undefined) {
+      const { tail } = this;
+      this.tail = undefined;
+      return void this.send(tail.take());
+    }
     const wasFull = this.isFull;
     this.isFull = false;
     this.owner.empty(wasFull);
   };
-  /** What is gathered, before the answer's end. */
+  /** What is gathered, to be written before the answer's end. From now on `empty` is not told: what waits is gone when the response has closed. */
   takeTail(): Buffer | undefined {
+    this.isEnding = true;
     const tail = this.tail?.take();
     this.tail = undefined;
     return tail;
