@@ -21,6 +21,7 @@ import { Metrics } from "./measure/metrics.ts";
 import { createPublicServer } from "./http/public-server.ts";
 import { HeldBytes, type HeldBytesLimits } from "./http/held-bytes.ts";
 import { HttpCaller, type Held, type Shared } from "./http/http-caller.ts";
+import { RefusalPace, type PaceLimits } from "./http/refusal-pace.ts";
 import { createPipeline, type PipelineLimits } from "./http/pipeline.ts";
 import { createRouteTable, routesReplica } from "./replica/route-table.ts";
 import type { IngressSettings } from "./settings.ts";
@@ -34,6 +35,11 @@ export interface Ingress {
   drain(): Promise<void>;
 }
 
+interface Bounds {
+  held: Record<keyof Held, HeldBytesLimits>;
+  refusals: PaceLimits;
+  stalledWriteMs: number;
+}
 export interface IngressHooks {
   warn: (message: string, facts: Record<string, unknown>) => void;
   /** Called when a drain was requested over the admin socket. */
@@ -41,12 +47,15 @@ export interface IngressHooks {
   /** Replaces the contract's queue limits, for tests. */
   queue?: QueueLimits;
   api?: Parameters<typeof createApiFront>[0]["limits"];
-  limits?: Partial<PipelineLimits> & {
-    held?: Record<keyof Held, HeldBytesLimits>;
-    stalledWriteMs?: number;
-    connections?: number;
-  };
+  limits?: Partial<PipelineLimits & Bounds & { connections: number }>;
 }
+
+/** What bounds all clients together, and each address. */
+const boundsOf = (limits: Bounds) => ({
+  held: { bodies: new HeldBytes(limits.held.bodies), answers: new HeldBytes(limits.held.answers) },
+  refusals: new RefusalPace(limits.refusals),
+  stalledWriteMs: limits.stalledWriteMs,
+});
 
 export async function startIngress(settings: IngressSettings, secret: string, hooks: IngressHooks): Promise<Ingress> {
   const { warn } = hooks;
@@ -77,7 +86,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     },
   });
 
-  const held = { bodies: new HeldBytes(limits.held.bodies), answers: new HeldBytes(limits.held.answers) };
+  const bounds = boundsOf(limits);
   const run = createRun({ routes, fleet, metrics });
   const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, tokens, isTrustedProxy, limits: hooks.api });
   const invoke = createHttpSource({ routes, tokens, secondLook: createSecondLook(feed), isTrustedProxy, run });
@@ -87,7 +96,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     front(new HttpCaller(request, response, shared));
   }
   const pipeline = createPipeline({ metrics, isTrustedProxy, limits, serve: handle });
-  const shared: Shared = { ledger, metrics, held, isTrustedProxy, stalledWriteMs: limits.stalledWriteMs, answered: pipeline.answered };
+  const shared: Shared = { ledger, metrics, ...bounds, isTrustedProxy, answered: pipeline.answered };
   const server = createPublicServer({ connections: limits.connections, handle: pipeline.take, metrics, isTrustedProxy });
 
   const admin = createAdminServer({
@@ -97,7 +106,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
       routes: routes.size,
       tokens: tokens.size,
       ...fleet.counts(),
-      heldBytes: held.bodies.bytes + held.answers.bytes,
+      heldBytes: bounds.held.bodies.bytes + bounds.held.answers.bytes,
       feedConnected: feed.connected,
     }),
     state: () => (draining ? "draining" : feed.primed ? "ready" : "starting"),

@@ -21,6 +21,11 @@ export const GATEWAY_LIMITS = {
   pipelined: 8_192,
   /** How long one may wait, milliseconds; then its connection is cut. */
   pipelineWaitMs: 30_000,
+  /**
+   * Refusals of strangers from one address: so many a second, and so many at once; what is beyond it waits, so long at most, which is what all
+   * connections of an address wait that ask again as soon as they may. Milliseconds.
+   */
+  refusals: { perSecond: 500, burst: 500, waitMs: 5_000, addresses: 10_000 },
   /** Bytes of clients that are held at a time, gathered bodies and answers that are not taken: in all, and for one address. */
   held: {
     bodies: { all: 128 * 1024 * KIB, perAddress: 32 * 1024 * KIB },

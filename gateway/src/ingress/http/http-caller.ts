@@ -8,7 +8,8 @@ import { tooMuchHeld, type BytesHolder, type HeldBytes } from "./held-bytes.ts";
 import type { Caller } from "../call/caller.ts";
 import { Gathered } from "./gathered.ts";
 import { Outlet, type OutletOwner } from "./outlet.ts";
-import { discardRest, sendProblem } from "./problem.ts";
+import { discardRest, problemOf, sendProblem } from "./problem.ts";
+import type { RefusalPace } from "./refusal-pace.ts";
 import { StreamedBody } from "./request-body.ts";
 import type { RequestHead } from "./request-head.ts";
 import { clientNetwork, forwardedClient } from "./client-network.ts";
@@ -23,7 +24,8 @@ export interface Held {
 export interface Shared {
   ledger: Ledger;
   held: Held;
-  metrics: Pick<Metrics, "refusedHeld">;
+  metrics: Pick<Metrics, "refusedHeld" | "refusedLate">;
+  refusals: RefusalPace;
   isTrustedProxy: (address: string | undefined) => boolean;
   /** The connection's next request may be served. */
   answered(socket: Socket): void;
@@ -59,6 +61,8 @@ export class HttpCaller implements Caller, OutletOwner {
   private trailers: [string, string][] | undefined = undefined;
   /** Runs while the client takes nothing. */
   private stalled: NodeJS.Timeout | undefined = undefined;
+  /** Runs until the refusal is sent. */
+  private patience: NodeJS.Timeout | undefined = undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, shared: Shared) {
     this.shared = shared;
@@ -161,6 +165,7 @@ export class HttpCaller implements Caller, OutletOwner {
   /** Nothing of this request is held any more. */
   letGo(): void {
     this.clearStalled();
+    clearTimeout(this.patience);
     if (this.holds === undefined) return;
     this.release("bodies");
     this.release("answers");
@@ -197,8 +202,16 @@ export class HttpCaller implements Caller, OutletOwner {
     }
   }
   refuse(error: PlatformError): void {
-    if (this.response.headersSent) this.cut();
-    else sendProblem(this, error);
+    if (this.response.headersSent) return this.cut();
+    const problem = problemOf(this.call, error);
+    const wait = this.isStranger ? this.shared.refusals.wait(this.address) : 0;
+    if (wait === 0) return sendProblem(this, problem);
+    this.shared.metrics.refusedLate += 1;
+    this.patience = setTimeout(sendProblem, Math.ceil(wait), this, problem);
+  }
+  /** Whoever has no right that others lack. */
+  private get isStranger(): boolean {
+    return this.call.route === undefined || this.call.route.access === "public";
   }
   /** HTTP/1.0 ends a body by closing, so there only a reset tells that it is not whole (RFC 9112 section 8). */
   cut(): void {

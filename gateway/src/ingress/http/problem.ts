@@ -3,18 +3,24 @@ import type { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { PROBLEM_TYPE, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import type { Call } from "../call/call.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 import type { HttpCaller } from "./http-caller.ts";
 import { addPlatformFields } from "./platform-fields.ts";
 import { newRequestId } from "../call/request-id.ts";
 
-/** Sends the problem as the answer, and notes its status. */
-export function sendProblem(caller: HttpCaller, error: PlatformError): void {
-  const { call, request, response } = caller;
+/** The problem that answers a call; notes its status. */
+export function problemOf(call: Call, error: PlatformError): Problem {
   // If the head could not be read, the request has no id yet.
   call.requestId ||= newRequestId();
   const problem = toProblem(error, call.requestId);
   call.status = problem.status;
+  return problem;
+}
+
+/** Sends the problem as the answer. */
+export function sendProblem(caller: HttpCaller, problem: Problem): void {
+  const { call, request, response } = caller;
   const body = JSON.stringify(problem);
   const unread = hasUnreadBody(caller);
   if (unread || caller.head === undefined) (request.socket as EndingSocket)[kEnding] = true;

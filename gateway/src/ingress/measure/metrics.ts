@@ -9,6 +9,8 @@ export class Metrics {
   refusedConnections = 0;
   /** Bodies that were refused and answers that were cut because too many bytes were held. */
   refusedHeld = 0;
+  /** Refusals that waited, because their address had too many. */
+  refusedLate = 0;
   /** Requests that wait for the answer before them on their connection. */
   pipelined = 0;
   coldStarts = 0;
@@ -75,6 +77,7 @@ export function renderMetrics(metrics: Metrics, gauges: Gauges): string {
     line("connections", "gauge", metrics.connections),
     line("refused_connections_total", "counter", metrics.refusedConnections),
     line("refused_held_total", "counter", metrics.refusedHeld),
+    line("refused_late_total", "counter", metrics.refusedLate),
     line("pipelined", "gauge", metrics.pipelined),
     line("cold_starts_total", "counter", metrics.coldStarts),
     line("retries_total", "counter", metrics.retries),
