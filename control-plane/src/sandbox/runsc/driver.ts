@@ -10,7 +10,7 @@ import { oomKills } from "./cgroup.ts";
 import { createCpuGroups, firstPlaceOf, type CpuGroups } from "./cpu-groups.ts";
 import { findCpuHierarchy } from "./cpu-hierarchy.ts";
 import { createLayout, type RunscPaths } from "./layout.ts";
-import { closeAll, holdOpen, nameChannel, removeLogPipes } from "./log-pipes.ts";
+import { closeAll, hasLogPipes, holdOpen, nameChannel, removeLogPipes } from "./log-pipes.ts";
 import { createMountShell } from "./mount-shell.ts";
 import { makeShared, readOnlyView, releaseNullNetns } from "./mounts.ts";
 import { isAlive } from "./process-state.ts";
@@ -57,19 +57,28 @@ export async function createRunscDriver(options: RunscDriverOptions): Promise<Sa
   await cpuGroups?.prepare();
   await adopt();
 
-  /** Takes over sandboxes that an earlier driver left running, and removes those that it left half made. */
+  /**
+   * Takes over sandboxes that an earlier driver left running, and removes those that it left half made or half removed. Whatever is wrong with one
+   * of them must not keep the driver, and with it the platform, from beginning.
+   */
   async function adopt(): Promise<void> {
-    for (const { id, record } of await readRecords(layout)) {
-      const tenantId = record?.instance.image?.tenantId;
-      if (record === undefined || record.pid === undefined || record.instance.state === "starting")
-        await tearDown(context, { id, halfMade: true, tenantId });
-      else {
-        records.set(id, record);
-        held.set(id, holdOpen(layout.instance(id)));
-        placeLater(record); // the earlier driver may have been killed before it did this
-      }
-    }
+    for (const { id, record } of await readRecords(layout))
+      await adoptOne(id, record).catch((error: unknown) => {
+        options.onError(error);
+        if (record === undefined) return; // nobody knows it; the next driver tries again
+        const { address: _gone, ...instance } = record.instance;
+        const ended = { reason: "exited" as const, detail: "It could not be removed when the driver began again." };
+        records.set(id, { ...record, instance: { ...instance, state: "ended", ended } }); // listed, so that its stop is asked for
+      });
     for (const id of await readdir(layout.logs)) if (!records.has(id)) await removeLogPipes(layout.instance(id));
+  }
+
+  async function adoptOne(id: string, record: InstanceRecord | undefined): Promise<void> {
+    const isWhole = record?.pid !== undefined && record.instance.state !== "starting" && hasLogPipes(layout.instance(id));
+    if (record === undefined || !isWhole) return tearDown(context, { id, halfMade: true, tenantId: record?.instance.image?.tenantId });
+    records.set(id, record);
+    held.set(id, holdOpen(layout.instance(id)));
+    placeLater(record); // the earlier driver may have been killed before it did this
   }
 
   async function start(spec: SandboxSpec): Promise<Sandbox> {

@@ -1,6 +1,6 @@
 // stdout and stderr of a sandbox are two named pipes: they outlive the log collector, which opens them again after a restart, and the
 // driver never reads a byte of them (SECURITY I3).
-import { constants, closeSync, openSync } from "node:fs";
+import { constants, closeSync, existsSync, openSync } from "node:fs";
 import { chmod, chown, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import type { LogChannel } from "../../contract/logs.ts";
 import { exec } from "./exec.ts";
@@ -24,6 +24,9 @@ export async function makeLogPipes(paths: InstancePaths, logGid: number): Promis
   await chmod(paths.userLog, 0o660); // the collector may truncate it
   await chown(paths.logFolder, 0, logGid);
 }
+
+/** A removal takes them before the record: without them it was cut off. */
+export const hasLogPipes = (paths: InstancePaths): boolean => existsSync(paths.stdout) && existsSync(paths.stderr);
 
 /** Opens the pipes read-write, so that a pipe without a reader neither blocks an open nor breaks a writer (fifo(7)). */
 export function holdOpen(paths: InstancePaths): number[] {

@@ -147,7 +147,7 @@ export async function tearDown(context: StartContext, { id, halfMade, tenantId }
   await context.runsc.remove(id).catch((error: unknown) => {
     if (!halfMade) throw error;
   });
-  if (halfMade) await context.runsc.forget(id);
+  await context.runsc.forget(id); // what a removal leaves that was cut off
   if (tenantId !== undefined) await context.cpuGroups?.remove(tenantId, id);
   await removeCgroup(context.cgroupOf(id));
   const mounted = await mountPoints();
