@@ -20,7 +20,7 @@ const ABOVE = [
 const ORDER = Object.entries({
   "control-plane/src": ABOVE.concat(["accounts", "sandbox-client", "cluster", "db", "service", "contract"]),
   "gateway/src/ingress": ["invoke", "observe", "fleet", "replica", "http", "call", "measure"],
-  "gateway/src": ["ingress", "egress"],
+  "gateway/src": ["ingress", "egress", "replica"],
 });
 const TESTS = ["\\.test\\.ts$", "/testing/", "conformance[^/]*\\.ts$"];
 const forbid = (name, from, to, comment) => ({ name, severity: "error", comment, from, to });

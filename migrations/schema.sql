@@ -31,6 +31,28 @@ build_event.tenant_id uuid not null
 build_event.build_id uuid not null
 build_event.seq integer not null
 build_event.event jsonb not null
+egress_ceiling.tenant_id uuid not null
+egress_ceiling.private jsonb not null
+egress_record.tenant_id uuid not null
+egress_record.id uuid not null
+egress_record.function_id uuid not null
+egress_record.version integer not null
+egress_record.instance text not null
+egress_record.at timestamp with time zone not null
+egress_record.target text not null
+egress_record.address text not null
+egress_record.bytes_up bigint not null
+egress_record.bytes_down bigint not null
+egress_record.duration_ms integer not null
+egress_record.outcome text not null
+egress_record.not_logged integer not null
+egress_rule.tenant_id uuid not null
+egress_rule.id uuid not null
+egress_rule.function_id uuid
+egress_rule.action text not null
+egress_rule.host text not null
+egress_rule.ports ARRAY not null
+egress_rule.created_at timestamp with time zone not null default now()
 function.id uuid not null
 function.tenant_id uuid not null
 function.name text not null
@@ -115,6 +137,21 @@ build: PRIMARY KEY (tenant_id, id)
 build: UNIQUE (tenant_id, version_id)
 build_event: FOREIGN KEY (tenant_id, build_id) REFERENCES build(tenant_id, id) ON DELETE CASCADE
 build_event: PRIMARY KEY (tenant_id, build_id, seq)
+egress_ceiling: FOREIGN KEY (tenant_id) REFERENCES tenant(id)
+egress_ceiling: PRIMARY KEY (tenant_id)
+egress_record: CHECK ((length(address) <= 300))
+egress_record: CHECK ((length(instance) <= 100))
+egress_record: CHECK ((length(outcome) <= 500))
+egress_record: CHECK ((length(target) <= 300))
+egress_record: FOREIGN KEY (tenant_id) REFERENCES tenant(id)
+egress_record: FOREIGN KEY (tenant_id, function_id) REFERENCES function(tenant_id, id) ON DELETE CASCADE
+egress_record: PRIMARY KEY (tenant_id, id)
+egress_rule: CHECK ((action = ANY (ARRAY['allow'::text, 'deny'::text])))
+egress_rule: CHECK ((length(host) <= 255))
+egress_rule: FOREIGN KEY (tenant_id) REFERENCES tenant(id)
+egress_rule: FOREIGN KEY (tenant_id, function_id) REFERENCES function(tenant_id, id) ON DELETE CASCADE
+egress_rule: PRIMARY KEY (tenant_id, id)
+egress_rule: UNIQUE NULLS NOT DISTINCT (tenant_id, function_id, host, ports)
 function: CHECK (((name ~ '^[a-z](-?[a-z0-9])*$'::text) AND (length(name) <= 40)))
 function: FOREIGN KEY (tenant_id) REFERENCES tenant(id)
 function: PRIMARY KEY (tenant_id, id)
@@ -154,6 +191,11 @@ build: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) che
 build: system_read for SELECT to {fnctl_system} using (true) check ()
 build: system_take for UPDATE to {fnctl_system} using ((state = ANY (ARRAY['queued'::text, 'running'::text]))) check ((state = ANY (ARRAY['queued'::text, 'running'::text])))
 build_event: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
+egress_ceiling: app_own for SELECT to {fnctl_app} using ((tenant_id = current_tenant())) check ()
+egress_ceiling: system_set for ALL to {fnctl_system} using (true) check (true)
+egress_record: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
+egress_rule: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
+egress_rule: system_read for SELECT to {fnctl_system} using (true) check ()
 function: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 function: system_read for SELECT to {fnctl_system} using (true) check ()
 idempotency: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
@@ -176,6 +218,11 @@ blob_chunk: DELETE, INSERT, SELECT, UPDATE to fnctl_app
 build: DELETE, INSERT, SELECT, UPDATE to fnctl_app
 build: SELECT to fnctl_system
 build_event: DELETE, INSERT, SELECT, UPDATE to fnctl_app
+egress_ceiling: INSERT, SELECT, UPDATE to fnctl_system
+egress_ceiling: SELECT to fnctl_app
+egress_record: DELETE, INSERT, SELECT to fnctl_app
+egress_rule: DELETE, INSERT, SELECT, UPDATE to fnctl_app
+egress_rule: SELECT to fnctl_system
 function: DELETE, INSERT, SELECT, UPDATE to fnctl_app
 function: SELECT to fnctl_system
 idempotency: DELETE, INSERT, SELECT, UPDATE to fnctl_app

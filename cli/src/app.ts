@@ -5,6 +5,7 @@ import { completion } from "./commands/completion.ts";
 import { deploy } from "./commands/deploy.ts";
 import { describe } from "./commands/describe.ts";
 import { doctor } from "./commands/doctor.ts";
+import { egress } from "./commands/egress.ts";
 import { init } from "./commands/init.ts";
 import { invoke } from "./commands/invoke.ts";
 import { login } from "./commands/login.ts";
@@ -38,6 +39,7 @@ const COMMANDS = [
   versions,
   rollback,
   rm,
+  egress,
   doctor,
   tokens,
   schema,

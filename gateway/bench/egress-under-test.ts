@@ -10,15 +10,17 @@ const settings = readEgressSettings({
   FNCTL_EGRESS_ROOT: join(folder, "root"),
   FNCTL_EGRESS_CONTROL_SOCKET: join(folder, "control"),
   FNCTL_INTERNAL_SECRET_FILE: "/unused",
-  FNCTL_EGRESS_FUNCTION_PRIVATE: "127.0.0.1",
+  FNCTL_EGRESS_ALLOW_PRIVATE: "127.0.0.1",
   FNCTL_EGRESS_LOG: join(folder, "log"),
 });
 await startEgress(settings, SECRET, async () => ["127.0.0.1"]);
 const control = new Pool("http://egress", { socketPath: settings.control.kind === "unix" ? settings.control.path : "" });
 const source = {
   tenantId: null,
+  functionId: null,
+  version: 0,
   label: "bench",
-  kind: "function",
+  kind: "build",
   allow: [{ host: "*.bench.example", ports: [Number(port)] }],
   maxBytes: Number.MAX_SAFE_INTEGER,
   maxConnections: 10_000,

@@ -1,10 +1,10 @@
-# Names that lead out of a function's sandbox, for any client library. There is no network inside but loopback: a resolver on 127.0.0.1:53 gives
-# each allowed name a loopback address of its own, and what connects there is carried to the egress proxy by CONNECT. It decides nothing
-# (the proxy does, by its own rules) and belongs to the function, which may end it. A process of its own, because a handler that waits for a
+# Names that lead out of a function's sandbox, for any client library. There is no network inside but loopback: a resolver on 127.0.0.1:53 asks
+# the egress proxy for each name, gives an allowed one a loopback address of its own, and what connects there is carried to the proxy by
+# CONNECT. It decides nothing, knows no rules (they may change), and belongs to the function, which may end it. A process of its own, because a handler that waits for a
 # connection may be the whole of its own process; Perl without modules, because every Debian base has it. Numbers are those of Linux on x86_64.
 #   argument       path of the egress proxy's socket
 #   standard output a line when it listens
-#   standard input once, `HOST PORT ...` lines and an empty line; its end ends this program, so it ends with whoever started it
+#   standard input nothing; its end ends this program, so it ends with whoever started it
 #   standard error a line for the function's log, once for each name or target that is refused
 my $SOCKET = shift;
 my ($UNIX, $INET, $STREAM, $DGRAM) = (1, 2, 1, 2);
@@ -12,82 +12,64 @@ my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
 my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN) = (4, 2048, 4, 11);
 my ($TYPE_A, $CLASS_IN, $SERVFAIL, $NXDOMAIN, $NOTIMP) = (1, 1, 2, 3, 4);
 my ($TTL, $HELD, $HEAD) = (60, 64 * 1024, 16 * 1024);
-my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES) = (1000, 1000, 200);
+my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES, $MOST_ASKED) = (1000, 1000, 200, 64);
+my $FRESH = 1;    # an answer of the proxy's counts so many seconds; rules that change hold for whoever asks later
 my $PROXY_PORT = 3128;
 
-my (%ports, @wild, %known, %told, %reads, %writes, %handle);
-my ($rin, $win, $pairs, $rules, $asked, $number) = ("", "", 0, "", 0, 0);
+my (%answers, %asking, %known, %told, %reads, %writes, %handle);
+my ($rin, $win, $pairs, $asked, $number) = ("", "", 0, 0, 0);
 $SIG{PIPE} = "IGNORE";
 
 my $resolver = bound($DGRAM, "127.0.0.1", 53) or exit 1;
 on_read($resolver, sub { answer_query($resolver) });
 my $door = bound($STREAM, "127.0.0.1", $PROXY_PORT) or exit 1;
 on_read($door, sub { accept_pair($door, undef) });
-on_read(\*STDIN, \&read_rules);
+on_read(\*STDIN, \&read_end_of_life);
 syswrite(STDOUT, "ready\n");
 close STDOUT;
 while (1) {
     my ($r, $w) = ($rin, $win);
     next if select($r, $w, undef, undef) <= 0;
-    # Rules come before questions that were asked later.
-    read_rules() if vec($r, 0, 1) and $reads{0};
     for my $fd (keys %writes) { $writes{$fd}->() if vec($w, $fd, 1) and $writes{$fd} }
-    for my $fd (keys %reads) { $reads{$fd}->() if $fd and vec($r, $fd, 1) and $reads{$fd} }
+    for my $fd (keys %reads) { $reads{$fd}->() if vec($r, $fd, 1) and $reads{$fd} }
 }
 
-sub read_rules {
-    my $count = sysread(STDIN, $rules, 65536, length $rules);
-    return if !defined $count and ($! == $EINTR or $! == $EAGAIN);
-    exit 0 if !$count;
-    while ($rules =~ s/^([^\n]*)\n//) {
-        my ($host, @all) = split / /, $1;
-        next if !defined $host;
-        if ($host =~ /^\*(.*)$/) { push @wild, [$1, @all] }
-        else { $ports{$host}{$_} = 1 for @all }
-    }
+# Nothing is said there: its end is the end of whoever started this program.
+sub read_end_of_life {
+    my $count = sysread(STDIN, my $nothing, 65536);
+    exit 0 if defined $count ? !$count : ($! != $EINTR and $! != $EAGAIN);
 }
 
 # --- Names
 
-# The ports that rules give a name; none: it is not allowed.
-sub ports_of {
-    my ($name) = @_;
-    my %all = %{ $ports{$name} || {} };
-    for my $rule (@wild) {
-        my ($suffix, @more) = @$rule;
-        next if $suffix eq "" ? $name !~ /\./ : $name !~ /^[^.]+\Q$suffix\E$/;
-        $all{$_} = 1 for @more;
-    }
-    return keys %all;
-}
-
 # Its own address, where its ports are listened on from now on; undefined: none could be. An address is never another name's later.
 sub address_of {
     my ($name, @all) = @_;
-    $known{$name}{asked} = ++$asked and return $known{$name}{ip} if $known{$name};
-    forget_oldest() if keys %known >= $MOST_NAMES;
-    $number++;
-    my $ip = sprintf "127.%d.%d.%d", 1 + ($number >> 16) % 250, ($number >> 8) & 255, $number & 255;
-    my @listeners;
+    forget_oldest() if !$known{$name} and keys %known >= $MOST_NAMES;
+    my $own = $known{$name} ||= { ip => next_address(), listeners => {} };
+    $own->{asked} = ++$asked;
     for my $port (@all) {
-        my $listener = bound($STREAM, $ip, $port);
+        next if $own->{listeners}{$port};
+        my $listener = bound($STREAM, $own->{ip}, $port);
         if (!$listener) {
             say_once("$name:$port cannot be reached: something in the function listens on all addresses with port $port.");
             next;
         }
         on_read($listener, sub { accept_pair($listener, "$name:$port") });
-        push @listeners, $listener;
+        $own->{listeners}{$port} = $listener;
     }
-    return undef if !@listeners;
-    $known{$name} = { ip => $ip, asked => ++$asked, listeners => \@listeners };
-    return $ip;
+    return %{ $own->{listeners} } ? $own->{ip} : undef;
+}
+sub next_address {
+    $number++;
+    return sprintf "127.%d.%d.%d", 1 + ($number >> 16) % 250, ($number >> 8) & 255, $number & 255;
 }
 
 # The name that was asked for longest ago; its connections go on.
 sub forget_oldest {
     my $oldest;
     for my $name (keys %known) { $oldest = $name if !defined $oldest or $known{$name}{asked} < $known{$oldest}{asked} }
-    for my $listener (@{ (delete $known{$oldest})->{listeners} }) { off_read($listener); close $listener }
+    for my $listener (values %{ (delete $known{$oldest})->{listeners} }) { off_read($listener); close $listener }
 }
 
 # RFC 1035 section 4. One question; the answer repeats it.
@@ -103,23 +85,64 @@ sub answer_query {
         $at += $length + 1;
     }
     my ($type, $class) = unpack "n2", substr $query, $at + 1, 4;
-    my ($code, @records) = resolve(lc join(".", @labels), $type, $class);
-    my $head = pack "n6", $id, 0x8080 | ($flags & 0x7900) | $code, 1, scalar @records, 0, 0;
-    send $resolver, $head . substr($query, 12, $at + 5 - 12) . join("", @records), 0, $peer;
+    my $name = lc join ".", @labels;
+    ask($name, sub {
+        my ($code, @records) = resolve($name, $type, $class, @_);
+        my $head = pack "n6", $id, 0x8080 | ($flags & 0x7900) | $code, 1, scalar @records, 0, 0;
+        send $resolver, $head . substr($query, 12, $at + 5 - 12) . join("", @records), 0, $peer;
+    });
 }
 
+# `@all`: the ports that the proxy gave; an undefined one: it could not be asked.
 sub resolve {
-    my ($name, $type, $class) = @_;
-    my @all = ports_of($name);
-    if (!@all) {
-        say_once("$name is not allowed. To allow it, add it to `egress.allow` in fnctl.yaml (`$name`, or with its port if that is not 443).");
-        return $NXDOMAIN;
-    }
+    my ($name, $type, $class, @all) = @_;
+    return $NXDOMAIN if !@all;
+    return $SERVFAIL if !defined $all[0];
     return $NOTIMP if $class != $CLASS_IN;
     return 0 if $type != $TYPE_A;    # the name exists, and has nothing of this type (RFC 2308 section 2.2)
     my $ip = address_of($name, @all);
     return $SERVFAIL if !$ip;
     return (0, pack("n3Nn", 0xC00C, $TYPE_A, $CLASS_IN, $TTL, 4) . pack("C4", split /\./, $ip));
+}
+
+# Asks the proxy for a name's ports; who asks for the same name meanwhile gets the same answer, and where there is none the last one counts.
+sub ask {
+    my ($name, $answered) = @_;
+    my $fresh = $answers{$name};
+    return $answered->(@{ $fresh->{ports} }) if $fresh and time - $fresh->{at} < $FRESH;
+    return push @{ $asking{$name} }, $answered if $asking{$name};
+    return if keys %asking >= $MOST_ASKED;    # whoever asked asks again
+    return $answered->() if $name !~ /^[a-z0-9_.-]{1,253}$/;
+    my $proxy = proxy_connection();
+    return $answered->($fresh ? @{ $fresh->{ports} } : undef) if !$proxy;    # it begins again; what connects is judged by it anyway
+    $asking{$name} = [$answered];
+    syswrite($proxy, "GET /names/$name HTTP/1.0\r\n\r\n");
+    my $text = "";
+    on_read($proxy, sub { read_ports($proxy, $name, \$text) });
+}
+sub read_ports {
+    my ($proxy, $name, $text) = @_;
+    my $count = sysread($proxy, $$text, $HEAD, length $$text);
+    return if !defined $count and ($! == $EAGAIN or $! == $EINTR);
+    return if $count and length $$text < $HEAD;
+    off_read($proxy);
+    close $proxy;
+    my ($status, $body) = $$text =~ m{^HTTP/1\.[01] (\d{3}).*?\r\n\r\n(.*)$}s;
+    my @ports = (undef);
+    if (($status || "") eq "200") { @ports = grep { $_ > 0 and $_ < 65536 } $body =~ /(\d{1,5})/g }
+    elsif (($status || "") eq "403") { @ports = (); say_once(reason_in($body)) }
+    else { say_once(reason_in($body) || "$name: the egress proxy does not answer.") }
+    %answers = () if keys %answers >= $MOST_NAMES and !$answers{$name};
+    if (!@ports or defined $ports[0]) { $answers{$name} = { at => time, ports => \@ports } }
+    elsif ($answers{$name}) { @ports = @{ $answers{$name}{ports} } }
+    $_->(@ports) for @{ delete $asking{$name} };
+}
+
+# The reason in a problem document of the proxy's, and what to do; empty: there is none.
+sub reason_in {
+    my ($detail) = $_[0] =~ /"detail":"((?:[^"\\]|\\.)*)"/;
+    my ($hint) = $_[0] =~ /"hint":"((?:[^"\\]|\\.)*)"/;
+    return join " ", $detail || (), $hint || ();
 }
 
 # --- Connections
@@ -129,12 +152,8 @@ sub accept_pair {
     my ($listener, $target) = @_;
     accept(my $client, $listener) or return;
     return if $pairs >= $MOST_PAIRS;
-    socket(my $proxy, $UNIX, $STREAM, 0) or return;
-    if (!connect($proxy, pack("Sa*", $UNIX, "$SOCKET\0"))) {
-        say_once("the egress proxy takes no connections: $!");
-        return reset_client($client);
-    }
-    fcntl($_, $SETFL, $NONBLOCK) for $client, $proxy;
+    my $proxy = proxy_connection() or return reset_client($client);
+    fcntl($client, $SETFL, $NONBLOCK);
     setsockopt($client, $TCP, $NODELAY, 1);
     $pairs++;
     my $pair = { ends => [$client, $proxy], held => ["", ""], done => [0, 0] };
@@ -161,9 +180,7 @@ sub read_answer {
         return flush_held($pair, 1);
     }
     return if $count and length $$answer < $HEAD;    # the reason is still coming
-    my ($why) = $$answer =~ /"detail":"((?:[^"\\]|\\.)*)"/;
-    my ($hint) = $$answer =~ /"hint":"((?:[^"\\]|\\.)*)"/;
-    say_once(join " ", $why || "$target: no connection to the egress proxy.", $hint || ());
+    say_once(reason_in($$answer) || "$target: no connection to the egress proxy.");
     end_pair($pair);
 }
 
@@ -226,6 +243,15 @@ sub bound {
     listen($socket, 128) or return undef if $type == $STREAM;
     fcntl($socket, $SETFL, $NONBLOCK);
     return $socket;
+}
+sub proxy_connection {
+    socket(my $proxy, $UNIX, $STREAM, 0) or return undef;
+    if (!connect($proxy, pack("Sa*", $UNIX, "$SOCKET\0"))) {
+        say_once("the egress proxy takes no connections: $!");
+        return undef;
+    }
+    fcntl($proxy, $SETFL, $NONBLOCK);
+    return $proxy;
 }
 sub on_read  { my $fd = fileno $_[0]; $handle{$fd} = $_[0]; $reads{$fd} = $_[1]; vec($rin, $fd, 1) = 1 }
 sub on_write { my $fd = fileno $_[0]; $writes{$fd} = $_[1]; vec($win, $fd, 1) = 1 }

@@ -1,4 +1,5 @@
 // Tenants, as operators see them. A tenant comes with its first token, in one transaction.
+import type { PrivateRange } from "../contract/egress-rules.ts";
 import { PlatformError } from "../contract/errors.ts";
 import type { Actor } from "../db/change.ts";
 import type { SystemDatabase } from "../db/system-database.ts";
@@ -6,6 +7,7 @@ import { newId } from "../service/uuid7.ts";
 import { freshToken } from "./token-store.ts";
 import { givenToken } from "./token.ts";
 
+const noSuchTenant = (): PlatformError => new PlatformError("NOT_FOUND", "There is no such tenant.");
 type Risk = "standard" | "elevated";
 export interface WantedTenant {
   slug: string;
@@ -22,10 +24,14 @@ export interface FirstTenant {
   operatorSecret: string;
 }
 
-export function createTenantStore(system: Pick<SystemDatabase, "createTenant" | "createFirstTenant" | "raiseTenant" | "tenantById">) {
+type TenantSource = Pick<
+  SystemDatabase,
+  "createTenant" | "createFirstTenant" | "raiseTenant" | "tenantById" | "egressCeilingOf" | "setEgressCeiling"
+>;
+export function createTenantStore(system: TenantSource) {
   async function get(id: string) {
     const tenant = await system.tenantById(id);
-    if (tenant === undefined) throw new PlatformError("NOT_FOUND", "There is no such tenant.");
+    if (tenant === undefined) throw noSuchTenant();
     return tenant;
   }
   return {
@@ -50,6 +56,15 @@ export function createTenantStore(system: Pick<SystemDatabase, "createTenant" | 
       throw new PlatformError("CONFLICT", "The platform has its first tenant and operator's token already.", {
         hint: "Make other tenants with the operator's token: POST /v1/tenants.",
       });
+    },
+
+    /** Private addresses that are open to its functions. Throws NOT_FOUND. */
+    async egressCeiling(id: string): Promise<PrivateRange[]> {
+      await get(id);
+      return system.egressCeilingOf(id);
+    },
+    async setEgressCeiling(id: string, ranges: PrivateRange[], actor: Actor): Promise<void> {
+      if (!(await system.setEgressCeiling(id, ranges, actor))) throw noSuchTenant();
     },
 
     /** A tenant's risk can only be raised; lowering it throws CONFLICT. Setting the risk that it has already changes nothing. */

@@ -10,11 +10,12 @@ import { authenticate, requestId } from "./frame/authenticate.ts";
 import { buildRoutes, type BuildDeps } from "./routes/builds.ts";
 import { createDocument } from "./frame/document.ts";
 import { createRouter } from "./frame/router.ts";
+import { egressRoutes, type EgressDeps } from "./routes/egress.ts";
 import { functionRoutes, type FunctionDeps } from "./routes/functions.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { operatorRoutes, type OperatorDeps } from "./routes/conditions.ts";
 
-export interface ApiDeps extends AccountDeps, BuildDeps, FunctionDeps, OperatorDeps {
+export interface ApiDeps extends AccountDeps, BuildDeps, EgressDeps, FunctionDeps, OperatorDeps {
   system: Pick<SystemDatabase, "tokenByHash">;
   logs: LogReader;
   onError(error: unknown, requestId: string): void;
@@ -46,8 +47,8 @@ export function createApi(deps: ApiDeps) {
     await next();
     if (!["GET", "HEAD", "OPTIONS"].includes(c.req.method) && c.res.ok && !c.req.path.startsWith("/v1/blobs/")) await deps.published();
   });
-  for (const routes of [accountRoutes(deps), functionRoutes(deps), buildRoutes(deps), logRoutes(deps), operatorRoutes(deps)])
-    app.route("/", routes);
+  const all = [accountRoutes, functionRoutes, egressRoutes, buildRoutes, logRoutes, operatorRoutes];
+  for (const routes of all) app.route("/", routes(deps));
   return app;
 }
 

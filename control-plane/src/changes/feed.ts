@@ -1,4 +1,4 @@
-// The change feed: what gateways hold in memory, as a snapshot and then a stream. A notice from the database only names a thing;
+// The change feed: what gateways and egress proxies hold in memory, as a snapshot and then a stream. A notice from the database only names a thing;
 // its present state is read again, one after the other, so that an answer that was read earlier never overtakes a later one.
 //
 // Readers pull: each has a place of its own in the stream, and what it has not taken yet lies nowhere but in the ring and in what is held.
@@ -8,7 +8,7 @@ import type { Notice } from "../db/notify.ts";
 import { createWakeup } from "../service/wakeup.ts";
 import { createReaders } from "./readers.ts";
 import { createRing } from "./ring.ts";
-import type { Body, HeldTopic, ItemChange } from "./topic.ts";
+import type { Audience, Body, HeldTopic, ItemChange } from "./topic.ts";
 import { createTurns } from "./turns.ts";
 
 /** Changes that a reader is given at a time. */
@@ -33,14 +33,14 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
   let lost: Promise<void> = Promise.resolve();
   const positionOf = (number: number) => `${stream}.${number}`;
 
-  function publish(body: Body, key?: string): void {
-    ring.push((number) => ({ key, change: { ...body, at: positionOf(number) } }));
+  function push(audience: Audience, body: Body, key?: string): void {
+    ring.push((number) => ({ audience, key, change: { ...body, at: positionOf(number) } }));
     wake();
   }
-  const tell = (changes: readonly ItemChange[]): void => {
-    for (const { key, body } of changes) publish(body, key);
+  const tell = ({ audience }: HeldTopic, changes: readonly ItemChange[]): void => {
+    for (const { key, body } of changes) push(audience, body, key);
   };
-  const refresh = (topic: HeldTopic, id: string) => reads.inTurn(id, async () => tell(await topic.refresh(id)));
+  const refresh = (topic: HeldTopic, id: string) => reads.inTurn(`${topic.kind} ${id}`, async () => tell(topic, await topic.refresh(id)));
 
   /** One page at a time, between which notices have their turn: all of it is a lot, and a deploy waits for its notice. */
   async function readAll(topic: HeldTopic): Promise<void> {
@@ -48,7 +48,7 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     for (let after: string | undefined, more = true; more;) {
       await reads.inTurn(`${topic.kind} page ${round}`, async () => {
         const page = await topic.readPage(after);
-        tell(page.changes);
+        tell(topic, page.changes);
         after = page.next;
       });
       more = after !== undefined;
@@ -67,14 +67,15 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
    * All that is held, then what changed while it was read: so its end is a state that was. Undefined: more changed meanwhile than is kept.
    * Otherwise the number up to which it reaches.
    */
-  async function* snapshot(): AsyncGenerator<Change[], number | undefined> {
+  async function* snapshot(audience: Audience): AsyncGenerator<Change[], number | undefined> {
     let reached = ring.last();
     const at = positionOf(reached);
     yield [{ at, type: "snapshot-begin" }];
-    for (const topic of topics) for (const bodies of batches(topic.snapshot())) yield bodies.map((body) => ({ ...body, at }));
+    for (const topic of topics)
+      if (topic.audience === audience) for (const bodies of batches(topic.snapshot())) yield bodies.map((body) => ({ ...body, at }));
     while (reached < ring.last()) {
       if (!ring.reaches(reached)) return undefined;
-      const missed = newestOf(ring.after(reached));
+      const missed = newestOf(ring.after(reached), audience);
       reached = ring.last();
       yield* batches(missed);
     }
@@ -82,15 +83,17 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     return reached;
   }
 
-  async function* follow(since: string | undefined, signal: AbortSignal): AsyncGenerator<Change[]> {
+  async function* follow(since: string | undefined, signal: AbortSignal, audience: Audience = "gateways"): AsyncGenerator<Change[]> {
     let reached = numberOf(since ?? "");
     signal.addEventListener("abort", wake, { once: true });
     for (let pinged = Number.NEGATIVE_INFINITY; !signal.aborted;) {
-      if (reached === undefined || !ring.reaches(reached)) reached = yield* snapshot();
+      if (reached === undefined || !ring.reaches(reached)) reached = yield* snapshot(audience);
       else if (reached < ring.last()) {
-        const missed = newestOf(ring.after(reached));
+        const missed = newestOf(ring.after(reached), audience);
         reached = ring.last();
         yield* batches(missed);
+        // Answers wait for every reader: one that all of it was not for says at once that it has got there.
+        if (missed.length === 0) yield [{ at: positionOf(reached), type: "ping" }];
       } else {
         const left = pinged + pingMs - performance.now();
         if (left > 0) await changed(left);
@@ -103,7 +106,8 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
   }
 
   return {
-    publish,
+    /** An order to gateways. */
+    publish: (order: Body): void => push("gateways", order),
     /**
      * Reads all of it anew and tells what is different: every few minutes, whatever notices said. `noticesLost`: at the start and after a
      * lost database connection; then answers of the API wait for it.
@@ -122,7 +126,7 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
       const named = topics.find((topic) => topic.kind === kind);
       if (named !== undefined) await refresh(named, id);
       if (kind === "tenant")
-        for (const topic of topics) await reads.inTurn(`${topic.kind} of ${id}`, async () => tell(await topic.refreshTenant(id)));
+        for (const topic of topics) await reads.inTurn(`${topic.kind} of ${id}`, async () => tell(topic, await topic.refreshTenant(id)));
     },
     /** `reader`, which `follow`s, names itself, so that answers can wait for it; returns the way to end that. */
     joined: (reader: string) => readers.joined(reader),
@@ -145,8 +149,9 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
 }
 export type ChangeFeed = ReturnType<typeof createChangeFeed>;
 
-/** A change, and which item it is of; orders are of none. */
+/** A change, whom it is for, and which item it is of; orders are of none. */
 interface Told {
+  audience: Audience;
   key: string | undefined;
   change: Change;
 }
@@ -155,9 +160,10 @@ interface Told {
  * Of each item the last change alone, in the order of the numbers: who is told late is not told what is no longer so. After a snapshot it would
  * also be a step back, since an item was given there as it was by then: a token that was revoked meanwhile would count for a moment.
  */
-function newestOf(told: readonly Told[]): Change[] {
+function newestOf(told: readonly Told[], whose: Audience): Change[] {
   const seen = new Set<string>();
-  const newest = told.toReversed().filter(({ key }) => {
+  const newest = told.toReversed().filter(({ key, audience }) => {
+    if (audience !== whose) return false;
     if (key === undefined) return true;
     const known = seen.has(key);
     seen.add(key);

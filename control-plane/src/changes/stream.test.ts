@@ -25,6 +25,7 @@ function heldRows() {
   const sorted = () => [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([id, row]) => record(id, row));
   return createHeld<TokenRecord>({
     kind: "token",
+    audience: "gateways",
     async one(id) {
       reads.push(id);
       const row = rows.get(id);

@@ -1,7 +1,10 @@
-// A kind of thing that gateways hold in memory: how one, a tenant's and all of it are read, and how a change of it is said. A new kind is
+// A kind of thing that gateways, or egress proxies, hold in memory: how one, a tenant's and all of it are read, and how a change of it is said. A new kind is
 // one file in `topics/`, and one in the gateway's `replica/`.
 import type { Change } from "../contract/internal.ts";
 import type { Notice } from "../db/notify.ts";
+
+/** Who is told: each is told nothing that is the other's, such as tokens. */
+export type Audience = "gateways" | "egress";
 
 /** A change before it has its place in the stream. */
 export type Body = Change extends infer C ? (C extends { at: string } ? Omit<C, "at"> : never) : never;
@@ -16,6 +19,7 @@ export interface Page<Item> {
 export interface Topic<Item> {
   /** Notices of this kind name one item by its id. */
   kind: Notice["kind"];
+  audience: Audience;
   /** undefined: there is none any more. The order of answers is not that of the questions. */
   one(id: string): PromiseLike<Item | undefined>;
   /** A bounded number of items, the first ones or those after `after`. */
@@ -60,6 +64,7 @@ export function createHeld<Item>(topic: Topic<Item>) {
 
   return {
     kind: topic.kind,
+    audience: topic.audience,
     get: (id: string): Item | undefined => entries.get(id)?.item,
     *values(): Iterable<Item> {
       for (const { item } of entries.values()) yield item;

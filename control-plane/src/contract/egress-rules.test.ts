@@ -1,6 +1,16 @@
 // What people write, what it stands for, and what matches it.
 import { describe, expect, it } from "vitest";
-import { allowedBy, egressSchema, hostMatches, isAllowed, ruleFor } from "./egress-rules.ts";
+import {
+  allowedBy,
+  egressSchema,
+  hostMatches,
+  judgeTarget,
+  ownText,
+  ownTextSchema,
+  portsOf,
+  ruleFor,
+  type OwnRule,
+} from "./egress-rules.ts";
 import { LIMITS } from "./limits.ts";
 
 const read = (allow: unknown[]) => allowedBy(egressSchema.parse({ allow }));
@@ -88,7 +98,58 @@ describe("patterns (B6)", () => {
         ["a.example", 80],
         ["b.example", 8080],
         ["b.example", 443],
-      ].map(([host, port]) => isAllowed(rules, String(host), Number(port))),
-    ).toEqual([true, false, true, false]);
+      ].map(([host, port]) => judgeTarget({ allow: rules, own: [], functionId: null }, String(host), Number(port))),
+    ).toEqual(["allowed", "no rule", "allowed", "no rule"]);
   });
+});
+
+describe("a tenant's own rules", () => {
+  const [FN, OTHER] = ["01900000-0000-7000-8000-00000000000a", "01900000-0000-7000-8000-00000000000b"];
+  const allow = [
+    { host: "a.example", ports: [443, 5432] },
+    { host: "*.w.example", ports: [80] },
+  ];
+  const own = (...rules: [string, string, string?][]): OwnRule[] =>
+    rules.map(([action, rule, functionId = null]) => ({ ...ownTextSchema.parse({ action, rule }), functionId }));
+  it.each<[string, OwnRule[], string, number[]]>([
+    ["nothing", [], "a.example", [443, 5432]],
+    ["nothing, of a wildcard", [], "x.w.example", [80]],
+    ["a port more", own(["allow", "a.example:80"]), "a.example", [443, 5432, 80]],
+    ["a name more", own(["allow", "*.b.example"]), "x.b.example", [443]],
+    ["a refusal of one port", own(["deny", "a.example:5432"]), "a.example", [443]],
+    ["a refusal of all ports", own(["deny", "A.example"]), "a.example", []],
+    ["a refusal of a wildcard", own(["deny", "*.w.example"]), "x.w.example", []],
+    ["a refusal of everything", own(["deny", "*"]), "a.example", []],
+    ["a refusal beside a permission", own(["allow", "x.w.example"], ["deny", "x.w.example:80"]), "x.w.example", [443]],
+    ["a permission of another function's", own(["allow", "b.example", OTHER]), "b.example", []],
+    ["a refusal of this function's", own(["deny", "a.example", FN]), "a.example", []],
+    ["a refusal of another function's", own(["deny", "a.example", OTHER]), "a.example", [443, 5432]],
+  ])("%s", (_what, rules, host, ports) => {
+    const effective = { allow, own: rules, functionId: FN };
+    expect(portsOf(effective, host)).toEqual(ports);
+    for (const port of [80, 443, 5432]) expect(judgeTarget(effective, host, port) === "allowed").toBe(ports.includes(port));
+  });
+  it("refuse a name of one label, too, when they refuse everything", () => {
+    expect(judgeTarget({ allow: [{ host: "single", ports: [443] }], own: own(["deny", "*"]), functionId: null }, "single", 443)).toBe(
+      "denied",
+    );
+  });
+  it.each([
+    ["allow", "a.example"],
+    ["allow", "a.example:5432"],
+    ["deny", "a.example"],
+    ["deny", "a.example:443"],
+    ["deny", "*"],
+    ["deny", "*.a.example"],
+  ] as const)("are told as they are written: %s %s", (action, rule) => {
+    expect(ownText(ownTextSchema.parse({ action, rule }))).toBe(rule);
+  });
+  it.each([
+    ["allow", "*"],
+    ["allow", "*:443"],
+    ["deny", "*:443"],
+    ["deny", "10.0.0.1"],
+    ["deny", "https://a.example"],
+    ["allow", ""],
+  ])("do not take %s %s", (action, rule) => expect(ownTextSchema.safeParse({ action, rule }).success).toBe(false));
 });

@@ -1,6 +1,9 @@
 // What a function may reach, as its owner writes it in `fnctl.yaml`, and as the egress proxy applies it.
 import { z } from "zod";
+import { cidrSchema } from "./cidr.ts";
 import { LIMITS } from "./limits.ts";
+import { CALL_PORT, callName, calledFunction, isCallName } from "./function-calls.ts";
+import { slugSchema, uuidSchema } from "./names.ts";
 
 /** Lower-case LDH labels (RFC 5890), underscores allowed (RFC 2782); no trailing dot, userinfo, brackets or percent signs. */
 const LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?";
@@ -37,7 +40,11 @@ const textSchema = z
   }, WRITE);
 
 const ruleSchema = z.union(
-  [textSchema, z.strictObject({ host: hostSchema, ports: z.array(portSchema).min(1).max(LIMITS.egressPorts) })],
+  [
+    textSchema,
+    z.strictObject({ host: hostSchema, ports: z.array(portSchema).min(1).max(LIMITS.egressPorts) }),
+    z.strictObject({ function: slugSchema }),
+  ],
   WRITE,
 );
 
@@ -59,22 +66,87 @@ export type Allowed = z.infer<typeof allowedSchema>;
 export function allowedBy(egress: EgressConfig | undefined): Allowed[] {
   if (egress === undefined) return [];
   if (egress === "public") return [{ host: ANY_HOST, ports: PUBLIC_PORTS }];
-  return egress.allow.map((rule) => (typeof rule === "string" ? readText(rule) : { host: rule.host.toLowerCase(), ports: rule.ports }));
+  return egress.allow.map((rule) => {
+    if (typeof rule === "string") return readText(rule);
+    return "function" in rule
+      ? { host: callName(rule.function), ports: [CALL_PORT] }
+      : { host: rule.host.toLowerCase(), ports: rule.ports };
+  });
 }
 
 /** `*.example.com` stands for exactly one label (SECURITY B6). `host` is in lower case. */
 export function hostMatches(pattern: string, host: string): boolean {
-  if (pattern === ANY_HOST) return host.includes("."); // a single label is a name of somebody's own network
+  if (pattern === ANY_HOST) return host.includes(".") && !isCallName(host); // a single label is a name of somebody's own network
   if (!pattern.startsWith("*.")) return pattern === host;
   const dot = host.indexOf(".");
   return dot > 0 && host.slice(dot) === pattern.slice(1);
 }
 
-export const isAllowed = (rules: readonly Allowed[], host: string, port: number): boolean =>
-  rules.some((rule) => rule.ports.includes(port) && hostMatches(rule.host, host));
+/** What a tenant says for one of its functions, or for all (null), beside the rules of their versions. No ports: every port. */
+export const ownRuleSchema = z.object({
+  action: z.enum(["allow", "deny"]),
+  host: z.string().max(255),
+  ports: z.array(portSchema).max(LIMITS.egressPorts),
+  functionId: uuidSchema.nullable(),
+});
+export type OwnRule = z.infer<typeof ownRuleSchema>;
+
+/** Private addresses that names may lead to, on these ports: `10.1.0.0/16`, or one address. */
+export const privateRangeSchema = z.strictObject({
+  addresses: z
+    .string()
+    .max(50)
+    .refine((text) => cidrSchema.safeParse(text).success, "write an address or a range, such as 10.1.0.0/16"),
+  ports: z.array(portSchema).min(1).max(LIMITS.egressPorts),
+});
+export type PrivateRange = z.infer<typeof privateRangeSchema>;
+
+/** What applies to one function: the rules of its version, and its tenant's own. */
+export interface Effective {
+  allow: readonly Allowed[];
+  own: readonly OwnRule[];
+  functionId: string | null;
+}
+
+/** A refusal by the tenant's own rules goes before everything that allows, wherever it stands. */
+export type Judgement = "allowed" | "denied" | "no rule";
+export function judgeTarget(rules: Effective, host: string, port: number): Judgement {
+  const own = rules.own.filter((rule) => matches(rule, rules.functionId, host) && (rule.ports.length === 0 || rule.ports.includes(port)));
+  if (own.some(({ action }) => action === "deny")) return "denied";
+  const allowed = own.length > 0 || rules.allow.some((rule) => rule.ports.includes(port) && hostMatches(rule.host, host));
+  return allowed ? "allowed" : "no rule";
+}
+
+/** The ports on which a name may be reached; none: it may not be reached. */
+export function portsOf(rules: Effective, host: string): number[] {
+  const own = rules.own.filter((rule) => rule.action === "allow" && matches(rule, rules.functionId, host));
+  const named = [...rules.allow.filter((rule) => hostMatches(rule.host, host)), ...own].flatMap(({ ports }) => ports);
+  return [...new Set(named)].filter((port) => judgeTarget(rules, host, port) === "allowed");
+}
+const matches = (rule: OwnRule, functionId: string | null, host: string): boolean =>
+  (rule.functionId === null || rule.functionId === functionId) && (rule.host === ANY_HOST || hostMatches(rule.host, host));
+
+/** A rule of a tenant's own as it is written: as in `fnctl.yaml`, and for a refusal also `*`; a refusal without a port is of every port. */
+export const ownTextSchema = z
+  .object({ action: z.enum(["allow", "deny"]), rule: z.string().max(261) })
+  .refine(({ action, rule }) => (action === "deny" && rule === ANY_HOST) || textSchema.safeParse(rule).success, {
+    error: WRITE,
+    path: ["rule"],
+  })
+  .transform(({ action, rule }): Pick<OwnRule, "action" | "host" | "ports"> => {
+    const { host, ports } = readText(rule);
+    return { action, host, ports: action === "deny" && !rule.includes(":") ? [] : ports };
+  });
+/** The text that `ownTextSchema` reads as this rule. */
+export const ownText = ({ action, host, ports }: Pick<OwnRule, "action" | "host" | "ports">): string =>
+  ports[0] === undefined || (action === "allow" && ports[0] === DEFAULT_PORTS[0]) ? host : `${host}:${ports[0]}`;
 
 /** The rule that would allow a target, as one writes it. */
-export const ruleFor = (host: string, port: number): string => (port === 443 ? host : `${host}:${port}`);
+export function ruleFor(host: string, port: number): string {
+  const name = calledFunction(host);
+  if (name !== undefined) return `{ function: ${name} }`;
+  return port === 443 ? host : `${host}:${port}`;
+}
 
 function readText(text: string): Allowed {
   const colon = text.indexOf(":");
@@ -87,5 +159,5 @@ function readText(text: string): Allowed {
 function isPattern(host: string): boolean {
   const wildcard = host.startsWith("*.");
   const name = wildcard ? host.slice(2) : host;
-  return isHostName(name) && !LOCAL.test(name) && (!wildcard || name.includes("."));
+  return isHostName(name) && !LOCAL.test(name) && !isCallName(name) && (!wildcard || name.includes("."));
 }

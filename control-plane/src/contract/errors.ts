@@ -37,6 +37,7 @@ const ERROR_CODES = {
   FUNCTION_BAD_RESPONSE: user(502, "The function's answer was not valid HTTP"),
   FUNCTION_TIMEOUT: user(504, "The function did not answer in time"),
   CLIENT_CLOSED: user(499, "The client went away"),
+  LOOP_DETECTED: user(508, "Functions call each other in a circle"),
   UPGRADE_UNSUPPORTED: user(501, "Protocol upgrades are not supported"),
   ISOLATION_UNAVAILABLE: system(503, "The isolation that was asked for is not available"),
   CAPACITY_UNAVAILABLE: system(503, "No instance could be had in time"),

@@ -1,7 +1,7 @@
 // Messages between gateway and control plane, sent over the internal listener only (a Unix socket on one machine, SECURITY D8).
 import { z } from "zod";
 import { corsSchema } from "./config.ts";
-import { allowedSchema } from "./egress-rules.ts";
+import { allowedSchema, ownRuleSchema, privateRangeSchema } from "./egress-rules.ts";
 import { addressSchema } from "./instance-address.ts";
 import { LIMITS } from "./limits.ts";
 import { logChannelSchema } from "./logs.ts";
@@ -17,6 +17,7 @@ export const INTERNAL_PATHS = {
   bootstrap: "/internal/v1/bootstrap",
   gatewayEnded: "/internal/v1/gateways/ended",
   logChannels: "/internal/v1/log-channels",
+  egressRecords: "/internal/v1/egress/records",
 } as const;
 
 /** Everything ingress needs to serve one function without asking the control plane. */
@@ -50,6 +51,14 @@ const tokenRecordSchema = z.object({
 });
 export type TokenRecord = z.infer<typeof tokenRecordSchema>;
 
+/** What a tenant says itself of what its functions may reach, and what its operator opened to it, as egress proxies hold it. */
+export const egressPolicySchema = z.object({
+  tenantId: uuidSchema,
+  rules: z.array(ownRuleSchema).max(LIMITS.egressOwnRules),
+  private: z.array(privateRangeSchema).max(LIMITS.egressPrivate),
+});
+export type EgressPolicy = z.infer<typeof egressPolicySchema>;
+
 /**
  * One line of the change stream (`application/x-ndjson`). With `since=<last at>` the stream resumes there if the server still holds the
  * changes after it; otherwise it begins with a snapshot (begin .. end), which replaces everything the reader holds. `ping` comes every 5 s.
@@ -61,6 +70,8 @@ export const changeSchema = z.discriminatedUnion("type", [
   z.object({ at: z.string(), type: z.literal("route-removed"), functionId: uuidSchema }),
   z.object({ at: z.string(), type: z.literal("token"), token: tokenRecordSchema }),
   z.object({ at: z.string(), type: z.literal("token-removed"), tokenId: uuidSchema }),
+  z.object({ at: z.string(), type: z.literal("egress-policy"), policy: egressPolicySchema }),
+  z.object({ at: z.string(), type: z.literal("egress-policy-removed"), tenantId: uuidSchema }),
   z.object({ at: z.string(), type: z.literal("recall"), leaseId: z.string() }),
   /** The instance is gone or must not be used: fail its requests, drop its leases. */
   z.object({ at: z.string(), type: z.literal("instance-ended"), instance: z.string(), reason: z.string() }),
@@ -151,12 +162,39 @@ export const bootstrapResponseSchema = z.object({ tenantId: uuidSchema, tenant: 
 export const egressSourceSchema = z.strictObject({
   /** null: an idle sandbox of the pool, which has no tenant yet. Once a tenant is set, it never changes to another. */
   tenantId: uuidSchema.nullable(),
+  /** The function whose instance it is; null: a builder, or nobody's yet. */
+  functionId: uuidSchema.nullable().default(null),
+  /** Number of its version; 0: it has none. */
+  version: z.int().min(0).default(0),
   label: z.string().max(100),
   /** What the operator opens of private addresses differs: package registries for builds, a list of its own for functions. */
   kind: z.enum(["build", "function"]).default("build"),
-  /** Everything else is refused. */
+  /** Everything else is refused; for a function beside what its tenant says itself (`EgressPolicy`). */
   allow: z.array(allowedSchema).max(LIMITS.egressRules),
   maxBytes: z.int().positive(),
   maxConnections: z.int().positive(),
 });
 export type EgressSource = z.infer<typeof egressSourceSchema>;
+
+/**
+ * A connection of a function that has ended, or a refusal, as an egress proxy reports it. A record that is reported again has the same id. The
+ * address is empty where the tenant is not to learn it.
+ */
+const egressRecordSchema = z.strictObject({
+  id: uuidSchema,
+  tenantId: uuidSchema,
+  functionId: uuidSchema,
+  version: z.int().min(0),
+  instance: z.string().max(100),
+  at: z.iso.datetime(),
+  target: z.string().max(300),
+  address: z.string().max(300),
+  bytesUp: z.int().min(0),
+  bytesDown: z.int().min(0),
+  durationMs: z.int().min(0),
+  outcome: z.string().max(500),
+  /** So many refusals of the same instance came before this one and have no record. */
+  notLogged: z.int().min(0),
+});
+export type EgressRecord = z.infer<typeof egressRecordSchema>;
+export const egressReportSchema = z.strictObject({ records: z.array(egressRecordSchema).max(LIMITS.egressReport) });

@@ -41,6 +41,15 @@ export const LIMITS = {
   /** Rules of one function for what it may reach, and ports of one rule. */
   egressRules: 100,
   egressPorts: 20,
+  /** Rules of a tenant itself, for all or one of its functions. */
+  egressOwnRules: 200,
+  /** Calls of functions by functions, one by the other. */
+  callDepth: 8,
+  /** Ranges of private addresses that an operator opens to one tenant. */
+  egressPrivate: 50,
+  /** Records of connections that a tenant keeps, and those of one report of an egress proxy's. */
+  egressRecords: 5_000,
+  egressReport: 500,
   /** Requests that wait for a busy function, and how long one of them waits. */
   queueDepth: 200,
   queueMs: 10_000,

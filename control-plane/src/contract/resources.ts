@@ -1,6 +1,7 @@
 // Resources of the management API, `/v1`. Times are RFC 3339 in UTC.
 import { z } from "zod";
 import { functionConfigSchema } from "./config.ts";
+import { privateRangeSchema } from "./egress-rules.ts";
 import { LIMITS } from "./limits.ts";
 import { digestSchema, riskSchema, runtimeSchema, slugSchema, uuidSchema } from "./names.ts";
 import { problemSchema } from "./errors.ts";
@@ -39,6 +40,26 @@ export const createTokenSchema = z
   })
   .meta({ id: "CreateToken" });
 export const createdTokenSchema = tokenSchema.extend({ secret: z.string() }).meta({ id: "CreatedToken" });
+
+/** A rule of the tenant's own for what its functions may reach. A refusal goes before whatever allows. */
+export const egressRuleSchema = z
+  .object({
+    id: uuidSchema,
+    action: z.enum(["allow", "deny"]),
+    /** As in `fnctl.yaml`; a refusal without a port is of every port, and `*` of every name. */
+    rule: z.string(),
+    /** null: of every function. */
+    function: slugSchema.nullable(),
+    createdAt: time,
+  })
+  .meta({ id: "EgressRule" });
+/** What of private addresses a tenant's functions may reach at all, by names that rules allow. It stands below what the platform opens. */
+export const egressCeilingSchema = z
+  .strictObject({ private: z.array(privateRangeSchema).max(LIMITS.egressPrivate) })
+  .meta({ id: "EgressCeiling" });
+export const createEgressRuleSchema = z
+  .strictObject({ action: z.enum(["allow", "deny"]), rule: z.string().min(1).max(261), function: slugSchema.nullable().default(null) })
+  .meta({ id: "CreateEgressRule" });
 
 export const whoamiSchema = z
   .object({ tenant: tenantSchema.nullable(), token: tokenSchema, endpoint: z.object({ domain: z.string(), publicUrl: z.string() }) })
@@ -148,4 +169,33 @@ export const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(
 export const pageQuerySchema = z.object({
   cursor: z.string().max(200).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
+});
+
+/** A connection of a function that has ended, or a refusal. */
+export const egressConnectionSchema = z
+  .object({
+    id: uuidSchema,
+    at: time,
+    function: slugSchema,
+    version: z.int(),
+    instance: z.string(),
+    /** `host:port`, or a name alone that was looked up. */
+    target: z.string(),
+    /** Empty: none was dialled, or it is not told. */
+    address: z.string(),
+    bytesUp: z.int(),
+    bytesDown: z.int(),
+    durationMs: z.int(),
+    /** `FORBIDDEN: ...` where rules do not allow it. */
+    outcome: z.string(),
+    /** So many refusals of the same instance came before this one and have no record. */
+    notLogged: z.int(),
+  })
+  .meta({ id: "EgressConnection" });
+export const egressLogQuerySchema = pageQuerySchema.extend({
+  function: slugSchema.optional(),
+  refused: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true"),
 });

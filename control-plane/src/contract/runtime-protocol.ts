@@ -2,8 +2,6 @@
 // Everything a sandbox says is hostile input; these schemas check it, and callers cap its bytes.
 import { z } from "zod";
 import { envSchema } from "./config.ts";
-import { allowedSchema } from "./egress-rules.ts";
-import { LIMITS } from "./limits.ts";
 import { digestSchema, runtimeSchema, slugSchema, uuidSchema } from "./names.ts";
 
 export const PROTOCOL = 1;
@@ -115,8 +113,6 @@ export const initSchema = z.strictObject({
   entry: entrySchema,
   env: envSchema,
   limits: z.strictObject({ timeoutMs: z.int(), memoryMib: z.int(), concurrency: z.int() }),
-  /** Names that lead out, for the program that resolves them; it decides nothing. Absent: none does, and that program ends. */
-  egress: z.array(allowedSchema).max(LIMITS.egressRules).optional(),
 });
 export type InitRequest = z.infer<typeof initSchema>;
 /** 200: ready. `importMs`: the time the user's own import took. */
@@ -133,6 +129,10 @@ export const INVOCATION_HEADERS = {
   timeoutMs: "x-fnctl-timeout-ms",
   tenant: "x-fnctl-tenant",
   function: "x-fnctl-function",
+  /** Name of the function that calls, of the same tenant; absent: none does. A client's own field of this name is removed. */
+  caller: "x-fnctl-caller",
+  /** The functions that called each other, signed. A function that passes it on lets the platform notice a circle. */
+  chain: "x-fnctl-chain",
 } as const;
 
 /** Runtime protocol of a builder sandbox (same socket, other image). */

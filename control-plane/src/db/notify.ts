@@ -10,6 +10,8 @@ export const noticeSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("token"), id: z.uuid() }),
   z.object({ kind: z.literal("build"), id: z.uuid() }),
   z.object({ kind: z.literal("tenant"), id: z.uuid() }),
+  /** The tenant's own rules for what its functions may reach. */
+  z.object({ kind: z.literal("egress"), id: z.uuid() }),
 ]);
 export type Notice = z.infer<typeof noticeSchema>;
 

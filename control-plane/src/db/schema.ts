@@ -1,6 +1,7 @@
 // The tables as drizzle sees them. They are defined in migrations/sql; a test compares the two.
 import { bigint, boolean, customType, integer, jsonb, pgSchema, primaryKey, text, timestamp, uuid } from "drizzle-orm/pg-core";
 import type { FunctionConfig } from "../contract/config.ts";
+import type { PrivateRange } from "../contract/egress-rules.ts";
 import type { Problem } from "../contract/errors.ts";
 import type { BuildEvent, Scope } from "../contract/resources.ts";
 
@@ -152,6 +153,45 @@ export const instanceFailure = fnctl.table(
     version: integer("version").notNull(),
   },
   (table) => [primaryKey({ columns: [table.tenantId, table.functionId] })],
+);
+
+export const egressRule = fnctl.table(
+  "egress_rule",
+  {
+    tenantId: uuid("tenant_id").notNull(),
+    id: uuid("id").notNull(),
+    functionId: uuid("function_id"),
+    action: text("action").$type<"allow" | "deny">().notNull(),
+    host: text("host").notNull(),
+    ports: integer("ports").array().notNull(),
+    createdAt: time("created_at").notNull().defaultNow(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.id] })],
+);
+
+export const egressCeiling = fnctl.table("egress_ceiling", {
+  tenantId: uuid("tenant_id").primaryKey(),
+  private: jsonb("private").$type<PrivateRange[]>().notNull(),
+});
+
+export const egressRecord = fnctl.table(
+  "egress_record",
+  {
+    tenantId: uuid("tenant_id").notNull(),
+    id: uuid("id").notNull(),
+    functionId: uuid("function_id").notNull(),
+    version: integer("version").notNull(),
+    instance: text("instance").notNull(),
+    at: time("at").notNull(),
+    target: text("target").notNull(),
+    address: text("address").notNull(),
+    bytesUp: bigint("bytes_up", { mode: "number" }).notNull(),
+    bytesDown: bigint("bytes_down", { mode: "number" }).notNull(),
+    durationMs: integer("duration_ms").notNull(),
+    outcome: text("outcome").notNull(),
+    notLogged: integer("not_logged").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.id] })],
 );
 
 export const idempotency = fnctl.table(

@@ -5,6 +5,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { Scope } from "../contract/resources.ts";
 import { PLATFORM, runChange, type Actor, type Change, type OnChange, type Unit } from "./change.ts";
+import { egressStatements } from "./egress-statements.ts";
 import * as schema from "./schema.ts";
 import { isRetryable, mapDatabaseError } from "./sqlstate.ts";
 import { ATTEMPTS } from "./tenant-database.ts";
@@ -75,6 +76,7 @@ const WRITES = new Set([
   "createTenant",
   "createFirstTenant",
   "raiseTenant",
+  "setEgressCeiling",
   "takeNextBuild",
   "takeOwnership",
   "renewOwnership",
@@ -205,6 +207,7 @@ function statements(pool: pg.Pool, onChange: OnChange | undefined) {
           .from(token)
           .where(and(eq(token.id, id), isNull(token.revokedAt), unexpired(token.expiresAt)))
       )[0],
+    ...egressStatements(pool, db, change),
     /** A version that may be started, with its tenant and function. */
     readyVersion: async (versionId: string) =>
       (

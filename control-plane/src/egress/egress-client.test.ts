@@ -6,7 +6,16 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createEgressClient } from "./egress-client.ts";
 
-const SOURCE = { tenantId: null, label: "x", kind: "build" as const, allow: [], maxBytes: 1, maxConnections: 1 };
+const SOURCE = {
+  tenantId: null,
+  functionId: null,
+  version: 0,
+  label: "x",
+  kind: "build" as const,
+  allow: [],
+  maxBytes: 1,
+  maxConnections: 1,
+};
 let folder: string;
 let server: Server;
 let asked: string[];

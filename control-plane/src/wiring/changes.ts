@@ -3,6 +3,7 @@ import { createBuildNews } from "../builds/build-news.ts";
 import { createChangeFeed } from "../changes/feed.ts";
 import { createNoticeStream } from "../changes/notice-stream.ts";
 import { createHeld } from "../changes/topic.ts";
+import { egressTopic } from "../changes/topics/egress.ts";
 import { routesTopic } from "../changes/topics/routes.ts";
 import { tokensTopic } from "../changes/topics/tokens.ts";
 import type { Notice } from "../db/notify.ts";
@@ -14,7 +15,11 @@ const RESYNC_MS = 5 * 60_000;
 
 export function wireChanges(system: Data["system"]) {
   const routes = createHeld(routesTopic(system));
-  return { routes, feed: createChangeFeed([routes, createHeld(tokensTopic(system))]), buildNews: createBuildNews() };
+  return {
+    routes,
+    feed: createChangeFeed([routes, createHeld(tokensTopic(system)), createHeld(egressTopic(system))]),
+    buildNews: createBuildNews(),
+  };
 }
 export type Changes = ReturnType<typeof wireChanges>;
 

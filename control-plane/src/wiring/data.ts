@@ -11,6 +11,8 @@ import { createPool } from "../db/pools.ts";
 import { createSystemDatabase } from "../db/system-database.ts";
 import { createTenantDatabase } from "../db/tenant-database.ts";
 import { createFreeSpace } from "../service/free-space.ts";
+import { createEgressRecords } from "../egress/records.ts";
+import { createOwnRules } from "../egress/own-rules.ts";
 import { createFunctionStore } from "../functions/function-store.ts";
 import { createLayerCache } from "../images/layer-cache.ts";
 import { createLayoutStore, type ImageStore } from "../images/layout-store.ts";
@@ -48,6 +50,8 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     lease: createSystemDatabase(pools.lease),
     tokens: createTokenStore(db, caps),
     functions: createFunctionStore(db, caps),
+    ownRules: createOwnRules(db),
+    egressRecords: createEgressRecords(db),
     builds: createBuildStore(db, caps),
     blobs: createBlobStore(db, settings.FNCTL_SPOOL_DIR, caps),
     images,

@@ -4,6 +4,7 @@ import { createApi } from "../api/app.ts";
 import { imageReference } from "../functions/function-store.ts";
 import { listenInternal } from "../service/http/listen.ts";
 import { createBootstrap } from "../accounts/bootstrap.ts";
+import { createEgressListener } from "../api/internal/egress-listener.ts";
 import { createInternalListener } from "../api/internal/listener.ts";
 import { limitReads } from "../logs/read/limited-reader.ts";
 import type { ControlPlaneSettings } from "./settings.ts";
@@ -28,6 +29,9 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
   const owner = { mode: 0o660, ...(settings.FNCTL_DATA_GID === undefined ? {} : { gid: settings.FNCTL_DATA_GID }) };
   const { FNCTL_INTERNAL_CERT_FILE: certificate, FNCTL_INTERNAL_KEY_FILE: key } = settings;
   const tls = certificate === undefined || key === undefined ? undefined : { certificate, key };
+  const feedSocket = "FNCTL_EGRESS_FEED_SOCKET" in settings ? settings.FNCTL_EGRESS_FEED_SOCKET : undefined;
+  const egress =
+    feedSocket === undefined ? undefined : await listenInternal(egressOf(input), { kind: "unix", path: feedSocket }, { mode: 0o660 });
   const servers = {
     internal: await listenInternal(internalOf(input), settings.FNCTL_CONTROL_SOCKET, owner, tls),
     api: await listenInternal(getRequestListener(apiOf(input).fetch), settings.FNCTL_API_SOCKET, owner, tls),
@@ -36,6 +40,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     close() {
       servers.api.close();
       servers.internal.close();
+      egress?.close();
     },
   };
 
@@ -56,6 +61,9 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
       conditions: sandboxes.host.conditions,
       onError,
     });
+  }
+  function egressOf({ secret, onError }: ListenersInput) {
+    return createEgressListener({ secret, feed: changes.feed, records: data.egressRecords, onError });
   }
   function internalOf({ secret, onError }: ListenersInput) {
     const { leases, reconciler, pool } = sandboxes;

@@ -36,6 +36,8 @@ const BUILD_EGRESS = { maxBytes: 2 * 1024 ** 3, maxConnections: 64 };
 
 export const buildSource = (tenantId: string | null, label: string, allow: EgressSource["allow"]): EgressSource => ({
   tenantId,
+  functionId: null,
+  version: 0,
   label,
   kind: "build",
   allow,
@@ -47,16 +49,20 @@ const FUNCTION_EGRESS = { maxBytes: 1024 ** 4, maxConnections: 256 };
 /** A function's sandbox that was not given out yet reaches nothing. */
 export const IDLE_SOURCE: EgressSource = {
   tenantId: null,
+  functionId: null,
+  version: 0,
   label: "function, not yet given out",
   kind: "function",
   allow: [],
   ...FUNCTION_EGRESS,
 };
 
-export const functionSource = ({ init }: VersionInfo): EgressSource => ({
+export const functionSource = ({ init, egress }: VersionInfo): EgressSource => ({
   tenantId: init.tenantId,
+  functionId: init.functionId,
+  version: init.version,
   label: `${init.function}:${init.version}`,
   kind: "function",
-  allow: init.egress ?? [],
+  allow: egress,
   ...FUNCTION_EGRESS,
 });

@@ -54,6 +54,8 @@ const single = {
   FNCTL_DRIVER: z.literal("runsc").default("runsc"),
   FNCTL_DRIVER_SOCKET: absolutePath,
   FNCTL_EGRESS_CONTROL_SOCKET: absolutePath,
+  /** Where the egress proxy reads its part of the change stream; its folder's group is the proxy's. */
+  FNCTL_EGRESS_FEED_SOCKET: absolutePath,
   FNCTL_LOG_SOCKET: absolutePath,
   FNCTL_IMAGES_DIR: absolutePath,
 };

@@ -41,6 +41,8 @@ export async function prepareFolders(settings: Settings, users: Users) {
     postgres: await folder(path.join(runDir, "pg"), 0o711, ...own("postgres")),
     driver: await folder(path.join(runDir, "driver"), 0o711),
     control: await folder(path.join(runDir, "control"), 0o750, users.ids.control.uid, users.dataGid),
+    egressFeed: await folder(path.join(runDir, "feed"), sgid, users.ids.control.uid, users.ids.egress.gid),
+    calls: await folder(path.join(runDir, "calls"), sgid, users.ids.gateway.uid, users.ids.egress.gid),
     gateway: await folder(path.join(runDir, "gateway"), 0o750, ...own("gateway")),
     egress: await folder(path.join(runDir, "egress"), sgid, users.ids.egress.uid, users.dataGid),
     egressSources: await folder(path.join(runDir, "egress-i"), 0o711, ...own("egress")),

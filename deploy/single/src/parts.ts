@@ -23,6 +23,8 @@ export function sockets(folders: Folders) {
     api: path.join(folders.run.control, "api"),
     control: path.join(folders.run.control, "internal"),
     gatewayAdmin: path.join(folders.run.gateway, "admin"),
+    calls: path.join(folders.run.calls, "s"),
+    egressFeed: path.join(folders.run.egressFeed, "s"),
     egressAdmin: path.join(folders.run.egress, "admin"),
     collector: path.join(folders.run.collector, "s"),
   };
@@ -65,6 +67,8 @@ export function createParts({ settings, folders, users, node, runsc, registries,
     egress: service("egress", "egress", {
       FNCTL_EGRESS_ROOT: folders.run.egressSources,
       FNCTL_EGRESS_CONTROL_SOCKET: socket.egressAdmin,
+      FNCTL_EGRESS_FEED: socket.egressFeed,
+      FNCTL_EGRESS_CALLS: socket.calls,
       FNCTL_INTERNAL_SECRET_FILE: folders.secretFiles.egress,
       FNCTL_EGRESS_ALLOW_PRIVATE: registries.addresses.join(","),
       FNCTL_EGRESS_FUNCTION_PRIVATE: settings.egress.functionPrivate ?? "",
@@ -81,6 +85,7 @@ export function createParts({ settings, folders, users, node, runsc, registries,
         FNCTL_CONTROL_SOCKET: socket.control,
         FNCTL_DRIVER_SOCKET: socket.driver,
         FNCTL_EGRESS_CONTROL_SOCKET: socket.egressAdmin,
+        FNCTL_EGRESS_FEED_SOCKET: socket.egressFeed,
         FNCTL_LOG_SOCKET: socket.collector,
         FNCTL_INTERNAL_SECRET_FILE: folders.secretFiles.control,
         FNCTL_IMAGES_DIR: folders.state.images,
@@ -98,15 +103,21 @@ export function createParts({ settings, folders, users, node, runsc, registries,
         ...settings.passedOn,
         ...(caBundle === undefined ? {} : { FNCTL_CA_BUNDLE_FILE: caBundle }),
       }),
-    gateway: service("gateway", "gateway", {
-      FNCTL_INGRESS_LISTEN: settings.listen,
-      FNCTL_API_HOSTS: [...new Set(["localhost", "127.0.0.1", "[::1]", new URL(settings.publicUrl).hostname])].join(","),
-      FNCTL_FUNCTION_DOMAIN: settings.domain,
-      FNCTL_CONTROL_SOCKET: socket.control,
-      FNCTL_API_SOCKET: socket.api,
-      FNCTL_ADMIN_SOCKET: socket.gatewayAdmin,
-      FNCTL_INTERNAL_SECRET_FILE: folders.secretFiles.gateway,
-      FNCTL_ACCESS_LOG: path.join(folders.state.accessLog, "access.ndjson"),
-    }),
+    gateway: service("gateway", "gateway", gatewayEnv(settings, folders)),
+  };
+}
+
+function gatewayEnv(settings: Settings, folders: Folders): Record<string, string> {
+  const socket = sockets(folders);
+  return {
+    FNCTL_INGRESS_LISTEN: settings.listen,
+    FNCTL_API_HOSTS: [...new Set(["localhost", "127.0.0.1", "[::1]", new URL(settings.publicUrl).hostname])].join(","),
+    FNCTL_FUNCTION_DOMAIN: settings.domain,
+    FNCTL_CONTROL_SOCKET: socket.control,
+    FNCTL_API_SOCKET: socket.api,
+    FNCTL_CALLS_LISTEN: socket.calls,
+    FNCTL_ADMIN_SOCKET: socket.gatewayAdmin,
+    FNCTL_INTERNAL_SECRET_FILE: folders.secretFiles.gateway,
+    FNCTL_ACCESS_LOG: path.join(folders.state.accessLog, "access.ndjson"),
   };
 }

@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { coldEmpty, coldPool } from "./cold.ts";
 import { deployPhases, deploysAtOnce } from "./deploy.ts";
+import { egressRules } from "./egress-rules.ts";
 import { examples } from "./examples.ts";
 import { idleInstances, memory } from "./memory.ts";
 import type { Row } from "./rows.ts";
@@ -27,6 +28,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   memory: { run: memory, what: "memory of the machine per idle instance" },
   shim: { run: shim, what: "what the bootstraps cost inside the sandbox" },
   egress: { run: egress, what: "tunnels through the egress proxy" },
+  "egress-rules": { run: egressRules, what: "a change of rules, from the request to open connections" },
   routes: { run: routes, what: "100,000 routes in one ingress" },
   examples: { run: examples, what: "what each example costs", byNameOnly: true },
   idle: { run: idleInstances, what: "400 idle instances, each answering", byNameOnly: true },

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, inject, test } from "vitest";
 import { call, deploy } from "./api.ts";
 import { fnctl } from "./cli.ts";
 import { deployFixture, fixture } from "./fixture.ts";
+import { openOutside } from "./tenants.ts";
 import { until } from "./until.ts";
 
 const { ca } = inject("outside");
@@ -13,6 +14,8 @@ const ALLOW = [
   "*.wild.outside.test",
   ...["metadata", "private", "mixed", "loopback"].map((name) => `${name}.outside.test:80`),
 ];
+
+beforeAll(() => openOutside(80, 443, 5432));
 
 describe.each([
   ["Node", "reaches-node", "reaches.js"],
@@ -53,7 +56,7 @@ describe.each([
       (text) => text.includes("metadata") && text.includes("other"),
     );
     expect(log).toContain(
-      "egress: other.outside.test is not allowed. To allow it, add it to `egress.allow` in fnctl.yaml (`other.outside.test`",
+      "egress: other.outside.test is not allowed. To allow it, add it to `egress.allow` in fnctl.yaml (`other.outside.test`, or with its port",
     );
     expect(log).toContain("egress: metadata.outside.test leads to an address that functions may not reach.");
   });
@@ -72,6 +75,57 @@ test("a function without rules reaches nothing, and another version's rules are 
   expect(await ask("proxy")).toMatch(/^HTTP\/1.1 403 /);
   await deployFixture("reaches-nothing", "reaches.js", { egress: { allow: ["api.outside.test:80"] } });
   expect(await until(ask, (text) => text.startsWith("http"))).toBe("http api.outside.test /x");
+});
+
+describe("the tenant's own rules", () => {
+  const ask = async (host: string, port = "80"): Promise<string> =>
+    (await call("reaches-own", `/?${new URLSearchParams({ by: "fetch", host, port }).toString()}`)).text();
+  const egress = (...args: string[]) => fnctl(["egress", ...args]);
+
+  test("hold for instances that run, whatever their version says, and are told", async () => {
+    await deployFixture("reaches-own", "reaches.js", {});
+    const instance = async () => (await call("reaches-own", "/?by=instance")).text();
+    const before = await instance();
+    expect(await ask("api.outside.test")).toMatch(/^failed: /);
+    expect((await egress("allow", "api.outside.test:80", "--function", "reaches-own")).stderr).toContain(
+      "allowed api.outside.test:80 for reaches-own",
+    );
+    expect(
+      await until(
+        () => ask("api.outside.test"),
+        (text) => text.startsWith("http"),
+      ),
+    ).toBe("http api.outside.test /x");
+    expect(await instance()).toBe(before);
+    expect((await egress("ls")).stdout).toMatch(/^allow +api\.outside\.test:80 +reaches-own /m);
+    await egress("deny", "*.outside.test", "--function", "reaches-own");
+    expect(
+      await until(
+        () => ask("api.outside.test"),
+        (text) => text.startsWith("failed"),
+      ),
+    ).toMatch(/^failed: /);
+    await egress("rm", "*.outside.test", "--function", "reaches-own");
+    expect(
+      await until(
+        () => ask("api.outside.test"),
+        (text) => text.startsWith("http"),
+      ),
+    ).toBe("http api.outside.test /x");
+  });
+
+  test("are suggested from what was refused, with the connections that there were", async () => {
+    expect(await ask("suggested.outside.test")).toMatch(/^failed: /);
+    const rule = await until(
+      async () => (await egress("suggest", "reaches-own")).stdout,
+      (text) => text.includes("suggested"),
+    );
+    expect(rule).toMatch(/^reaches-own +suggested\.outside\.test +\d+ /m);
+    expect((await egress("log", "reaches-own")).stdout).toMatch(/api\.outside\.test:80 +127\.77\.0\.1 +\d+ B +\d+ B /);
+    expect((await egress("suggest", "reaches-own", "--apply")).stderr).toContain("allowed suggested.outside.test for reaches-own");
+    expect((await egress("allow", "https://a.example")).code).toBe(2);
+    expect((await egress("rm", "a.example")).code).toBe(4);
+  });
 });
 
 test("`public` is every public name on the ports of the web", async () => {

@@ -2,14 +2,14 @@
 // of loopback that stands for a public one.
 import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { lookup } from "node:dns/promises";
-import { createServer as createHttp } from "node:http";
+import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttps } from "node:https";
 import { createServer as createTcp, type Server } from "node:net";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
 import { decode, encode, type StringAnswer } from "dns-packet";
 
 /** Where the servers listen; the platform under test may reach it, and no other address of its own machine. */
-const ADDRESS = "127.77.0.1";
+export const ADDRESS = "127.77.0.1";
 /** Names that lead elsewhere, as an attacker's would. */
 const ODD: Record<string, string[]> = {
   "metadata.outside.test": ["169.254.169.254"],
@@ -17,6 +17,9 @@ const ODD: Record<string, string[]> = {
   "mixed.outside.test": [ADDRESS, "169.254.169.254"],
   "loopback.outside.test": ["127.0.0.1"],
 };
+
+/** What S3 answers when it is asked for one's buckets (Amazon S3 API, ListBuckets). */
+const BUCKETS = `<?xml version="1.0" encoding="UTF-8"?><ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>1</ID></Owner><Buckets><Bucket><CreationDate>2026-01-01T00:00:00.000Z</CreationDate><Name>a-bucket</Name></Bucket></Buckets></ListAllMyBucketsResult>`;
 
 export interface Outside {
   /** Settings by which the platform's egress proxy finds it. */
@@ -58,10 +61,11 @@ export async function startOutside(): Promise<Outside> {
   const dns = await startDns();
   const authority = await createAuthority("outside");
   const identity = await authority.issue("*.outside.test", "*.wild.outside.test");
-  const answer = (scheme: string) =>
-    createHttp((request, response) => void response.end(`${scheme} ${request.headers.host} ${request.url}`)).listeners(
-      "request",
-    )[0] as () => void;
+  const answer = (scheme: string) => (request: IncomingMessage, response: ServerResponse) => {
+    const host = request.headers.host ?? "";
+    if (host.startsWith("s3.")) response.writeHead(200, { "content-type": "application/xml" }).end(BUCKETS);
+    else response.end(`${scheme} ${host} ${request.url}`);
+  };
   const servers: [Server, number][] = [
     [createHttps(identity, answer("https")), 443],
     [createHttp(answer("http")), 80],

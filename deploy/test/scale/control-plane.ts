@@ -81,6 +81,7 @@ function addFunction(tenantId: string): void {
     floor: isolation,
     memoryMib: 128,
     init: initFor(image),
+    egress: [],
     ...numbers,
   });
   const names = { tenant: `t${tenantId.slice(-12)}`, function: "f", access: "private" as const, isolation, timeoutMs: 30_000 };

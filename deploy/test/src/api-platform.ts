@@ -4,6 +4,8 @@ import { createToken } from "@fnctl/control-plane/accounts/token";
 import { createApi } from "@fnctl/control-plane/api/app";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
 import type { FreeSpace } from "@fnctl/control-plane/service/free-space";
+import { createEgressRecords } from "@fnctl/control-plane/egress/records";
+import { createOwnRules } from "@fnctl/control-plane/egress/own-rules";
 import { createInstanceTable } from "@fnctl/control-plane/instances/leases/instance-table";
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
@@ -24,6 +26,8 @@ export async function createApiPlatform(
     ...platform,
     freeSpace,
     tokens: createTokenStore(db, caps),
+    ownRules: createOwnRules(db),
+    egressRecords: createEgressRecords(db),
     endpoint: { domain: "localhost", publicUrl: "http://localhost:8080" },
     instances: createInstanceTable(),
     enqueueBuild: () => undefined,

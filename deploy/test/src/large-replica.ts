@@ -1,7 +1,7 @@
 // A gateway's replica of the change stream alone, in a process of its own. `fork(large-replica.ts, [SOCKET, SECRET])`; tells each time that a
 // snapshot is whole, and answers messages.
 import { createControlClient } from "../../../gateway/src/ingress/replica/control-client.ts";
-import { startChangeFeed } from "../../../gateway/src/ingress/replica/change-feed.ts";
+import { startChangeFeed } from "../../../gateway/src/replica/change-feed.ts";
 import { createRouteTable, routesReplica } from "../../../gateway/src/ingress/replica/route-table.ts";
 import { createTokenTable, tokensReplica } from "../../../gateway/src/ingress/replica/token-table.ts";
 import { Metrics } from "../../../gateway/src/ingress/measure/metrics.ts";
@@ -18,8 +18,6 @@ startChangeFeed({
   warn: (message, facts) => process.stderr.write(`${message} ${JSON.stringify(facts)}\n`),
   handlers: {
     connected: () => process.send?.({ whole: performance.now() - begun }),
-    recall: () => undefined,
-    instanceEnded: () => undefined,
   },
 });
 process.on("message", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createAddressPolicy } from "./address-policy.ts";
-import { cidrSchema } from "./cidr.ts";
+import { cidrSchema } from "@fnctl/control-plane/contract/cidr";
 
 const DENIED = [
   "0.0.0.0",

@@ -1,7 +1,7 @@
 // Decides which addresses may be dialled: only public unicast, whatever name resolved to them (SECURITY B5).
 import { isIPv4, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
-import { blockListOf, cidrSchema, type Cidr } from "./cidr.ts";
+import { blockListOf, cidrSchema, type Cidr } from "@fnctl/control-plane/contract/cidr";
 import { EGRESS_LIMITS } from "./limits.ts";
 
 // IANA IPv4 Special-Purpose Address Registry (RFC 6890 and later), multicast, and addresses of cloud services that look public.

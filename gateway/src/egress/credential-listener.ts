@@ -1,19 +1,14 @@
 // The egress proxy of a cluster: one TCP port for all sandboxes, which show a credential instead of having a socket of their own.
 import type { Server } from "node:http";
 import type { ReadCredential } from "./credential.ts";
-import type { Dial } from "./dial.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { RefusalLog } from "./refusal-log.ts";
-import type { TunnelCount } from "./tunnel-count.ts";
-import type { ConnectionRecord, Source } from "./source.ts";
+import type { Source } from "./source.ts";
 import { createSourceServer, type ConnectRequest } from "./source-listener.ts";
-import { runTunnel } from "./tunnel.ts";
+import { runTunnel, type TunnelDeps } from "./tunnel.ts";
 
-interface Deps {
+interface Deps extends TunnelDeps {
   readCredential: ReadCredential;
-  dial: Dial;
-  count: TunnelCount;
-  log: (record: ConnectionRecord) => void;
 }
 
 export function createCredentialServer(deps: Deps): { server: Server; end(outcome: string): void } {
@@ -42,10 +37,10 @@ export function createCredentialServer(deps: Deps): { server: Server; end(outcom
     );
   }
 
-  const server = createSourceServer(
-    (request) => void connected(request).catch(() => request.client.destroy()),
-    () => EGRESS_LIMITS.openConnections,
-  );
+  const server = createSourceServer({
+    onConnect: (request) => void connected(request).catch(() => request.client.destroy()),
+    maxConnections: () => EGRESS_LIMITS.openConnections,
+  });
   return {
     server,
     end(outcome) {

@@ -5,11 +5,15 @@ import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 import { SignJWT, UnsecuredJWT } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createAddressPolicy } from "./address-policy.ts";
-import { cidrSchema } from "./cidr.ts";
+import { Pace } from "@fnctl/control-plane/service/pace";
+import { cidrSchema } from "@fnctl/control-plane/contract/cidr";
 import { createCredentialServer } from "./credential-listener.ts";
 import { createReadCredential } from "./credential.ts";
 import { TunnelCount } from "./tunnel-count.ts";
-import { createDial } from "./dial.ts";
+import { createCallFunction } from "./call-function.ts";
+import { createDial, type MayDial } from "./dial.ts";
+import { EGRESS_LIMITS } from "./limits.ts";
+import { openPolicies } from "./policies.ts";
 import type { ConnectionRecord } from "./source.ts";
 import { rules, tcpServer } from "../testing/egress.ts";
 
@@ -23,13 +27,18 @@ beforeEach(async () => {
   const own: ConnectionRecord[] = [];
   records = own; // a tunnel of the previous test may still end and write its record
   target = (await tcpServer((socket) => socket.end("hello from the target"))).port;
-  const dial = createDial({
-    policies: { build: createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]), function: createAddressPolicy([]) },
-    resolve: async () => ["127.0.0.1"],
-    upstreamProxy: undefined,
-  });
+  const forBuilds = createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]);
+  const mayDial: MayDial = (_settings, address) => forBuilds(address);
   proxy = createCredentialServer({
-    dial,
+    dial: createDial({
+      mayDial,
+      callFunction: createCallFunction(undefined, SECRET),
+      resolve: async () => ["127.0.0.1"],
+      upstreamProxy: undefined,
+    }),
+    mayDial,
+    policies: openPolicies({ control: undefined, file: undefined, changed: () => undefined, warn: () => undefined }),
+    pace: new Pace(EGRESS_LIMITS.questions),
     count: new TunnelCount(),
     readCredential: createReadCredential(SECRET),
     log: (record) => void own.push(record),

@@ -1,10 +1,12 @@
 // Connects to a target: resolves the name, checks every address, and dials a checked address, so that the name is never resolved again.
 import { lookup, Resolver } from "node:dns/promises";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { calledFunction } from "@fnctl/control-plane/contract/function-calls";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 import { createFairQueue } from "@fnctl/control-plane/service/fair-queue";
-import type { AddressPolicy } from "./address-policy.ts";
+import type { CallFunction } from "./call-function.ts";
+import { connectTo } from "./connect-to.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import type { Source } from "./source.ts";
 import type { Target } from "./target.ts";
@@ -32,20 +34,26 @@ export function resolveBy(servers: readonly string[]): Resolve {
   };
 }
 
+/** Whether a sandbox may connect to an address, whatever name led there. */
+export type MayDial = (settings: EgressSource, address: string, port: number) => boolean;
+
 interface DialDeps {
-  policies: Record<EgressSource["kind"], AddressPolicy>;
+  mayDial: MayDial;
+  callFunction: CallFunction;
   resolve: Resolve;
   upstreamProxy: URL | undefined;
 }
 
 /** `upstreamProxy`: the operator's own proxy. Its address is not checked, because the operator chose it. */
-export function createDial({ policies, resolve, upstreamProxy }: DialDeps): Dial {
+export function createDial({ mayDial, callFunction, resolve, upstreamProxy }: DialDeps): Dial {
   // A name may take a resolver's whole time, and one of its threads with it, longer than its tunnel waits: so a tenant has few at a time.
   const queue = createFairQueue(EGRESS_LIMITS.resolves);
   return async (target, { instance, settings }, signal) => {
+    const called = calledFunction(target.host);
+    if (called !== undefined) return callFunction(settings, called, signal);
     const owner = settings.tenantId ?? instance;
     const inTurn = (host: string) => queue.run({ owner, urgent: true }, async () => (signal.aborted ? [] : resolve(host)));
-    const deps = { policy: policies[settings.kind], resolve: inTurn };
+    const deps = { policy: (address: string) => mayDial(settings, address, target.port), resolve: inTurn };
     const addresses = await resolveChecked(deps, target, upstreamProxy !== undefined);
     if (upstreamProxy !== undefined) return connectThrough(upstreamProxy, target, signal);
     let last: unknown;
@@ -62,7 +70,11 @@ export function createDial({ policies, resolve, upstreamProxy }: DialDeps): Dial
 }
 
 /** One denied address among several makes the whole name denied, because DNS rebinding attacks begin with a mixed answer. */
-async function resolveChecked(deps: { policy: AddressPolicy; resolve: Resolve }, target: Target, mayBeUnknown: boolean): Promise<string[]> {
+async function resolveChecked(
+  deps: { policy: (address: string) => boolean; resolve: Resolve },
+  target: Target,
+  mayBeUnknown: boolean,
+): Promise<string[]> {
   const addresses = await within(EGRESS_LIMITS.resolveMs, deps.resolve(target.host)).catch(unlessCoded);
   if (addresses.length === 0 && !mayBeUnknown)
     throw new PlatformError("UNAVAILABLE", `${target.host} has no address.`, {
@@ -71,7 +83,7 @@ async function resolveChecked(deps: { policy: AddressPolicy; resolve: Resolve },
   const denied = addresses.find((address) => !deps.policy(address));
   if (denied === undefined) return addresses;
   throw new PlatformError("FORBIDDEN", `${target.host} leads to an address that functions may not reach.`, {
-    hint: "Private, loopback, link-local, metadata and reserved addresses are closed; the operator may open some.",
+    hint: "Private, loopback, link-local, metadata and reserved addresses are closed; the operator may open some to a tenant.",
     facts: { address: denied }, // for the operator's log
   });
 }
@@ -90,29 +102,6 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
 function unlessCoded(error: unknown): string[] {
   if (error instanceof PlatformError) throw error;
   return [];
-}
-
-function connectTo(options: { host: string; port: number }, signal: AbortSignal): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      ...options,
-      signal,
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: EGRESS_LIMITS.probeAfterMs,
-    });
-    const timer = setTimeout(() => socket.destroy(new Error("connecting took too long")), EGRESS_LIMITS.connectMs);
-    socket.once("error", (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-    socket.once("connect", () => {
-      clearTimeout(timer);
-      socket.removeAllListeners("error");
-      resolve(socket);
-    });
-  });
 }
 
 async function connectThrough(proxy: URL, target: Target, signal: AbortSignal): Promise<Dialled> {

@@ -1,5 +1,5 @@
 // The proxy as a sandbox sees it: which sandbox may use which socket, and where a tunnel may lead.
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { TENANT, asked, at, control, dial, eachTestItsOwn, names, records, rules, start, stop, tcpServer } from "../testing/egress.ts";
@@ -33,6 +33,18 @@ describe("sources", () => {
     expect((await control("PUT", "i1", rules([443]))).status).toBe(200);
     expect((await control("PUT", "i1", rules([443], { tenantId: null }))).status).toBe(409);
     expect((await control("PUT", "i1", rules([443], { tenantId: "00000000-0000-4000-8000-000000000002" }))).status).toBe(409);
+  });
+  it("that cannot come back keep no others, and no proxy, from coming back", async () => {
+    for (const id of ["i1", "i2"]) await control("PUT", id, rules([443]));
+    await stop();
+    rmSync(join(at("root"), "i1"), { recursive: true });
+    writeFileSync(join(at("root"), "i1"), "");
+    await start();
+    expect([(await control("GET", "i1")).status, (await control("GET", "i2")).status]).toEqual([404, 200]);
+    expect(records().some(({ instance, error }) => instance === "i1" && String(error).includes("EEXIST"))).toBe(true);
+    expect((await control("PUT", "i1", rules([443]))).status).toBe(500);
+    rmSync(join(at("root"), "i1"));
+    expect((await control("PUT", "i1", rules([443]))).status).toBe(200);
   });
   it("come back after a restart, at the same sockets", async () => {
     const server = await tcpServer((socket) => socket.end("hi"));

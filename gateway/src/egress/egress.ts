@@ -1,16 +1,24 @@
 // Wires the egress proxy together.
+import { join } from "node:path";
 import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
 import pino from "pino";
 import { closeListener, openListener } from "@fnctl/control-plane/service/http/listen";
+import { Pace } from "@fnctl/control-plane/service/pace";
 import { createAddressPolicy } from "./address-policy.ts";
+import { createCallFunction } from "./call-function.ts";
+import { createControlPlane } from "./control-plane.ts";
 import { createControlServer } from "./control.ts";
 import { createReadCredential } from "./credential.ts";
 import { createCredentialServer } from "./credential-listener.ts";
-import { createDial, resolveBy, systemResolve, type Dial, type Resolve } from "./dial.ts";
+import { createDial, resolveBy, systemResolve, type MayDial, type Resolve } from "./dial.ts";
+import { RecordReport } from "./record-report.ts";
+import { EGRESS_LIMITS } from "./limits.ts";
+import { openPolicies, type Policies } from "./policies.ts";
 import type { EgressSettings } from "./settings.ts";
 import type { ConnectionRecord } from "./source.ts";
 import { TunnelCount } from "./tunnel-count.ts";
-import { openSourceRegistry } from "./source-registry.ts";
+import { openSourceRegistry, type SourceRegistry } from "./source-registry.ts";
+import type { TunnelDeps } from "./tunnel.ts";
 
 export interface Egress {
   stop(): Promise<void>;
@@ -21,34 +29,58 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
     { base: null, timestamp: false },
     pino.destination({ dest: settings.log === "-" ? 1 : settings.log, sync: false, mkdir: false }),
   );
+  const warn = (message: string, facts: Record<string, unknown>): void => log.warn(facts, message);
+  const control = settings.feed === undefined ? undefined : createControlPlane(settings.feed, secret);
+  const report = control === undefined ? undefined : new RecordReport(control.post);
+  let registry: SourceRegistry | undefined;
+  const policies = openPolicies({
+    control,
+    file: settings.root === undefined ? undefined : join(settings.root, ".policies"),
+    changed: (tenantId) => registry?.lookAgain(tenantId),
+    warn,
+  });
+  const mayDial = addressJudge(settings, policies);
   const dial = createDial({
-    policies: { build: createAddressPolicy(settings.allowPrivate), function: createAddressPolicy(settings.functionPrivate) },
+    mayDial,
+    callFunction: createCallFunction(settings.calls, secret),
     resolve,
     upstreamProxy: settings.upstreamProxy,
   });
-  const deps = { dial, count: new TunnelCount(), log: (record: ConnectionRecord) => log.info(record) };
+  function keep(record: ConnectionRecord): void {
+    log.info(record);
+    report?.add(record);
+  }
+  const pace = new Pace(EGRESS_LIMITS.questions);
+  const deps: TunnelDeps = { dial, mayDial, policies, pace, count: new TunnelCount(), log: keep };
   const doors = settings.listen === undefined ? [] : [await openDoor(deps, settings.listen, secret)];
-  const registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, root: settings.root });
-  const control = createControlServer({ secret, registry });
-  const listener = await openListener(control, settings.control, { mode: 0o660 });
+  registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, root: settings.root, warn });
+  const admin = createControlServer({ secret, registry });
+  const listener = await openListener(admin, settings.control, { mode: 0o660 });
   return {
     async stop() {
       const closed = [listener, ...doors.map((door) => door.listener)].map(closeListener);
-      control.closeAllConnections();
+      admin.closeAllConnections();
       for (const door of doors) door.end("shutdown");
-      await Promise.all([...closed, registry?.close()]);
+      await Promise.all([...closed, registry?.close(), policies.stop()]);
+      await report?.stop();
+      await control?.close();
       await new Promise<void>((done) => log.flush(() => done()));
     },
   };
 }
 
+/** A function reaches what is public, and of private addresses what the platform opens to functions and the operator to its tenant. */
+function addressJudge({ allowPrivate, functionPrivate }: EgressSettings, policies: Policies): MayDial {
+  const [isPublic, forBuilds, forFunctions] = [[], allowPrivate, functionPrivate].map((ranges) => createAddressPolicy(ranges));
+  return (settings, address, port) => {
+    if (settings.kind === "build") return forBuilds!(address);
+    return isPublic!(address) || (forFunctions!(address) && policies.opens(settings, address, port));
+  };
+}
+
 const resolverOf = ({ dns }: EgressSettings): Resolve => (dns.length === 0 ? systemResolve : resolveBy(dns));
 
-async function openDoor(
-  deps: { dial: Dial; count: TunnelCount; log: (record: ConnectionRecord) => void },
-  address: ListenAddress,
-  secret: string,
-) {
+async function openDoor(deps: TunnelDeps, address: ListenAddress, secret: string) {
   const { server, end } = createCredentialServer({ ...deps, readCredential: createReadCredential(secret) });
   return { end, listener: await openListener(server, address, { mode: 0o666 }) };
 }

@@ -16,6 +16,18 @@ export const EGRESS_LIMITS = {
   /** Tunnels at a time: of all sandboxes, and of one tenant's. */
   tunnels: 20_000,
   tunnelsPerTenant: 2_000,
+  /** Records that wait to be told: of all tenants, and of one; and how long, milliseconds. */
+  records: 10_000,
+  recordsPerTenant: 1_000,
+  reportMs: 1_000,
+  /** How long a connection waits for its tenant's rules when none are known yet, and after a change until they are on disk; milliseconds. */
+  rulesWaitMs: 2_000,
+  rulesKeepMs: 100,
+  /**
+   * Questions for names and for connections of one tenant: so many a second, and so many at once; what is beyond it waits, so long at most.
+   * Milliseconds.
+   */
+  questions: { perSecond: 1_000, burst: 2_000, waitMs: 5_000, owners: 10_000 },
   /** Refusals of one sandbox that are logged in a second; the rest is counted. */
   refusalsPerSecond: 10,
   /** How long one DNS server is waited for, where the operator names some. */

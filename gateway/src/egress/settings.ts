@@ -3,7 +3,7 @@ import { Resolver } from "node:dns";
 import { z } from "zod";
 import { listenAddressSchema } from "@fnctl/control-plane/contract/endpoint";
 import { readSettings } from "@fnctl/control-plane/service/settings/environment";
-import { cidrSchema } from "./cidr.ts";
+import { cidrSchema } from "@fnctl/control-plane/contract/cidr";
 
 const list = z
   .string()
@@ -40,6 +40,10 @@ const schema = z
     /** In a cluster: the listener for sandboxes, which show a credential. */
     FNCTL_EGRESS_LISTEN: listenAddressSchema.optional(),
     FNCTL_EGRESS_CONTROL_SOCKET: listenAddressSchema,
+    /** Where the control plane serves the proxy's part of the change stream. Absent: tenants have no rules of their own. */
+    FNCTL_EGRESS_FEED: z.string().startsWith("/", "an absolute path").optional(),
+    /** The gateway's door for calls of functions by functions. Absent: they cannot call each other. */
+    FNCTL_EGRESS_CALLS: z.string().startsWith("/", "an absolute path").optional(),
     FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
     /** The operator's own proxy. If it is set, names that cannot be resolved here are left to it. */
     FNCTL_EGRESS_UPSTREAM_PROXY: z.preprocess((value) => (value === "" ? undefined : value), proxySchema),
@@ -58,6 +62,8 @@ const schema = z
     root: env.FNCTL_EGRESS_ROOT?.replace(/\/+$/, ""),
     listen: env.FNCTL_EGRESS_LISTEN,
     control: env.FNCTL_EGRESS_CONTROL_SOCKET,
+    feed: env.FNCTL_EGRESS_FEED,
+    calls: env.FNCTL_EGRESS_CALLS,
     secretFile: env.FNCTL_INTERNAL_SECRET_FILE,
     upstreamProxy: env.FNCTL_EGRESS_UPSTREAM_PROXY,
     allowPrivate: env.FNCTL_EGRESS_ALLOW_PRIVATE,

@@ -1,5 +1,5 @@
-// The listener that one sandbox sees: it serves only CONNECT, on the sandbox's own Unix socket.
-import { createServer, type IncomingMessage, type Server } from "node:http";
+// The listener that one sandbox sees: it serves CONNECT, and questions about names, on the sandbox's own Unix socket.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
 import { EGRESS_LIMITS } from "./limits.ts";
@@ -11,9 +11,15 @@ export interface ConnectRequest {
   client: Duplex;
   head: Buffer;
 }
-export type OnConnect = (request: ConnectRequest) => void;
+export interface SourceHandlers {
+  onConnect(request: ConnectRequest): void;
+  /** The ports of a name, or why there are none. Absent: nobody asks. */
+  onName?(name: string): Promise<number[]>;
+  maxConnections(): number;
+}
+const NAME_PATH = /^\/names\/([^/?#\s]{1,253})$/;
 
-export function createSourceServer(onConnect: OnConnect, maxConnections: () => number): Server {
+export function createSourceServer({ onConnect, onName, maxConnections }: SourceHandlers): Server {
   const server = createServer({
     insecureHTTPParser: false,
     maxHeaderSize: EGRESS_LIMITS.headerBytes,
@@ -34,15 +40,14 @@ export function createSourceServer(onConnect: OnConnect, maxConnections: () => n
     onConnect({ authority: request.url ?? "", host, proxyAuthorization: request.headers["proxy-authorization"], client, head });
   });
   server.on("request", (request, response) => {
-    const problem = toProblem(
-      new PlatformError("METHOD_NOT_ALLOWED", "This proxy speaks CONNECT only.", {
-        hint: "Use https:// addresses, or a client that tunnels plain HTTP through CONNECT.",
-      }),
-    );
     ending.add(request.socket);
     request.resume();
-    response.writeHead(problem.status, { "content-type": PROBLEM_TYPE, allow: "CONNECT", connection: "close" });
-    response.end(JSON.stringify(problem));
+    const name = request.method === "GET" ? NAME_PATH.exec(request.url ?? "")?.[1] : undefined;
+    if (name === undefined || onName === undefined) return refuse(response, CONNECT_ONLY, { allow: "CONNECT" });
+    onName(name).then(
+      (ports) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(`${ports.join(" ")}\n`),
+      (error: unknown) => refuse(response, error),
+    );
   });
   server.on("clientError", (_error, socket) => {
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
@@ -55,4 +60,12 @@ export function createSourceServer(onConnect: OnConnect, maxConnections: () => n
     });
   });
   return server;
+}
+
+const CONNECT_ONLY = new PlatformError("METHOD_NOT_ALLOWED", "This proxy speaks CONNECT only.", {
+  hint: "Use https:// addresses, or a client that tunnels plain HTTP through CONNECT.",
+});
+function refuse(response: ServerResponse, error: unknown, fields: Record<string, string> = {}): void {
+  const problem = toProblem(error);
+  response.writeHead(problem.status, { "content-type": PROBLEM_TYPE, connection: "close", ...fields }).end(JSON.stringify(problem));
 }

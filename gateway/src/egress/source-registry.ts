@@ -4,12 +4,11 @@ import { join } from "node:path";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { egressSourceSchema, type EgressSource } from "@fnctl/control-plane/contract/internal";
 import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
-import type { Dial } from "./dial.ts";
 import { RefusalLog } from "./refusal-log.ts";
-import type { TunnelCount } from "./tunnel-count.ts";
-import type { ConnectionRecord, Source } from "./source.ts";
+import { answerName } from "./names.ts";
+import type { Source } from "./source.ts";
 import { createSourceServer } from "./source-listener.ts";
-import { runTunnel } from "./tunnel.ts";
+import { runTunnel, type TunnelDeps } from "./tunnel.ts";
 
 export interface SourceRegistry {
   /** Makes or changes a source; resolves with the folder to mount into its sandbox. */
@@ -18,16 +17,16 @@ export interface SourceRegistry {
   get(instance: string): Source | undefined;
   /** All sources, and for how long this process has had them. */
   list(): { instance: string; ageMs: number }[];
+  /** A tenant's rules have changed: open tunnels that they forbid are cut. */
+  lookAgain(tenantId: string): void;
   readonly size: number;
   /** Closes all sockets; the settings stay for the next start. */
   close(): Promise<void>;
 }
 
-interface Deps {
+interface Deps extends TunnelDeps {
   root: string;
-  dial: Dial;
-  count: TunnelCount;
-  log: (record: ConnectionRecord) => void;
+  warn(message: string, facts: Record<string, unknown>): void;
 }
 interface Entry {
   /** Monotonic clock, milliseconds. */
@@ -63,8 +62,12 @@ class Registry implements SourceRegistry {
       if (!file.endsWith(".json") || !INSTANCE.test(instance)) continue;
       const parsed = egressSourceSchema.safeParse(readJson(join(this.deps.root, STATE, file)));
       // A file that a crash cut short belongs to a source whose `put` was never answered, so it is removed.
-      if (parsed.success) await this.open(instance, parsed.data);
-      else rmSync(join(this.deps.root, STATE, file));
+      if (!parsed.success) rmSync(join(this.deps.root, STATE, file));
+      // One that cannot be opened must not keep the proxy, and with it all others, from beginning; its next `put` says why.
+      else
+        await this.open(instance, parsed.data).catch((error: unknown) =>
+          this.deps.warn("a source was not opened", { instance, error: String(error) }),
+        );
     }
   }
 
@@ -93,10 +96,11 @@ class Registry implements SourceRegistry {
     // Set again because the umask may have removed rights: the sandbox enters under another uid.
     chmodSync(folder, 0o755);
     const source: Source = { instance, settings, bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
-    const server = createSourceServer(
-      (request) => void runTunnel(this.deps, source, request),
-      () => source.settings.maxConnections,
-    );
+    const server = createSourceServer({
+      onConnect: (request) => void runTunnel(this.deps, source, request),
+      onName: (name) => answerName(this.deps, source, name),
+      maxConnections: () => source.settings.maxConnections,
+    });
     this.entries.set(instance, {
       since: performance.now(),
       source,
@@ -109,6 +113,10 @@ class Registry implements SourceRegistry {
   }
   list(): { instance: string; ageMs: number }[] {
     return Array.from(this.entries, ([instance, { since }]) => ({ instance, ageMs: Math.round(performance.now() - since) }));
+  }
+  lookAgain(tenantId: string): void {
+    for (const { source } of this.entries.values())
+      if (source.settings.tenantId === tenantId) for (const tunnel of source.tunnels) tunnel.lookAgain();
   }
   get size(): number {
     return this.entries.size;

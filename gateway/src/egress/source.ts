@@ -8,7 +8,7 @@ export interface Source {
   settings: EgressSource;
   /** Bytes of all its connections, both ways, since the source was made. */
   bytes: number;
-  readonly tunnels: Set<{ end(outcome: string): void }>;
+  readonly tunnels: Set<{ end(outcome: string): void; lookAgain(): void }>;
   readonly refusals: RefusalLog;
 }
 
@@ -18,6 +18,8 @@ export interface ConnectionRecord {
   instance: string;
   /** Null for a pooled sandbox that belongs to no tenant yet. */
   tenant: string | null;
+  functionId: string | null;
+  version: number;
   label: string;
   target: string;
   address: string;
@@ -28,3 +30,18 @@ export interface ConnectionRecord {
   /** So many refusals of the same sandbox came before this one, and were not logged. */
   notLogged?: number;
 }
+
+export const startRecord = ({ instance, settings }: Source): ConnectionRecord => ({
+  time: new Date().toISOString(),
+  instance,
+  tenant: settings.tenantId,
+  functionId: settings.functionId,
+  version: settings.version,
+  label: settings.label,
+  target: "",
+  address: "",
+  bytesUp: 0,
+  bytesDown: 0,
+  durationMs: 0,
+  outcome: "",
+});

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { asked, control, dial, eachTestItsOwn, at, hanging, names, records, rules, tcpServer } from "../testing/egress.ts";
-import { sleep, until } from "../testing/platform.ts";
+import { send, sleep, until } from "../testing/platform.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 
 eachTestItsOwn();
@@ -65,6 +65,21 @@ describe("what a sandbox could pile up", () => {
     for (const answer of waiting) answer();
     await until(async () => (await dial(`good.example:${PORT_OF_NOBODY}`)).status === 503);
   });
+  it("questions of one tenant beyond a burst come at a pace, from whichever sandbox; another tenant's come at once", async () => {
+    await control("PUT", "i1", rules([443]));
+    await control("PUT", "i2", rules([443]));
+    await control("PUT", "i3", rules([443], { tenantId: OTHER }));
+    const { burst, perSecond } = EGRESS_LIMITS.questions;
+    const ask = (instance: string) => send({ socketPath: join(at("root"), `${instance}/s`), method: "GET", path: "/names/no.example" });
+    const begun = performance.now();
+    const beyond = perSecond; // a second's
+    for (let i = 0; i < burst + beyond; i += 100) await Promise.all(Array.from({ length: 100 }, (_, k) => ask(k % 2 === 0 ? "i1" : "i2")));
+    // Whatever the machine's speed: so many questions take so long.
+    expect(performance.now() - begun).toBeGreaterThan(900);
+    const late = ask("i1").then(() => performance.now());
+    expect((await ask("i3")).status).toBe(403);
+    await late;
+  }, 30_000);
   it("what is sent behind a request that was answered is not served", async () => {
     await control("PUT", "i1", rules([PORT_OF_NOBODY]));
     const authority = `good.example:${PORT_OF_NOBODY}`;

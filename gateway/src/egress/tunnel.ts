@@ -1,24 +1,31 @@
 // One CONNECT: it is checked, dialled, carried both ways under its source's caps, and logged when it ends.
 import type { Duplex } from "node:stream";
-import type { Socket } from "node:net";
-import { isAllowed, ruleFor } from "@fnctl/control-plane/contract/egress-rules";
+import { isIP, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { judgeTarget } from "@fnctl/control-plane/contract/egress-rules";
 import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
-import type { Dial, Dialled } from "./dial.ts";
+import type { Pace } from "@fnctl/control-plane/service/pace";
+import type { Dial, Dialled, MayDial } from "./dial.ts";
 import { judgeFirstFlight } from "./first-flight.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
+import type { Policies } from "./policies.ts";
+import { refusalOf } from "./refusal.ts";
 import type { TunnelCount } from "./tunnel-count.ts";
-import type { ConnectionRecord, Source } from "./source.ts";
+import { startRecord, type ConnectionRecord, type Source } from "./source.ts";
 import { readTarget, type Target } from "./target.ts";
 
-interface Deps {
+export interface TunnelDeps {
   dial: Dial;
+  mayDial: MayDial;
+  policies: Policies;
+  pace: Pace;
   count: TunnelCount;
   log: (record: ConnectionRecord) => void;
 }
 
 /** `authority` and `host` as the client sent them; `client` may be written until it is destroyed. */
 export async function runTunnel(
-  deps: Deps,
+  deps: TunnelDeps,
   source: Source,
   request: { authority: string; host: string | undefined; client: Duplex; head: Buffer },
 ): Promise<void> {
@@ -32,12 +39,20 @@ export async function runTunnel(
   }
 }
 
+/** A question of the tenant's, whichever of its sandboxes asks, is answered now: its turn has come, and its rules are known. */
+export async function turnOf({ pace, policies }: Pick<TunnelDeps, "pace" | "policies">, { instance, settings }: Source): Promise<void> {
+  const wait = pace.wait(settings.tenantId ?? instance);
+  if (wait > 0) await sleep(wait);
+  if (settings.kind === "function") await policies.known();
+}
+
 class Tunnel {
-  private readonly deps: Deps;
+  private readonly deps: TunnelDeps;
   private readonly source: Source;
   private readonly client: Duplex;
   private readonly startedAt = performance.now();
   private readonly record: ConnectionRecord;
+  private target: Target | undefined = undefined;
   private upstream: Socket | undefined;
   private idle: NodeJS.Timeout | undefined;
   private longest: NodeJS.Timeout | undefined;
@@ -49,22 +64,11 @@ class Tunnel {
   private answered = false;
   private ended = false;
 
-  constructor(deps: Deps, source: Source, client: Duplex) {
+  constructor(deps: TunnelDeps, source: Source, client: Duplex) {
     this.deps = deps;
     this.source = source;
     this.client = client;
-    this.record = {
-      time: new Date().toISOString(),
-      instance: source.instance,
-      tenant: source.settings.tenantId ?? "",
-      label: source.settings.label,
-      target: "",
-      address: "",
-      bytesUp: 0,
-      bytesDown: 0,
-      durationMs: 0,
-      outcome: "",
-    };
+    this.record = startRecord(source);
     source.tunnels.add(this);
     client.on("error", () => this.end("client-error"));
     client.once("close", () => this.end("closed"));
@@ -80,15 +84,31 @@ class Tunnel {
     const target = readTarget(authority);
     if (host !== undefined && host.toLowerCase() !== authority.toLowerCase() && host.toLowerCase() !== target.host)
       throw new PlatformError("FORBIDDEN", "The Host field is not the CONNECT target.");
-    if (!isAllowed(settings.allow, target.host, target.port))
-      throw new PlatformError("FORBIDDEN", `${target.host}:${target.port} is not allowed here.`, {
-        hint: `Add \`${ruleFor(target.host, target.port)}\` to \`egress.allow\` in fnctl.yaml.`,
-      });
+    await turnOf(this.deps, this.source);
+    this.target = target;
+    this.requireAllowed(target);
     this.deps.count.begin(settings.tenantId ?? "");
     this.counted = settings.tenantId ?? "";
     const dialled = await this.deps.dial(target, this.source, this.gone.signal);
     if (this.ended) return void dialled.socket.on("error", () => {}).destroy();
     this.carry(target, dialled, head);
+  }
+
+  private requireAllowed({ host, port }: Target): void {
+    const judgement = judgeTarget(this.deps.policies.rulesFor(this.source.settings), host, port);
+    if (judgement !== "allowed") throw refusalOf(judgement, host, port);
+  }
+  /** Rules have changed: what they forbid now ends now. */
+  lookAgain(): void {
+    if (this.target === undefined) return;
+    const { address } = this.record;
+    try {
+      this.requireAllowed(this.target);
+    } catch (error) {
+      return this.end(`cut: ${error instanceof Error ? error.message : ""}`);
+    }
+    if (isIP(address) !== 0 && !this.deps.mayDial(this.source.settings, address, this.target.port))
+      this.end("cut: the address was closed.");
   }
 
   private carry(target: Target, { socket, address, early }: Dialled, head: Buffer): void {

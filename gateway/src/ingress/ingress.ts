@@ -1,27 +1,30 @@
 // Wires the ingress together. All modules get their dependencies as arguments; none of them reads the environment.
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { readFileSync } from "node:fs";
 import { dialEndpoint } from "@fnctl/control-plane/contract/endpoint";
 import { createAccessLog } from "./observe/access-log.ts";
 import { createAdminServer } from "./observe/admin.ts";
 import { createLedger } from "./observe/ledger.ts";
 import { createApiFront } from "./invoke/api-exchange.ts";
-import { startChangeFeed } from "./replica/change-feed.ts";
+import { startChangeFeed, type FeedHandlers } from "../replica/change-feed.ts";
 import { createControlClient } from "./replica/control-client.ts";
-import { createFleet } from "./fleet/fleet.ts";
+import { createFleet, type Fleet } from "./fleet/fleet.ts";
 import { createProxyTrust } from "./http/forwarding.ts";
+import { createCallChains } from "./invoke/call-chain.ts";
+import { createCallDoor } from "./invoke/call-door.ts";
+import { createFunctionSource, type FunctionSourceDeps } from "./invoke/function-source.ts";
 import { createFront } from "./invoke/front.ts";
 import { createHostResolver } from "./http/host.ts";
 import { createProbe } from "./invoke/probe.ts";
 import { createHttpSource } from "./invoke/http-source.ts";
 import { createRun } from "./invoke/run.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
+import { Pace, type PaceLimits } from "@fnctl/control-plane/service/pace";
 import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
 import { Metrics } from "./measure/metrics.ts";
 import { createPublicServer } from "./http/public-server.ts";
 import { HeldBytes, type HeldBytesLimits } from "./http/held-bytes.ts";
 import { HttpCaller, type Held, type Shared } from "./http/http-caller.ts";
-import { RefusalPace, type PaceLimits } from "./http/refusal-pace.ts";
 import { createPipeline, type PipelineLimits } from "./http/pipeline.ts";
 import { createRouteTable, routesReplica } from "./replica/route-table.ts";
 import type { IngressSettings } from "./settings.ts";
@@ -50,17 +53,30 @@ export interface IngressHooks {
   limits?: Partial<PipelineLimits & Bounds & { connections: number }>;
 }
 
+const ordersFor = (fleet: Fleet): FeedHandlers => ({
+  connected: () => fleet.renewNow(),
+  order(change) {
+    if (change.type === "recall") fleet.recall(change.leaseId);
+    if (change.type === "instance-ended") fleet.instanceEnded(change.instance, change.reason);
+  },
+});
+
+/** Where invocations come from: clients, and functions that call others. */
+const sourcesOf = (deps: Parameters<typeof createHttpSource>[0] & Pick<FunctionSourceDeps, "routes">, secret: string) => ({
+  invoke: createHttpSource(deps),
+  fromFunction: createFunctionSource({ ...deps, chains: createCallChains(secret) }),
+});
+
 /** What bounds all clients together, and each address. */
 const boundsOf = (limits: Bounds) => ({
   held: { bodies: new HeldBytes(limits.held.bodies), answers: new HeldBytes(limits.held.answers) },
-  refusals: new RefusalPace(limits.refusals),
+  refusals: new Pace(limits.refusals),
   stalledWriteMs: limits.stalledWriteMs,
 });
 
 export async function startIngress(settings: IngressSettings, secret: string, hooks: IngressHooks): Promise<Ingress> {
   const { warn } = hooks;
-  const limits = { ...GATEWAY_LIMITS, ...hooks.limits };
-  const metrics = new Metrics();
+  const [limits, metrics] = [{ ...GATEWAY_LIMITS, ...hooks.limits }, new Metrics()];
   const accessLog = createAccessLog(settings.accessLog, metrics);
   const ledger = createLedger({ metrics, accessLog, warn });
   const ca = settings.caFile === undefined ? undefined : readFileSync(settings.caFile, "utf8");
@@ -79,18 +95,18 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     topics: [routesReplica(routes, routesChanged), tokensReplica(tokens)],
     metrics,
     warn,
-    handlers: {
-      connected: () => fleet.renewNow(),
-      recall: (leaseId) => fleet.recall(leaseId),
-      instanceEnded: (instance, reason) => fleet.instanceEnded(instance, reason),
-    },
+    handlers: ordersFor(fleet),
   });
 
   const bounds = boundsOf(limits);
   const run = createRun({ routes, fleet, metrics });
   const api = createApiFront({ dial: dialEndpoint(settings.api, ca), metrics, tokens, isTrustedProxy, limits: hooks.api });
-  const invoke = createHttpSource({ routes, tokens, secondLook: createSecondLook(feed), isTrustedProxy, run });
-  const front = createFront({ resolveHost: createHostResolver(settings), pathRoutes: settings.pathRoutes, invoke, api: api.relay });
+  const front = createFront({
+    resolveHost: createHostResolver(settings),
+    pathRoutes: settings.pathRoutes,
+    ...sourcesOf({ routes, tokens, secondLook: createSecondLook(feed), isTrustedProxy, run }, secret),
+    api: api.relay,
+  });
   function handle(request: IncomingMessage, response: ServerResponse): void {
     if (draining) response.shouldKeepAlive = false;
     front(new HttpCaller(request, response, shared));
@@ -113,6 +129,7 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     drain: () => hooks.drainAsked?.(),
     probe: createProbe({ routes, ledger, functionDomain: settings.functionDomain, run }),
   });
+  const doors = settings.calls === undefined ? [] : [await openListener(createCallDoor(secret, server), settings.calls, { mode: 0o660 })];
   const adminListener = await openListener(admin, settings.admin, { mode: 0o660 });
   const listener = await openListener(server, settings.listen, { mode: 0o666 });
 
@@ -120,20 +137,25 @@ export async function startIngress(settings: IngressSettings, secret: string, ho
     if (draining) return;
     draining = true;
     await new Promise((resolve) => setTimeout(resolve, settings.drainDelayMs));
-    const closed = closeListener(listener);
-    server.closeIdleConnections();
-    const end = performance.now() + GATEWAY_LIMITS.drainMs;
-    while (metrics.inFlight > 0 && performance.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      server.closeIdleConnections();
-    }
+    const closed = [listener, ...doors].map(closeListener);
+    await answered(server, () => metrics.inFlight);
     await fleet.releaseAll();
     server.closeAllConnections();
-    await closed;
+    await Promise.all(closed);
     await feed.stop();
     admin.closeAllConnections();
     await closeListener(adminListener);
     await Promise.all([api.close(), control.close(), accessLog.flush()]);
   }
   return { address: listener.address, drain };
+}
+
+/** Resolves when no request is under way, or after the longest wait for it. */
+async function answered(server: Server, inFlight: () => number): Promise<void> {
+  server.closeIdleConnections();
+  const end = performance.now() + GATEWAY_LIMITS.drainMs;
+  while (inFlight() > 0 && performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    server.closeIdleConnections();
+  }
 }

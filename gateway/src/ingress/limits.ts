@@ -25,7 +25,7 @@ export const GATEWAY_LIMITS = {
    * Refusals of strangers from one address: so many a second, and so many at once; what is beyond it waits, so long at most, which is what all
    * connections of an address wait that ask again as soon as they may. Milliseconds.
    */
-  refusals: { perSecond: 500, burst: 500, waitMs: 5_000, addresses: 10_000 },
+  refusals: { perSecond: 500, burst: 500, waitMs: 5_000, owners: 10_000 },
   /** Bytes of clients that are held at a time, gathered bodies and answers that are not taken: in all, and for one address. */
   held: {
     bodies: { all: 128 * 1024 * KIB, perAddress: 32 * 1024 * KIB },
@@ -56,6 +56,9 @@ export const GATEWAY_LIMITS = {
    */
   lateBytesMs: 5,
   takenBack: { share: 0.05, most: 256 },
+  /** The first line of a connection by which a function calls another: how long it may take, milliseconds, and its bytes. */
+  callLineMs: 5_000,
+  callLineBytes: 4 * KIB,
   /** Interim answers (1xx) of one response; more is an attack on the client. */
   interimResponses: 16,
   /**
@@ -75,11 +78,6 @@ export const GATEWAY_LIMITS = {
   doubtMs: 1_000,
   /** How often idle instances are looked for, milliseconds. */
   idleSweepMs: 1_000,
-  /** Change stream: the silence after which it counts as broken, and the longest pause between attempts, milliseconds. */
-  feedSilenceMs: 15_000,
-  feedBackoffMaxMs: 5_000,
-  feedBackoffBaseMs: 100,
-  feedLineBytes: 1024 * KIB,
   /**
    * While the stream is broken: how long a request for an unknown function or with an unknown token waits, milliseconds, and how many may
    * wait.

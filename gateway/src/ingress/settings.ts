@@ -28,6 +28,8 @@ const schema = z
       .refine((hosts) => hosts.every(isHost), "host names or addresses without a port, separated by commas"),
     /** Names this process, for whoever reports its end (contract/holder.ts). */
     FNCTL_GATEWAY_ID: gatewayIdSchema.default("ingress"),
+    /** Where the egress proxy brings calls of functions by functions. Absent: they cannot call each other. */
+    FNCTL_CALLS_LISTEN: listenAddressSchema.optional(),
     FNCTL_CONTROL_SOCKET: listenAddressSchema,
     FNCTL_API_SOCKET: listenAddressSchema,
     FNCTL_ADMIN_SOCKET: listenAddressSchema,
@@ -47,6 +49,7 @@ const schema = z
     functionDomain: env.FNCTL_FUNCTION_DOMAIN,
     apiHosts: env.FNCTL_API_HOSTS,
     gatewayId: env.FNCTL_GATEWAY_ID,
+    calls: env.FNCTL_CALLS_LISTEN,
     control: env.FNCTL_CONTROL_SOCKET,
     api: env.FNCTL_API_SOCKET,
     admin: env.FNCTL_ADMIN_SOCKET,

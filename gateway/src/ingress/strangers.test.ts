@@ -9,7 +9,7 @@ const BURST = 5;
 let platform: Platform;
 let sockets: Socket[] = [];
 beforeEach(async () => {
-  const refusals = { perSecond: 2, burst: BURST, waitMs: 20_000, addresses: 100 };
+  const refusals = { perSecond: 2, burst: BURST, waitMs: 20_000, owners: 100 };
   platform = await new Platform().start({}, undefined, { limits: { refusals } });
   await platform.serve(await platform.upstream((_request, answer) => answer.end("ok")), { access: "public" });
 });

@@ -203,6 +203,7 @@ export const ingressEnvironment = (at: (name: string) => string): Record<string,
   FNCTL_CONTROL_SOCKET: at("control"),
   FNCTL_API_SOCKET: at("api"),
   FNCTL_ADMIN_SOCKET: at("admin"),
+  FNCTL_CALLS_LISTEN: at("calls"),
   FNCTL_INTERNAL_SECRET_FILE: at("secret"),
   FNCTL_ACCESS_LOG: at("access.log"),
 });

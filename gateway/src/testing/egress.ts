@@ -77,6 +77,8 @@ export const control = (method: string, instance: string, body?: unknown, secret
   );
 export const rules = (ports: number[], overrides: Partial<EgressSource> = {}): EgressSource => ({
   tenantId: TENANT,
+  functionId: null,
+  version: 0,
   label: "fn",
   kind: "build",
   allow: ["good.example", "*.wild.example", "bad.example", "mixed.example", "nowhere.example", "localhost", "127.0.0.1"].map((host) => ({

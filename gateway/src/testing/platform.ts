@@ -12,7 +12,7 @@ import { startRawUpstream, startUpstream, type Upstream } from "./upstream.ts";
 
 export const TOKEN = "fnctl_test_0123456789abcdef0123456789abcdef";
 export const OTHER_TOKEN = "fnctl_test_ffffffffffffffffffffffffffffffff";
-const SECRET = "s".repeat(64);
+export const SECRET = "s".repeat(64);
 
 export interface Answer {
   status: number;

@@ -11,7 +11,23 @@ import { join } from "node:path";
 const [folder = ""] = process.argv.slice(2);
 const socketPath = join(folder, "proxy");
 const REFUSAL = `{"detail":"no.example:443 is refused.","hint":"Ask for another."}`;
-const proxy = createHttp().on("connect", (request, client: Duplex, head: Buffer) => {
+/** Rules as a proxy has them: `*.` and a name, or `*`, beside names; one of them comes later. */
+const rules: Record<string, string> = { "a.example": "443 5432", "no.example": "443", "busy.example": "443 8080" };
+const asked: string[] = [];
+function portsOf(name: string): string {
+  const own = rules[name] ?? "";
+  if (name === "later.example") return own;
+  return `${own} ${name.includes(".") ? "80" : ""}`.trim();
+}
+const proxy = createHttp((request, response) => {
+  const name = request.url!.replace("/names/", "");
+  asked.push(name);
+  const ports = portsOf(name);
+  if (name === "stuck.example") return;
+  if (name === "broken.example") return void response.writeHead(503).end(`{"detail":"${name}: try later."}`);
+  if (ports === "") return void response.writeHead(403).end(`{"detail":"${name} is not allowed.","hint":"Allow it."}`);
+  response.writeHead(200).end(ports);
+}).on("connect", (request, client: Duplex, head: Buffer) => {
   client.on("error", () => undefined);
   if (request.url === "no.example:443")
     return void client.end(`HTTP/1.1 403 Forbidden\r\ncontent-length: ${REFUSAL.length}\r\n\r\n${REFUSAL}`);
@@ -26,7 +42,6 @@ const child = spawn("/usr/bin/perl", [join(import.meta.dirname, "../names.pl"), 
 let log = "";
 child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
 await once(child.stdout, "data");
-child.stdin.write("a.example 443 5432\n*.w.example 80\nno.example 443\nbusy.example 443 8080\n* 80\n\n");
 
 const resolver = new Resolver({ timeout: 2_000, tries: 1 });
 resolver.setServers(["127.0.0.1"]);
@@ -52,6 +67,8 @@ async function more(count: number): Promise<Set<string>> {
 }
 
 const a = await address("a.example");
+const before = await address("later.example");
+rules["later.example"] = "443";
 const found = {
   addresses: [a, await address("A.EXAMPLE"), await address("x.w.example")],
   sixth: await sixth("a.example"),
@@ -64,8 +81,14 @@ const found = {
   atOnce: new Set((await Promise.all(Array.from({ length: 300 }, () => talk(a, 443, "many")))).values()).size,
   busy: await talk(await address("busy.example"), 443, "x"),
   afterBusy: await talk(await address("after.example"), 80, "x"),
+  together: (await Promise.all(Array.from({ length: 20 }, () => address("together.example")))).filter((one) => one.startsWith("127."))
+    .length,
+  broken: await address("broken.example"),
+  stuck: await address("stuck.example"),
+  later: [before, await address("later.example").then((ip) => talk(ip, 443, "x"))],
   many: (await more(1_200)).size,
   stillThere: await talk(await address("a.example"), 443, "again"),
+  questions: asked.filter((name) => name === "together.example").length,
   log: "",
   exit: 0,
 };

@@ -14,7 +14,6 @@ import {
   SETTLED_PATH,
   type InitRequest,
 } from "./protocol.ts";
-import type { GiveNames } from "./names.ts";
 import { RequestContext, requestContext } from "./request-context.ts";
 import { expectOneAtATime, runHandler, whenSettled, type Handle } from "./running.ts";
 
@@ -29,7 +28,7 @@ export function createInstance(
   codeFolder: string,
   codeBytes?: number,
   becameReady: () => void = () => undefined,
-  giveNames: GiveNames = async () => undefined,
+  names: Promise<void> = Promise.resolve(),
 ): RequestListener {
   let state: State = "idle";
   let code: string | undefined;
@@ -63,7 +62,7 @@ export function createInstance(
     let file = "";
     try {
       const request = (await readJson(incoming)) as InitRequest;
-      await giveNames(request.egress);
+      await names;
       process.chdir(codeFolder); // it was not there when the process started
       file = join(codeFolder, request.entry.file);
       const loaded = await loadFunction(request, file);

@@ -25,7 +25,7 @@ const socketPath = process.env["FNCTL_SOCKET"] ?? SOCKET_PATH;
 const pod = takePodSettings(process.env);
 const codeFolder = process.env["FNCTL_CODE"] ?? CODE_FOLDER;
 
-const giveNames = startNames();
+const names = startNames();
 warmFetch();
 // Only time is lost when it fails, e.g. where there is no folder for temporary files.
 await rehearse((folder) => createInstance(folder, pod?.codeBytes), pod !== undefined).catch((error: unknown) =>
@@ -33,5 +33,5 @@ await rehearse((folder) => createInstance(folder, pod?.codeBytes), pod !== undef
 );
 const server = await listen(
   pod ?? socketPath,
-  createInstance(codeFolder, pod?.codeBytes, () => drainOnSigterm(() => server.drain(() => process.exit(0))), giveNames),
+  createInstance(codeFolder, pod?.codeBytes, () => drainOnSigterm(() => server.drain(() => process.exit(0))), names),
 );

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from .answer import Answer
@@ -10,7 +11,6 @@ from .failures import PROBLEM_TYPE, function_error, send_json, send_problem, use
 from .lifespan import StartupFailed
 from .load import load_function
 from .log_capture import Output
-from .names import GiveNames
 from .protocol import CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PREFIX, PROTOCOL, RUNTIME, SETTLED_PATH
 from .running import Running
 
@@ -18,8 +18,8 @@ _INIT_BODY_BYTES = 1024 * 1024
 
 
 class Instance:
-    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None, give_names: GiveNames = lambda _allowed: None) -> None:
-        self._give_names = give_names
+    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None, names: Callable[[], None] = lambda: None) -> None:
+        self._names = names
         self._code_folder = code_folder
         # In a pod, the most that the code may have which is sent in; elsewhere it lies there already.
         self._code_bytes = code_bytes
@@ -133,7 +133,7 @@ class Instance:
         self._state = "loading"
         try:
             init = json.loads(await _read(receive))
-            self._give_names(init.get("egress"))
+            self._names()
             loaded = await load_function(init, self._code_folder)
         except BaseException as error:
             self._state = "failed"

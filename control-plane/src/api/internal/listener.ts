@@ -19,6 +19,7 @@ import { readJson } from "../../service/http/json-body.ts";
 import { writeBatches } from "../../service/http/write-lines.ts";
 import { serveJson, unexpected, type Reply } from "../../service/http/serve.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
+import type { Audience } from "../../changes/topic.ts";
 import { hideLoadFailure } from "../../instances/start/load-failure.ts";
 import type { LeaseManager } from "../../instances/leases/lease-manager.ts";
 import type { Reconciler } from "../../instances/upkeep/reconciler.ts";
@@ -76,7 +77,7 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
     const url = new URL(URL.canParse(asked, BASE) ? asked : "/", BASE);
     if (!mayAsk(url.pathname)(request)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
     if (request.method === "GET" && url.pathname === INTERNAL_PATHS.changes) {
-      await streamChanges(deps.feed, url.searchParams, response);
+      await streamChanges(deps.feed, url.searchParams, response, "gateways");
       return undefined;
     }
     if (request.method === "GET" && url.pathname === "/internal/v1/status") return { body: deps.status() };
@@ -88,8 +89,8 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
   return serveJson(answer, unexpected(deps.onError));
 }
 
-/** As fast as the gateway reads. One that takes nothing is cut (`writeBatches`), comes back, and goes on where it was. */
-async function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: ServerResponse): Promise<void> {
+/** As fast as the reader reads. One that takes nothing is cut (`writeBatches`), comes back, and goes on where it was. */
+export async function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: ServerResponse, audience: Audience): Promise<void> {
   const gone = new AbortController();
   const holder = query.get("holder");
   const left = holder === null ? undefined : feed.joined(holder);
@@ -98,5 +99,5 @@ async function streamChanges(feed: ChangeFeed, query: URLSearchParams, response:
     gone.abort();
     left?.();
   });
-  await writeBatches(response, feed.follow(query.get("since") ?? undefined, gone.signal));
+  await writeBatches(response, feed.follow(query.get("since") ?? undefined, gone.signal, audience));
 }

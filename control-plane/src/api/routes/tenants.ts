@@ -5,6 +5,7 @@ import {
   createTenantSchema,
   createTokenSchema,
   createdTokenSchema,
+  egressCeilingSchema,
   tenantSchema,
   tokenSchema,
   whoamiSchema,
@@ -68,6 +69,21 @@ const CHANGE_TENANT = operation("operator", {
     200: json(tenantSchema, "The tenant. With `elevated`, none of its gVisor instances gets a request that comes after this answer"),
   },
 });
+const TENANT = { params: z.object({ id: z.uuid() }) };
+const GET_CEILING = operation("operator", {
+  method: "get",
+  path: "/v1/tenants/{id}/egress-ceiling",
+  tags: ["operator"],
+  request: TENANT,
+  responses: { ...PROBLEMS, 200: json(egressCeilingSchema, "Private addresses that the tenant's functions may reach") },
+});
+const SET_CEILING = operation("operator", {
+  method: "put",
+  path: "/v1/tenants/{id}/egress-ceiling",
+  tags: ["operator"],
+  request: { ...TENANT, ...body(egressCeilingSchema) },
+  responses: { ...PROBLEMS, 200: json(egressCeilingSchema, "The same; it holds now, for open connections too") },
+});
 const LIST_TOKENS = operation("admin", {
   method: "get",
   path: "/v1/tokens",
@@ -117,6 +133,13 @@ export function accountRoutes({ tenants, tokens, endpoint, raised }: AccountDeps
     // Also when it was raised before: an operator who got UNAVAILABLE repeats the request.
     if (changed.risk === "elevated") await raised(id);
     return c.json(tenantResource(changed), 200);
+  });
+
+  app.openapi(GET_CEILING, async (c) => c.json({ private: await tenants.egressCeiling(c.req.valid("param").id) }, 200));
+  app.openapi(SET_CEILING, async (c) => {
+    const ceiling = c.req.valid("json");
+    await tenants.setEgressCeiling(c.req.valid("param").id, ceiling.private, actorOf(c));
+    return c.json(ceiling, 200);
   });
 
   app.openapi(LIST_TOKENS, async (c) => {

@@ -15,6 +15,7 @@ export interface RouteSource {
 
 export const routesTopic = (source: RouteSource): Topic<Route> => ({
   kind: "function",
+  audience: "gateways",
   async one(id) {
     const row = await source.liveFunction(id);
     return row === undefined ? undefined : routeOf(row);

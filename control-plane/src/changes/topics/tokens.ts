@@ -13,6 +13,7 @@ export interface TokenSource {
 
 export const tokensTopic = (source: TokenSource): Topic<TokenRecord> => ({
   kind: "token",
+  audience: "gateways",
   async one(id) {
     const row = await source.activeToken(id);
     return row === undefined ? undefined : recordOf(row);

@@ -69,7 +69,7 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, openEgress
 
   return async function start(info: VersionInfo, reason: LaunchReason): Promise<Started> {
     // The layer comes first: no sandbox should be taken and then wait, or be lost, while the layer is unpacked or found to be missing.
-    if (info.init.egress !== undefined && openEgress === undefined) throw noWayOut();
+    if (info.egress.length > 0 && openEgress === undefined) throw noWayOut();
     await ensureLayer(info.image.tenantId, info.image.layer);
     const { sandbox, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
     const begun = performance.now();

@@ -1,7 +1,7 @@
 // Everything that the start of an instance needs to know about its version. Versions are immutable, so this is read once, and again only
 // when the tenant's risk may have changed.
 import { createHash } from "node:crypto";
-import { allowedBy } from "../../contract/egress-rules.ts";
+import { allowedBy, type Allowed } from "../../contract/egress-rules.ts";
 import { LIMITS } from "../../contract/limits.ts";
 import { PlatformError } from "../../contract/errors.ts";
 import type { Isolation } from "../../contract/names.ts";
@@ -24,6 +24,8 @@ export interface VersionInfo {
   max: number;
   idleTimeoutMs: number;
   init: InitRequest;
+  /** What the version itself may reach; its tenant may say more, at any time. */
+  egress: Allowed[];
 }
 type ImageMemory = 128 | 256 | 512 | 1024 | 2048;
 /** The most versions kept in memory; beyond that the oldest is forgotten. */
@@ -62,7 +64,6 @@ function describe(row: NonNullable<Awaited<ReturnType<SystemDatabase["readyVersi
   const { config, layerDiffId, baseDigest, entry } = version;
   if (layerDiffId === null || baseDigest === null || entry === null)
     throw new PlatformError("INTERNAL", "A ready version lacks its image.");
-  const egress = allowedBy(config.egress);
   const identity = { tenantId: tenant.id, functionId: fn.id, versionId: version.id, version: version.number };
   return {
     image: { ...identity, layer: layerDiffId, configHash: createHash("sha256").update(JSON.stringify(config)).digest("hex") },
@@ -82,7 +83,7 @@ function describe(row: NonNullable<Awaited<ReturnType<SystemDatabase["readyVersi
       entry,
       env: config.env,
       limits: { timeoutMs: config.timeoutMs, memoryMib: config.memoryMib, concurrency: config.concurrency },
-      ...(egress.length === 0 ? {} : { egress }),
     },
+    egress: allowedBy(config.egress),
   };
 }

@@ -120,6 +120,7 @@ export async function createInstancesHost({ poolSize = 1, caps = DEFAULT_CAPS, q
         max: 5,
         idleTimeoutMs: 60_000,
         init: initFor(image),
+        egress: [],
         ...more,
       };
       known.set(image.versionId, info);

@@ -2,14 +2,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { Pace } from "@fnctl/control-plane/service/pace";
 import { Call, type Ledger } from "../call/call.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import { tooMuchHeld, type BytesHolder, type HeldBytes } from "./held-bytes.ts";
 import type { Caller } from "../call/caller.ts";
+import { callerOf } from "./from-function.ts";
 import { Gathered } from "./gathered.ts";
 import { Outlet, type OutletOwner } from "./outlet.ts";
 import { discardRest, problemOf, sendProblem } from "./problem.ts";
-import type { RefusalPace } from "./refusal-pace.ts";
 import { StreamedBody } from "./request-body.ts";
 import type { RequestHead } from "./request-head.ts";
 import { clientNetwork, forwardedClient } from "./client-network.ts";
@@ -25,7 +26,7 @@ export interface Shared {
   ledger: Ledger;
   held: Held;
   metrics: Pick<Metrics, "refusedHeld" | "refusedLate">;
-  refusals: RefusalPace;
+  refusals: Pace;
   isTrustedProxy: (address: string | undefined) => boolean;
   /** The connection's next request may be served. */
   answered(socket: Socket): void;
@@ -173,6 +174,8 @@ export class HttpCaller implements Caller, OutletOwner {
   }
   /** Whose share this request is of; undefined: of one of many clients, behind a proxy that does not say which. */
   get address(): string | undefined {
+    const from = callerOf(this.request.socket);
+    if (from !== undefined) return `tenant ${from.tenantId}`;
     const { remoteAddress } = this.request.socket;
     if (remoteAddress === undefined) return undefined;
     return this.shared.isTrustedProxy(remoteAddress)
@@ -204,7 +207,9 @@ export class HttpCaller implements Caller, OutletOwner {
   refuse(error: PlatformError): void {
     if (this.response.headersSent) return this.cut();
     const problem = problemOf(this.call, error);
-    const wait = this.isStranger ? this.shared.refusals.wait(this.address) : 0;
+    // Where nobody tells many clients apart, none of them shall pay for the others.
+    const payer = this.isStranger ? this.address : undefined;
+    const wait = payer === undefined ? 0 : this.shared.refusals.wait(payer);
     if (wait === 0) return sendProblem(this, problem);
     this.shared.metrics.refusedLate += 1;
     this.patience = setTimeout(sendProblem, Math.ceil(wait), this, problem);

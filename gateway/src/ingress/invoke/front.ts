@@ -2,9 +2,11 @@
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { hostLabel } from "@fnctl/control-plane/contract/names";
 import type { HostKind } from "../http/host.ts";
+import { callerOf } from "../http/from-function.ts";
 import type { HttpCaller } from "../http/http-caller.ts";
 import { readHead, type RequestHead } from "../http/request-head.ts";
 import { isReservedPath, readPath, readPathRoute } from "../http/request-path.ts";
+import type { FunctionSource } from "./function-source.ts";
 import type { HttpSource } from "./http-source.ts";
 import { newRequestId } from "../call/request-id.ts";
 
@@ -12,6 +14,7 @@ export interface FrontDeps {
   resolveHost: (header: string) => HostKind;
   pathRoutes: boolean;
   invoke: HttpSource;
+  fromFunction: FunctionSource;
   api: (caller: HttpCaller) => void;
 }
 
@@ -22,6 +25,8 @@ const notFound = (): PlatformError =>
 
 export function createFront(deps: FrontDeps): (caller: HttpCaller) => void {
   return (caller) => {
+    const from = callerOf(caller.request.socket);
+    if (from !== undefined) return deps.fromFunction(caller, from);
     try {
       takeHead(caller, readHead(caller.request));
       route(deps, caller);
@@ -32,7 +37,7 @@ export function createFront(deps: FrontDeps): (caller: HttpCaller) => void {
 }
 
 /** Stores the head and sets the request id: the client's if it is usable, otherwise a new one. */
-function takeHead(caller: HttpCaller, head: RequestHead): void {
+export function takeHead(caller: HttpCaller, head: RequestHead): void {
   caller.head = head;
   caller.call.requestId = head.requestId ?? newRequestId();
   caller.call.origin = head.origin;
@@ -76,10 +81,10 @@ function sandbox({ call, head }: HttpCaller): void {
   for (let i = headers.length - 2; i >= 0; i -= 2) if (headers[i] === "cookie") headers.splice(i, 2);
 }
 
-function checkMethod(method: string): void {
+export function checkMethod(method: string): void {
   if (method === "TRACE" || method === "CONNECT") throw new PlatformError("METHOD_NOT_ALLOWED", `${method} is not served.`);
 }
 
-function refuseReserved(path: string): void {
+export function refuseReserved(path: string): void {
   if (isReservedPath(path)) throw notFound();
 }

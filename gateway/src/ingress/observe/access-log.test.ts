@@ -8,7 +8,7 @@ import { createAccessLog, formatRecord } from "./access-log.ts";
 import { Metrics } from "../measure/metrics.ts";
 import type { Call, Ledger } from "../call/call.ts";
 import { HeldBytes } from "../http/held-bytes.ts";
-import { RefusalPace } from "../http/refusal-pace.ts";
+import { Pace } from "@fnctl/control-plane/service/pace";
 import { HttpCaller } from "../http/http-caller.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
 
@@ -23,7 +23,7 @@ const SHARED = {
   ledger: NOTHING,
   metrics: new Metrics(),
   held: { bodies: new HeldBytes(GATEWAY_LIMITS.held.bodies), answers: new HeldBytes(GATEWAY_LIMITS.held.answers) },
-  refusals: new RefusalPace(),
+  refusals: new Pace(GATEWAY_LIMITS.refusals),
   isTrustedProxy: () => false,
   stalledWriteMs: 1_000,
   answered: () => undefined,

@@ -1,7 +1,6 @@
 // Calls to the control plane's internal listener. Every answer is parsed; every failure is a coded error.
 import type { EndpointDial } from "@fnctl/control-plane/contract/endpoint";
 import { holderName } from "@fnctl/control-plane/contract/holder";
-import { fromProblem } from "@fnctl/control-plane/contract/errors";
 import {
   INTERNAL_PATHS,
   leaseSchema,
@@ -10,7 +9,7 @@ import {
   type Lease,
 } from "@fnctl/control-plane/contract/internal";
 import { createCaller } from "@fnctl/control-plane/service/http/call";
-import { z } from "zod";
+import type { z } from "zod";
 import type {
   leaseRequestSchema,
   releaseRequestSchema,
@@ -19,18 +18,15 @@ import type {
   renewResponseSchema as RenewResponse,
 } from "@fnctl/control-plane/contract/internal";
 import { GATEWAY_LIMITS } from "../limits.ts";
+import { createChangesClient, type ChangesClient } from "../../replica/changes-client.ts";
 
 /** Requests without `holder`, which the client adds: one name for the life of the process, for leases and for the change stream. */
 type Held<T extends z.ZodType> = Omit<z.infer<T>, "holder">;
 
-export interface ControlClient {
+export interface ControlClient extends ChangesClient {
   lease(request: Held<typeof leaseRequestSchema>): Promise<Lease>;
   renew(request: Held<typeof renewRequestSchema>): Promise<z.infer<typeof RenewResponse>>;
   release(request: Held<typeof releaseRequestSchema>): Promise<z.infer<typeof ReleaseResponse>>;
-  /** Reports that all changes up to this position of the stream have been applied. */
-  applied(at: string): Promise<void>;
-  /** The change stream's lines as they come. `signal` ends it. */
-  changes(since: string | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
   close(): Promise<void>;
 }
 
@@ -53,13 +49,7 @@ export function createControlClient({ dial, secret, gateway }: { dial: EndpointD
     lease: (request) => post(INTERNAL_PATHS.leases, request, leaseSchema, request.waitMs + GATEWAY_LIMITS.controlCallMs),
     renew: (request) => post(INTERNAL_PATHS.renew, request, renewResponseSchema),
     release: (request) => post(INTERNAL_PATHS.release, request, releaseResponseSchema),
-    applied: async (at) => void (await post(INTERNAL_PATHS.applied, { at }, z.object({}))),
-    async changes(since, signal) {
-      const query = new URLSearchParams({ holder, ...(since === undefined ? {} : { since }) });
-      const response = await open({ method: "GET", path: `${INTERNAL_PATHS.changes}?${query.toString()}`, signal });
-      if (response.statusCode === 200) return response.body;
-      throw fromProblem(await response.body.json().catch(() => undefined));
-    },
+    ...createChangesClient({ ask, open }, holder),
     close,
   };
 }

@@ -1,7 +1,7 @@
 // All routes in memory: by host label for requests, by id for changes.
 import type { Change, Route } from "@fnctl/control-plane/contract/internal";
 import { hostLabel } from "@fnctl/control-plane/contract/names";
-import { overTable, type ReplicaTopic } from "./replica-topic.ts";
+import { overTable, type ReplicaTopic } from "../../replica/replica-topic.ts";
 
 export interface RouteTable {
   find(label: string): Route | undefined;

@@ -3,7 +3,7 @@
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Call } from "../call/call.ts";
 import { GATEWAY_LIMITS } from "../limits.ts";
-import type { ChangeFeed } from "./change-feed.ts";
+import type { ChangeFeed } from "../../replica/change-feed.ts";
 
 /**
  * Refusals that a newer state of the tables may change. Only the code decides, so that the wait does not show which names exist (SECURITY

@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import type { Change, TokenRecord } from "@fnctl/control-plane/contract/internal";
 import { GATEWAY_LIMITS } from "../limits.ts";
-import { overTable, type ReplicaTopic } from "./replica-topic.ts";
+import { overTable, type ReplicaTopic } from "../../replica/replica-topic.ts";
 
 export interface TokenTable {
   /** The record of a valid `Authorization` header, or undefined. `now` in milliseconds since the epoch. */

@@ -1,4 +1,4 @@
-// A kind of thing that the control plane tells and this gateway holds: how a change of it is applied, and how a snapshot of it replaces what is
+// A kind of thing that the control plane tells and this process holds: how a change of it is applied, and how a snapshot of it replaces what is
 // held. A new kind is one file here, and one in the control plane's `changes/topics/`.
 import type { Change } from "@fnctl/control-plane/contract/internal";
 

@@ -3,16 +3,15 @@
 import { EventEmitter, once } from "node:events";
 import { changeSchema, type Change } from "@fnctl/control-plane/contract/internal";
 import { createAppliedReport } from "./applied-report.ts";
-import type { ControlClient } from "./control-client.ts";
-import { GATEWAY_LIMITS } from "../limits.ts";
-import type { Metrics } from "../measure/metrics.ts";
+import type { ChangesClient } from "./changes-client.ts";
+import { FEED_LIMITS } from "./limits.ts";
 import type { Snapshot, ReplicaTopic } from "./replica-topic.ts";
 
 export interface FeedHandlers {
   /** The stream is connected (again): a good moment to register all leases. */
-  connected(): void;
-  recall(leaseId: string): void;
-  instanceEnded(instance: string, reason: string): void;
+  connected?(): void;
+  /** A change that is no topic's: an instruction, such as a recall. */
+  order?(change: Change): void;
 }
 
 export interface ChangeFeed {
@@ -25,10 +24,11 @@ export interface ChangeFeed {
 }
 
 interface Deps {
-  control: Pick<ControlClient, "changes" | "applied">;
+  control: ChangesClient;
   topics: readonly ReplicaTopic[];
   handlers: FeedHandlers;
-  metrics: Metrics;
+  /** Counts reconnections. */
+  metrics?: { feedReconnects: number };
   warn: (message: string, facts: Record<string, unknown>) => void;
   random?: () => number;
 }
@@ -68,9 +68,9 @@ async function follow(deps: Deps, state: FeedState, stop: AbortSignal): Promise<
     state.connected = false;
     state.snapshots = undefined;
     if (stop.aborted) return;
-    deps.metrics.feedReconnects += 1;
+    if (deps.metrics !== undefined) deps.metrics.feedReconnects += 1;
     failures = state.at === before ? failures + 1 : 0;
-    const least = GATEWAY_LIMITS.feedBackoffBaseMs * 2 ** Math.min(failures, 2);
+    const least = FEED_LIMITS.backoffBaseMs * 2 ** Math.min(failures, 2);
     await pauseUnlessWanted(backoffMs(failures, deps.random ?? Math.random), least, state.news, stop);
   }
 }
@@ -90,7 +90,7 @@ async function pauseUnlessWanted(ms: number, least: number, news: EventEmitter, 
 
 /** Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
 function backoffMs(failures: number, random: () => number): number {
-  return random() * Math.min(GATEWAY_LIMITS.feedBackoffMaxMs, GATEWAY_LIMITS.feedBackoffBaseMs * 2 ** Math.min(failures, 10));
+  return random() * Math.min(FEED_LIMITS.backoffMaxMs, FEED_LIMITS.backoffBaseMs * 2 ** Math.min(failures, 10));
 }
 
 const pause = (ms: number, stop: AbortSignal): Promise<void> =>
@@ -107,7 +107,7 @@ const pause = (ms: number, stop: AbortSignal): Promise<void> =>
 async function readStream(deps: Deps, state: FeedState, stop: AbortSignal): Promise<void> {
   const report = createAppliedReport(deps.control);
   const silence = new AbortController();
-  const watchdog = setTimeout(() => silence.abort(new Error("silence")), GATEWAY_LIMITS.feedSilenceMs);
+  const watchdog = setTimeout(() => silence.abort(new Error("silence")), FEED_LIMITS.silenceMs);
   try {
     const stream = await deps.control.changes(state.at, AbortSignal.any([stop, silence.signal]));
     let rest = "";
@@ -116,7 +116,7 @@ async function readStream(deps: Deps, state: FeedState, stop: AbortSignal): Prom
       watchdog.refresh();
       const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
-      if (rest.length > GATEWAY_LIMITS.feedLineBytes) throw new Error("a line of the change stream is too long");
+      if (rest.length > FEED_LIMITS.lineBytes) throw new Error("a line of the change stream is too long");
       for (const line of lines) if (line !== "") applyLine(deps, state, line);
       if (state.at !== undefined && state.snapshots === undefined) report(state.at);
     }
@@ -141,7 +141,7 @@ class FeedState {
     if (this.connected) return;
     this.connected = true;
     this.primed = true;
-    this.deps.handlers.connected();
+    this.deps.handlers.connected?.();
     this.news.emit("connected");
   }
 }
@@ -181,9 +181,7 @@ function inSnapshot(deps: Deps, state: FeedState, snapshots: Snapshot[], change:
   } else if (!snapshots.some((snapshot) => snapshot.add(change))) applyLive(deps, change);
 }
 
-/** Applies a change to the topic that holds such data; a change that no topic takes is an instruction, such as a recall. */
+/** Applies a change to the topic that holds such data. */
 function applyLive(deps: Deps, change: Change): void {
-  if (deps.topics.some((topic) => topic.apply(change))) return;
-  if (change.type === "recall") deps.handlers.recall(change.leaseId);
-  if (change.type === "instance-ended") deps.handlers.instanceEnded(change.instance, change.reason);
+  if (!deps.topics.some((topic) => topic.apply(change))) deps.handlers.order?.(change);
 }

@@ -1,9 +1,9 @@
-// Tells the control plane up to which position of the change stream this gateway has applied changes; one report at a time, always with the
+// Tells the control plane up to which position of the change stream this process has applied changes; one report at a time, always with the
 // newest position.
-import type { ControlClient } from "./control-client.ts";
+import type { ChangesClient } from "./changes-client.ts";
 
 /** `report(at)` never throws and never waits. The next report replaces a lost one; the stream's pings make sure that there is one. */
-export function createAppliedReport(control: Pick<ControlClient, "applied">): (at: string) => void {
+export function createAppliedReport(control: Pick<ChangesClient, "applied">): (at: string) => void {
   let newest: string | undefined;
   let sending = false;
 

@@ -1,0 +1,167 @@
+// A tenant's own rules from the API to open connections: a real Postgres, its notices, the change stream over a socket, and the egress proxy.
+import { rmSync } from "node:fs";
+import http from "node:http";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { INTERNAL_PATHS } from "@fnctl/control-plane/contract/internal";
+import { SECRET, openEgressPlane, type EgressPlane, type Owner } from "../src/egress-plane.ts";
+
+let plane: EgressPlane;
+/** A tenant for each test. */
+let owner: Owner;
+beforeAll(async () => {
+  plane = await openEgressPlane();
+  await plane.startPlane();
+  await plane.startProxy();
+});
+afterAll(() => plane.close());
+beforeEach(async () => {
+  owner = await plane.owner();
+});
+afterEach(() => plane.hangUp());
+
+const rule = (action: "allow" | "deny", text: string, name?: string) => plane.rule(owner, action, text, name);
+const status = async (instance: string, host: string): Promise<number> => (await plane.tunnel(instance, host)).status;
+const told = (text: string) => ({ status: 403, text: expect.stringContaining(text) as string });
+
+describe("a tenant's own rules", () => {
+  test("open the way for a sandbox that runs, and close it for open connections too, when the answer is there", async () => {
+    const instance = await plane.sandbox(owner);
+    expect(await status(instance, "a.example")).toBe(403);
+    expect(await plane.names(instance, "a.example")).toMatchObject(told("fnctl egress allow a.example"));
+    await rule("allow", `a.example:${plane.port}`);
+    expect(await plane.names(instance, "a.example")).toEqual({ status: 200, text: `${plane.port}\n` });
+    const opened = await plane.tunnel(instance, "a.example");
+    expect([opened.status, opened.isClosed()]).toEqual([200, false]);
+    await rule("deny", `a.example:${plane.port}`);
+    await opened.closed;
+    expect((await plane.tunnel(instance, "a.example")).text).toContain("denied by a rule of the tenant's own");
+  });
+
+  test("refuse what a version allows; without the refusal it is allowed again", async () => {
+    const instance = await plane.sandbox(owner, "a.example", "b.example");
+    const [first, other] = [await plane.tunnel(instance, "a.example"), await plane.tunnel(instance, "b.example")];
+    await rule("deny", "a.example");
+    await first.closed;
+    expect(other.isClosed()).toBe(false);
+    expect(await plane.names(instance, "a.example")).toMatchObject(told("denied"));
+    await rule("deny", "*");
+    await other.closed;
+    const { items } = (await (await plane.call(owner.token, "GET", "/v1/egress/rules")).json()) as {
+      items: { id: string; rule: string }[];
+    };
+    expect(items.map((item) => item.rule)).toEqual(["a.example", "*"]);
+    await plane.call(owner.token, "DELETE", `/v1/egress/rules/${items[0]!.id}`);
+    expect(await status(instance, "b.example")).toBe(403);
+    await plane.call(owner.token, "DELETE", `/v1/egress/rules/${items[1]!.id}`);
+    expect(await status(instance, "b.example")).toBe(200);
+  });
+
+  test("of one target are one: the newest", async () => {
+    const instance = await plane.sandbox(owner);
+    for (const action of ["deny", "allow", "deny", "allow"] as const) await rule(action, `a.example:${plane.port}`);
+    expect(await status(instance, "a.example")).toBe(200);
+    await rule("deny", "a.example"); // of every port
+    expect(await status(instance, "a.example")).toBe(403);
+    await rule("allow", `a.example:${plane.port}`);
+    expect(await status(instance, "a.example")).toBe(200);
+    const { items } = (await (await plane.call(owner.token, "GET", "/v1/egress/rules")).json()) as { items: unknown[] };
+    expect(items).toHaveLength(1);
+  });
+
+  test("of one function are not another's, and never another tenant's", async () => {
+    const own = await plane.sandbox(owner);
+    const sibling = await plane.sandbox({ ...owner, functionId: "01900000-0000-7000-8000-00000000000f" });
+    await rule("allow", `a.example:${plane.port}`, "hello");
+    expect([await status(own, "a.example"), await status(sibling, "a.example")]).toEqual([200, 403]);
+    expect(await status(await plane.sandbox(await plane.owner()), "a.example")).toBe(403);
+  });
+
+  test("stay while the control plane is away, and over a restart of the proxy meanwhile; later changes come when it is back", async () => {
+    const instance = await plane.sandbox(owner, "b.example");
+    await rule("allow", `a.example:${plane.port}`);
+    await rule("deny", "b.example");
+    await plane.stopPlane();
+    expect([await status(instance, "a.example"), await status(instance, "b.example")]).toEqual([200, 403]);
+    await plane.stopProxy();
+    await plane.startProxy();
+    expect([await status(instance, "a.example"), await status(instance, "b.example")]).toEqual([200, 403]);
+    await plane.startPlane();
+    await rule("deny", "a.example");
+    await expect.poll(() => status(instance, "a.example"), { timeout: 10_000 }).toBe(403);
+  });
+
+  test("that are not known yet are waited for, and then the answer is that they are not known", async () => {
+    const instance = await plane.sandbox(owner, "a.example");
+    await plane.stopPlane();
+    await plane.stopProxy();
+    rmSync(plane.at("root/.policies"));
+    await plane.startProxy();
+    const [early, late] = [status(instance, "a.example"), await plane.names(instance, "a.example")];
+    expect([await early, late.status]).toEqual([503, 503]);
+    await plane.stopProxy(); // what it never knew it does not keep
+    await plane.startProxy();
+    expect(await status(instance, "a.example")).toBe(503);
+    const waiting = status(instance, "a.example");
+    await plane.startPlane();
+    expect(await waiting).toBe(200);
+  });
+});
+
+test("private addresses are open to whom the operator opened them, on those ports, as long as they are", async () => {
+  const { port } = plane;
+  const instance = await plane.sandbox(owner, "a.example");
+  const opened = await plane.tunnel(instance, "a.example");
+  expect(opened.status).toBe(200);
+  await plane.ceiling(owner, { addresses: "127.0.0.1", ports: [port + 1] }, { addresses: "10.0.0.0/8", ports: [port] });
+  await opened.closed;
+  expect((await plane.tunnel(instance, "a.example")).text).toContain("leads to an address that functions may not reach");
+  await plane.ceiling(owner, { addresses: "127.0.0.1", ports: [port] });
+  expect(await status(instance, "a.example")).toBe(200);
+  await plane.ceiling(owner);
+  expect(await status(instance, "a.example")).toBe(403);
+});
+
+test("what was reached and what was refused is the tenant's to see, and nobody else's", async () => {
+  const instance = await plane.sandbox(owner, "a.example");
+  expect(await status(instance, "a.example")).toBe(200);
+  plane.hangUp();
+  await plane.names(instance, "name.example");
+  expect(await status(instance, "b.example")).toBe(403);
+  const log = async (query = "", token = owner.token) =>
+    (await (await plane.call(token, "GET", `/v1/egress/log${query}`)).json()) as { items: { target: string }[]; nextCursor: string | null };
+  await expect.poll(async () => (await log()).items.length, { timeout: 5_000 }).toBe(3);
+  expect((await log()).items.find(({ target }) => target === `a.example:${plane.port}`)).toMatchObject({
+    function: "hello",
+    version: 1,
+    instance,
+    address: "127.0.0.1",
+    bytesDown: 5,
+    outcome: "closed",
+  });
+  const refused = (await log("?refused=true")).items.map(({ target }) => target);
+  expect(refused.toSorted()).toEqual([`b.example:${plane.port}`, "name.example"]);
+  expect((await log("?function=other")).items).toEqual([]);
+  const first = await log("?limit=2");
+  expect([first.items.length, (await log(`?limit=2&cursor=${first.nextCursor}`)).items.length]).toEqual([2, 1]);
+  expect((await log("", (await plane.owner()).token)).items).toEqual([]);
+});
+
+test("the proxy's listener tells nothing that is not the proxy's", async () => {
+  const { ask, at } = plane;
+  expect((await ask(at("feed"), "POST", INTERNAL_PATHS.leases, {})).status).toBe(404);
+  expect((await ask(at("feed"), "GET", "/internal/v1/status")).status).toBe(404);
+  const lines = await new Promise<string>((resolve) => {
+    const headers = { authorization: `Bearer ${SECRET}` };
+    http.get({ socketPath: at("feed"), path: `${INTERNAL_PATHS.changes}?holder=test`, headers, agent: false }, (answer) => {
+      let text = "";
+      answer.on("data", (chunk: Buffer) => {
+        text += chunk.toString();
+        if (!text.includes("snapshot-end")) return;
+        answer.destroy();
+        resolve(text);
+      });
+    });
+  });
+  expect(lines).toContain('"egress-policy"');
+  expect(lines).not.toContain('"token"');
+});

@@ -1,0 +1,20 @@
+// What is told of a target that rules do not allow: which rule would.
+import { ruleFor, type Judgement } from "@fnctl/control-plane/contract/egress-rules";
+import { isCallName } from "@fnctl/control-plane/contract/function-calls";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+
+/** `port` undefined: a name alone was asked for. */
+export function refusalOf(judgement: Exclude<Judgement, "allowed">, host: string, port: number | undefined): PlatformError {
+  const target = port === undefined ? host : `${host}:${port}`;
+  const rule = ruleFor(host, port ?? 443);
+  if (judgement === "denied")
+    return new PlatformError("FORBIDDEN", `${target} is denied by a rule of the tenant's own.`, { hint: "See `fnctl egress ls`." });
+  if (isCallName(host))
+    return new PlatformError("FORBIDDEN", `${target} is not allowed.`, {
+      hint: `To allow it, add \`${rule}\` to \`egress.allow\` in fnctl.yaml.`,
+    });
+  const whichPort = port === undefined ? ", or with its port if that is not 443" : "";
+  return new PlatformError("FORBIDDEN", `${target} is not allowed.`, {
+    hint: `To allow it, add it to \`egress.allow\` in fnctl.yaml (\`${rule}\`${whichPort}), or now: fnctl egress allow ${rule}`,
+  });
+}
