@@ -18,6 +18,7 @@ interface Owned {
   digest: string;
   cursor: string;
   functionId: string;
+  ruleId: string;
 }
 let a: Tenant;
 let b: Tenant;
@@ -36,7 +37,10 @@ beforeAll(async () => {
   const made = await json<{ id: string; secret: string }>(await asA("POST", "/v1/tokens", { body: { name: "mine" } }));
   const { items } = await json<{ items: { build: { id: string } }[] }>(await asA("GET", `/v1/functions/${NAME}/versions`));
   const { nextCursor } = await json<{ nextCursor: string }>(await asA("GET", "/v1/functions?limit=1"));
+  const rule = { action: "deny", rule: "treasure.example", function: NAME };
+  const { id: ruleId } = await json<{ id: string }>(await asA("POST", "/v1/egress/rules", { body: rule }));
   owned = {
+    ruleId,
     tokenId: made.id,
     tokenSecret: made.secret,
     buildId: items[0]!.build.id,
@@ -46,6 +50,7 @@ beforeAll(async () => {
   };
 });
 afterAll(async () => {
+  await asA("DELETE", `/v1/egress/rules/${owned.ruleId}`);
   for (const name of [NAME, "treasure-two"]) await asA("DELETE", `/v1/functions/${name}`);
 });
 
@@ -53,7 +58,8 @@ afterAll(async () => {
 async function saysNothingOfA(answer: Response, status = 200): Promise<void> {
   const text = `${JSON.stringify([...answer.headers])}${await answer.text()}`;
   expect(answer.status).toBe(status);
-  for (const secret of [a.id, a.slug, owned.tokenId, owned.buildId, owned.functionId, NAME, "gold"]) expect(text).not.toContain(secret);
+  for (const secret of [a.id, a.slug, owned.tokenId, owned.buildId, owned.functionId, owned.ruleId, NAME, "gold"])
+    expect(text).not.toContain(secret);
 }
 
 /** Checks that the answer for A's id equals the answer for an id that never existed, except for that id and the request id. */
@@ -135,6 +141,24 @@ const CASES: Record<string, () => Promise<void>> = {
     expect((await asB("PUT", `/v1/blobs/${owned.digest}`, { raw: Buffer.from("poison") })).status).toBe(422);
     await saysNothingOfA(await asB("PUT", `/v1/blobs/${owned.digest}`, { raw: source }), 201);
     expect((await asA("GET", `/v1/blobs/${owned.digest}`)).status).toBe(204);
+  },
+  // Only the operator says what of private addresses a tenant may reach, or learns it.
+  "get /v1/tenants/{id}/egress-ceiling": async () => {
+    for (const id of [a.id, b.id, randomUUID()]) expect((await asB("GET", `/v1/tenants/${id}/egress-ceiling`)).status).toBe(403);
+  },
+  "put /v1/tenants/{id}/egress-ceiling": async () => {
+    const body = { private: [{ addresses: "0.0.0.0/0", ports: [80] }] };
+    for (const id of [a.id, b.id, randomUUID()]) expect((await asB("PUT", `/v1/tenants/${id}/egress-ceiling`, { body })).status).toBe(403);
+  },
+  "get /v1/egress/rules": async () => saysNothingOfA(await asB("GET", "/v1/egress/rules")),
+  "post /v1/egress/rules": async () => {
+    const body = (name: string) => ({ body: { action: "allow", rule: "a.example", function: name } });
+    await likeUnknown((name) => asB("POST", "/v1/egress/rules", body(name)), NAME, "no-treasure");
+  },
+  "delete /v1/egress/rules/{id}": () => byUuid("DELETE", (id) => `/v1/egress/rules/${id}`, owned.ruleId),
+  "get /v1/egress/log": async () => {
+    await saysNothingOfA(await asB("GET", "/v1/egress/log"));
+    await saysNothingOfA(await asB("GET", `/v1/egress/log?function=${NAME}`));
   },
   "get /v1/builds/{id}": () => byUuid("GET", (id) => `/v1/builds/${id}`, owned.buildId),
   "get /v1/builds/{id}/events": async () => {
