@@ -43,7 +43,7 @@ egress_record.target text not null
 egress_record.address text not null
 egress_record.bytes_up bigint not null
 egress_record.bytes_down bigint not null
-egress_record.duration_ms integer not null
+egress_record.duration_ms bigint not null
 egress_record.outcome text not null
 egress_record.not_logged integer not null
 egress_rule.tenant_id uuid not null

@@ -36,7 +36,7 @@ CREATE TABLE egress_record (
   address text NOT NULL CHECK (length(address) <= 300),
   bytes_up bigint NOT NULL,
   bytes_down bigint NOT NULL,
-  duration_ms integer NOT NULL,
+  duration_ms bigint NOT NULL,
   outcome text NOT NULL CHECK (length(outcome) <= 500),
   not_logged integer NOT NULL,
   PRIMARY KEY (tenant_id, id),

@@ -47,6 +47,7 @@ test("nothing that a rule cannot open, or that the tenant refuses itself", () =>
     refused("inside.example:443", { outcome: "FORBIDDEN: inside.example leads to an address that functions may not reach." }),
     refused("evil.example:443", { outcome: "FORBIDDEN: evil.example:443 is denied by a rule of the tenant's own." }),
     refused("a.example:443", { outcome: "closed" }),
+    refused("evil.example:443"), // from before it was denied
   ];
   expect(suggestRules(others)).toEqual([]);
 });

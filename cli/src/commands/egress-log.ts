@@ -63,6 +63,8 @@ interface Suggestion {
   last: string;
 }
 /** What only lacks a rule: not what the tenant refuses itself, and no address that rules cannot open. */
+const hostOf = (target: string): string => target.split(":")[0] ?? "";
+const IS_DENIED = / is denied by a rule /;
 const LACKS_A_RULE = / is not allowed\.$/;
 
 /** Rules that would allow what was refused, by function. A name alone is left out where its port is known. */
@@ -72,6 +74,8 @@ export function suggestRules(refused: readonly Connection[]): Suggestion[] {
     const [host = "", port] = target.split(":");
     const rule = ruleFor(host, port === undefined ? 443 : Number(port));
     if (!LACKS_A_RULE.test(outcome) || !ownTextSchema.safeParse({ action: "allow", rule }).success) continue;
+    const isDenied = refused.some((other) => other.function === name && hostOf(other.target) === host && IS_DENIED.test(other.outcome));
+    if (isDenied) continue;
     if (port === undefined && refused.some((other) => other.function === name && other.target.startsWith(`${host}:`))) continue;
     const known = found.get(`${name} ${rule}`) ?? { function: name, rule, times: 0, last: at };
     found.set(`${name} ${rule}`, { ...known, times: known.times + 1 + notLogged, last: at > known.last ? at : known.last });

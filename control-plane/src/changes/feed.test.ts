@@ -61,6 +61,18 @@ async function answerAll(): Promise<void> {
 const notice = () => feed.onNotice({ kind: "function", id: functionId });
 const served = () => routes.get(functionId)?.targets[0]?.version;
 
+/** A feed whose database cannot be read for as long as `away` says so, and then has version 2. */
+function failing(away: () => boolean) {
+  const topics = held({
+    liveFunction: () => (away() ? Promise.reject(new Error("away")) : Promise.resolve(rowOf(2))),
+    liveFunctions: async () => [],
+    liveFunctionsOf: async () => [],
+    activeToken: async () => undefined,
+    activeTokens: async () => [],
+  });
+  return { topics, broken: createChangeFeed([topics.routes, topics.tokens]) };
+}
+
 describe("notices", () => {
   test("of the same thing are read one after the other: the newest state wins", async () => {
     const first = notice();
@@ -103,18 +115,24 @@ describe("notices", () => {
   });
 
   test("that failed do not stop those that follow", async () => {
-    const topics = held({
-      liveFunction: () => (live === 1 ? Promise.reject(new Error("away")) : Promise.resolve(rowOf(2))),
-      liveFunctions: async () => [],
-      liveFunctionsOf: async () => [],
-      activeToken: async () => undefined,
-      activeTokens: async () => [],
-    });
-    const broken = createChangeFeed([topics.routes, topics.tokens]);
+    const { broken, topics } = failing(() => live === 1);
     await expect(broken.onNotice({ kind: "function", id: functionId })).rejects.toThrow("away");
     live = 2;
     await broken.onNotice({ kind: "function", id: functionId });
     expect(topics.routes.get(functionId)?.targets[0]?.version).toBe(2);
+  });
+
+  test("that failed are read again, and answers wait for it", async () => {
+    let away = true;
+    const { broken, topics } = failing(() => away);
+    await expect(broken.onNotice({ kind: "function", id: functionId })).rejects.toThrow("away");
+    const settled = broken.settled();
+    setTimeout(() => (away = false), 700);
+    expect((await settled).late).toEqual([]);
+    expect(topics.routes.get(functionId)?.targets[0]?.version).toBe(2);
+    away = true;
+    await expect(broken.onNotice({ kind: "function", id: functionId })).rejects.toThrow("away");
+    expect((await broken.settled()).late).toEqual(["what could not be read"]);
   });
 
   test("are all out when it says that it is settled", async () => {

@@ -16,6 +16,10 @@ const BATCH = 200;
 /** How often a reader is told that the stream stands, and where it is, milliseconds. */
 const PING_MS = 5_000;
 
+/** How soon something whose read failed is read again, and how long an answer waits for that; milliseconds. */
+const AGAIN_MS = 500;
+const UNREAD_MS = 3_000;
+
 export interface FeedOptions {
   /** For tests. */
   ring?: number;
@@ -41,6 +45,29 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     for (const { key, body } of changes) push(audience, body, key);
   };
   const refresh = (topic: HeldTopic, id: string) => reads.inTurn(`${topic.kind} ${id}`, async () => tell(topic, await topic.refresh(id)));
+
+  /** Notices whose read failed: a change that was answered as made must not stay untold until the next look at everything. */
+  const unread = new Set<string>();
+  async function read({ kind, id }: Notice): Promise<void> {
+    const named = topics.find((topic) => topic.kind === kind);
+    if (named !== undefined) await refresh(named, id);
+    if (kind !== "tenant") return;
+    for (const topic of topics) await reads.inTurn(`${topic.kind} of ${id}`, async () => tell(topic, await topic.refreshTenant(id)));
+  }
+  function again(notice: Notice): void {
+    const key = `${notice.kind} ${notice.id}`;
+    if (unread.has(key)) return;
+    unread.add(key);
+    const attempt = () =>
+      read(notice).then(
+        () => {
+          unread.delete(key);
+          wake();
+        },
+        () => void setTimeout(attempt, AGAIN_MS).unref(),
+      );
+    setTimeout(attempt, AGAIN_MS).unref();
+  }
 
   /** One page at a time, between which notices have their turn: all of it is a lot, and a deploy waits for its notice. */
   async function readAll(topic: HeldTopic): Promise<void> {
@@ -122,11 +149,12 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     /** What a reader missed, or a snapshot if that is too much, then every change as it comes; in batches, as fast as they are taken. */
     follow,
     position: () => positionOf(ring.last()),
-    async onNotice({ kind, id }: Notice): Promise<void> {
-      const named = topics.find((topic) => topic.kind === kind);
-      if (named !== undefined) await refresh(named, id);
-      if (kind === "tenant")
-        for (const topic of topics) await reads.inTurn(`${topic.kind} of ${id}`, async () => tell(topic, await topic.refreshTenant(id)));
+    /** Rejects when what it names could not be read; then it is asked for again until it can. */
+    async onNotice(notice: Notice): Promise<void> {
+      await read(notice).catch((error: unknown) => {
+        again(notice);
+        throw error;
+      });
     },
     /** `reader`, which `follow`s, names itself, so that answers can wait for it; returns the way to end that. */
     joined: (reader: string) => readers.joined(reader),
@@ -142,8 +170,11 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     async settled(): Promise<{ late: string[]; serves(reader: string): boolean }> {
       await lost;
       await reads.done();
+      for (let left = UNREAD_MS, end = performance.now() + left; unread.size > 0 && left > 0; left = end - performance.now())
+        await changed(left);
       const number = ring.last();
-      return { late: await readers.caughtUp(number), serves: (reader) => readers.serves(reader, number) };
+      const late = await readers.caughtUp(number);
+      return { late: unread.size === 0 ? late : [...late, "what could not be read"], serves: (reader) => readers.serves(reader, number) };
     },
   };
 }

@@ -129,6 +129,19 @@ describe("a tenant's own rules", () => {
     expect(portsOf(effective, host)).toEqual(ports);
     for (const port of [80, 443, 5432]) expect(judgeTarget(effective, host, port) === "allowed").toBe(ports.includes(port));
   });
+  it("are looked at a few times each, however many ports they name", () => {
+    let looks = 0;
+    const counted = <T extends object>(rule: T) =>
+      Object.defineProperty({ ...rule }, "ports", { get: () => ((looks += 1), PORTS) }) as T & { ports: number[] };
+    const PORTS = Array.from({ length: 20 }, (_, i) => i + 1);
+    const rules = {
+      allow: Array.from({ length: 100 }, () => counted({ host: "a.example" })),
+      own: Array.from({ length: 200 }, () => counted({ action: "deny" as const, host: "a.example", functionId: null })),
+      functionId: FN,
+    };
+    expect(portsOf(rules, "a.example")).toEqual([]);
+    expect(looks).toBeLessThanOrEqual(3 * 300); // it was 2,000 times each
+  });
   it("refuse a name of one label, too, when they refuse everything", () => {
     expect(judgeTarget({ allow: [{ host: "single", ports: [443] }], own: own(["deny", "*"]), functionId: null }, "single", 443)).toBe(
       "denied",

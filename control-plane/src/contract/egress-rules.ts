@@ -119,10 +119,16 @@ export function judgeTarget(rules: Effective, host: string, port: number): Judge
 
 /** The ports on which a name may be reached; none: it may not be reached. */
 export function portsOf(rules: Effective, host: string): number[] {
-  const own = rules.own.filter((rule) => rule.action === "allow" && matches(rule, rules.functionId, host));
-  const named = [...rules.allow.filter((rule) => hostMatches(rule.host, host)), ...own].flatMap(({ ports }) => ports);
-  return [...new Set(named)].filter((port) => judgeTarget(rules, host, port) === "allowed");
+  const own = rules.own.filter((rule) => matches(rule, rules.functionId, host));
+  const denies = own.filter(({ action }) => action === "deny");
+  if (denies.some(({ ports }) => ports.length === 0)) return [];
+  const denied = new Set(denies.flatMap(({ ports }) => ports));
+  const allows = [...rules.allow.filter((rule) => hostMatches(rule.host, host)), ...own.filter(({ action }) => action === "allow")];
+  return [...new Set(allows.flatMap(({ ports }) => ports))].filter((port) => !denied.has(port));
 }
+/** Whether the tenant itself refuses a name, on some port. */
+export const isDenied = (rules: Effective, host: string): boolean =>
+  rules.own.some((rule) => rule.action === "deny" && matches(rule, rules.functionId, host));
 const matches = (rule: OwnRule, functionId: string | null, host: string): boolean =>
   (rule.functionId === null || rule.functionId === functionId) && (rule.host === ANY_HOST || hostMatches(rule.host, host));
 

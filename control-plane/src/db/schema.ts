@@ -187,7 +187,7 @@ export const egressRecord = fnctl.table(
     address: text("address").notNull(),
     bytesUp: bigint("bytes_up", { mode: "number" }).notNull(),
     bytesDown: bigint("bytes_down", { mode: "number" }).notNull(),
-    durationMs: integer("duration_ms").notNull(),
+    durationMs: bigint("duration_ms", { mode: "number" }).notNull(),
     outcome: text("outcome").notNull(),
     notLogged: integer("not_logged").notNull(),
   },

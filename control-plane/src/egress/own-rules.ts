@@ -47,7 +47,7 @@ export function createOwnRules(db: TenantDatabase) {
           .limit(LIMITS.egressOwnRules),
       ),
 
-    /** Sets a rule; the one of the same target and function, if there is one, is replaced. Throws QUOTA_EXCEEDED, NOT_FOUND. */
+    /** Sets a rule; the one of the same target and function, if there is one, is replaced. Throws QUOTA_EXCEEDED, NOT_FOUND, CONFLICT. */
     set: (caller: Caller, wanted: NewOwnRule): Promise<StoredRule> =>
       db.change(caller, "egress.rule", async ({ tx, tell }) => {
         const { tenantId } = caller;
@@ -55,10 +55,13 @@ export function createOwnRules(db: TenantDatabase) {
         await lockCaps(tx, tenantId);
         const functionId = await functionIdOf(tx, tenantId, wanted.function);
         const ofFunction = functionId === null ? isNull(egressRule.functionId) : eq(egressRule.functionId, functionId);
-        // A refusal without a port and a permission of one are of one target, of which the newest word counts.
-        await tx
-          .delete(egressRule)
-          .where(and(eq(egressRule.tenantId, tenantId), ofFunction, eq(egressRule.host, host), isReplaced(wanted)));
+        const sameHost = and(eq(egressRule.tenantId, tenantId), ofFunction, eq(egressRule.host, host));
+        await tx.delete(egressRule).where(and(sameHost, isReplaced(wanted)));
+        const [refusal] = await tx
+          .select({ id: egressRule.id })
+          .from(egressRule)
+          .where(and(sameHost, sql`${egressRule.ports} = '{}'`));
+        if (refusal !== undefined) throw refusedWhole(wanted);
         const [held] = await tx.select({ n: count() }).from(egressRule).where(eq(egressRule.tenantId, tenantId));
         refuseAbove("egress rules of its own", (held?.n ?? 0) + 1, LIMITS.egressOwnRules, "Remove one that is not used: fnctl egress rm.");
         const row = { tenantId, id: newId(), functionId, action, host, ports: wanted.ports, createdAt: new Date() };
@@ -82,5 +85,9 @@ export function createOwnRules(db: TenantDatabase) {
 export type OwnRules = ReturnType<typeof createOwnRules>;
 
 /** Rules of the same host and function that a new one takes the place of: of the same ports, or, for one of every port, all of them. */
-const isReplaced = ({ ports }: NewOwnRule) =>
-  ports.length === 0 ? sql`true` : sql`(${egressRule.ports} = ${sql.param(ports, egressRule.ports)} OR ${egressRule.ports} = '{}')`;
+const isReplaced = ({ ports }: NewOwnRule) => (ports.length === 0 ? sql`true` : eq(egressRule.ports, ports));
+/** Nobody opens what was refused on every port by a word about one port. */
+const refusedWhole = ({ host, function: name }: NewOwnRule): PlatformError =>
+  new PlatformError("CONFLICT", `${host} is denied on every port, which goes before this.`, {
+    hint: `Remove that first: fnctl egress rm '${host}'${name === null ? "" : ` --function ${name}`}`,
+  });

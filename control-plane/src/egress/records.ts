@@ -1,6 +1,7 @@
 // What functions reached, and what they were refused: each tenant's newest records, as egress proxies report them.
 import { and, desc, eq, inArray, lt, sql } from "drizzle-orm";
 import type { EgressRecord } from "../contract/internal.ts";
+import { PlatformError } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
 import { PLATFORM } from "../db/change.ts";
 import { egressRecord, fn } from "../db/schema.ts";
@@ -16,7 +17,7 @@ export interface RecordQuery {
   limit: number;
 }
 
-export function createEgressRecords(db: TenantDatabase, kept: number = LIMITS.egressRecords) {
+export function createEgressRecords(db: TenantDatabase, onError: (error: unknown) => void, kept: number = LIMITS.egressRecords) {
   /** Those of functions that are gone meanwhile, or that never were the tenant's, are left out. */
   const keepOf = (tenantId: string, records: readonly EgressRecord[]): Promise<void> =>
     db.change({ tenantId, actor: PLATFORM }, "egress.records", async ({ tx }) => {
@@ -39,12 +40,17 @@ export function createEgressRecords(db: TenantDatabase, kept: number = LIMITS.eg
       await tx.delete(egressRecord).where(and(eq(egressRecord.tenantId, tenantId), sql`${egressRecord.id} <= (${oldest})`));
     });
   return {
-    /** A report, of any tenants. One tenant's failure loses that tenant's part, and is thrown when the others' have been kept. */
+    /**
+     * A report, of any tenants. Throws UNAVAILABLE when the database is away, so that it is sent again. What fails otherwise would fail again: it
+     * is lost, it is that tenant's part alone, and whoever sent it goes on.
+     */
     async keep(records: readonly EgressRecord[]): Promise<void> {
       const parts = Map.groupBy(records, ({ tenantId }) => tenantId);
       const done = await Promise.allSettled(Array.from(parts, ([tenantId, own]) => keepOf(tenantId, own)));
-      const failed = done.find((part) => part.status === "rejected");
-      if (failed !== undefined) throw failed.reason;
+      const reasons = done.flatMap((part) => (part.status === "rejected" ? [part.reason as unknown] : []));
+      const away = reasons.find((reason): reason is PlatformError => reason instanceof PlatformError && reason.code === "UNAVAILABLE");
+      for (const reason of reasons) if (reason !== away) onError(reason);
+      if (away !== undefined) throw away;
     },
     /** The newest first. */
     list: (tenantId: string, query: RecordQuery) =>

@@ -51,7 +51,7 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     tokens: createTokenStore(db, caps),
     functions: createFunctionStore(db, caps),
     ownRules: createOwnRules(db),
-    egressRecords: createEgressRecords(db),
+    egressRecords: createEgressRecords(db, onError),
     builds: createBuildStore(db, caps),
     blobs: createBlobStore(db, settings.FNCTL_SPOOL_DIR, caps),
     images,

@@ -2,7 +2,10 @@
 import { rmSync } from "node:fs";
 import http from "node:http";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createEgressRecords } from "@fnctl/control-plane/egress/records";
+import { newId } from "@fnctl/control-plane/service/uuid7";
 import { INTERNAL_PATHS } from "@fnctl/control-plane/contract/internal";
+import { openFullServer } from "../src/full-server.ts";
 import { SECRET, openEgressPlane, type EgressPlane, type Owner } from "../src/egress-plane.ts";
 
 let plane: EgressPlane;
@@ -62,10 +65,11 @@ describe("a tenant's own rules", () => {
     expect(await status(instance, "a.example")).toBe(200);
     await rule("deny", "a.example"); // of every port
     expect(await status(instance, "a.example")).toBe(403);
-    await rule("allow", `a.example:${plane.port}`);
-    expect(await status(instance, "a.example")).toBe(200);
     const { items } = (await (await plane.call(owner.token, "GET", "/v1/egress/rules")).json()) as { items: unknown[] };
     expect(items).toHaveLength(1);
+    // Nobody opens what was refused on every port by a word about one.
+    await expect(rule("allow", `a.example:${plane.port}`)).rejects.toThrow(/409 .*is denied on every port/);
+    expect(await status(instance, "a.example")).toBe(403);
   });
 
   test("of one function are not another's, and never another tenant's", async () => {
@@ -121,6 +125,22 @@ test("private addresses are open to whom the operator opened them, on those port
   expect(await status(instance, "a.example")).toBe(403);
 });
 
+test("an address that is closed while it is dialled is not reached", async () => {
+  const server = await openFullServer();
+  try {
+    await plane.ceiling(owner, { addresses: "127.0.0.1", ports: [server.port] });
+    await rule("allow", `slow.example:${server.port}`);
+    const dialling = plane.tunnel(await plane.sandbox(owner), "slow.example", server.port);
+    await new Promise((resolve) => setTimeout(resolve, 300)); // it has been looked at, and hangs
+    await plane.ceiling(owner);
+    server.accept();
+    const { status: answered, text } = await dialling;
+    expect([answered, text.includes("inside")]).toEqual([403, false]);
+  } finally {
+    server.close();
+  }
+});
+
 test("what was reached and what was refused is the tenant's to see, and nobody else's", async () => {
   const instance = await plane.sandbox(owner, "a.example");
   expect(await status(instance, "a.example")).toBe(200);
@@ -144,6 +164,35 @@ test("what was reached and what was refused is the tenant's to see, and nobody e
   const first = await log("?limit=2");
   expect([first.items.length, (await log(`?limit=2&cursor=${first.nextCursor}`)).items.length]).toEqual([2, 1]);
   expect((await log("", (await plane.owner()).token)).items).toEqual([]);
+});
+
+test("a record that cannot be kept keeps no other tenant's from being kept", async () => {
+  const errors: unknown[] = [];
+  const records = createEgressRecords(plane.api.platform.db, (error) => void errors.push(error));
+  const other = await plane.owner();
+  const record = (of: Owner, instance: string) => ({
+    id: newId(),
+    tenantId: of.id,
+    functionId: of.functionId,
+    version: 1,
+    instance,
+    at: new Date().toISOString(),
+    target: "a.example:443",
+    address: "",
+    bytesUp: 0,
+    bytesDown: 0,
+    durationMs: 2 ** 40,
+    outcome: "closed",
+    notLogged: 0,
+  });
+  await records.keep([record(owner, "x".repeat(101)), record(other, "i1")]);
+  expect(errors).toHaveLength(1);
+  const query = { refused: false, limit: 10 };
+  expect([(await records.list(owner.id, query)).length, (await records.list(other.id, query)).length]).toEqual([0, 1]);
+  // Only the newest are kept.
+  const few = createEgressRecords(plane.api.platform.db, (error) => void errors.push(error), 2);
+  for (const instance of ["i2", "i3"]) await few.keep([record(other, instance)]);
+  expect((await few.list(other.id, query)).map((row) => row.record.instance)).toEqual(["i3", "i2"]);
 });
 
 test("the proxy's listener tells nothing that is not the proxy's", async () => {

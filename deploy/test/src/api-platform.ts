@@ -27,7 +27,7 @@ export async function createApiPlatform(
     freeSpace,
     tokens: createTokenStore(db, caps),
     ownRules: createOwnRules(db),
-    egressRecords: createEgressRecords(db),
+    egressRecords: createEgressRecords(db, (error) => void errors.push(error)),
     endpoint: { domain: "localhost", publicUrl: "http://localhost:8080" },
     instances: createInstanceTable(),
     enqueueBuild: () => undefined,

@@ -95,7 +95,7 @@ export async function openEgressPlane() {
       return instance;
     },
     names: (instance: string, name: string) => ask(at(`root/${instance}/s`), "GET", `/names/${name}`),
-    tunnel: (instance: string, host: string) => openTunnel(at(`root/${instance}/s`), `${host}:${port}`),
+    tunnel: (instance: string, host: string, to = port) => openTunnel(at(`root/${instance}/s`), `${host}:${to}`),
     hangUp: upstream.hangUp,
     async close(): Promise<void> {
       await egress.stop();
@@ -144,7 +144,7 @@ function createStream(postgres: TestPostgres, { platform }: ApiPlatform, socketP
         onError,
       });
       await notices.start();
-      server = createHttp(createEgressListener({ secret: SECRET, feed, records: createEgressRecords(platform.db), onError }));
+      server = createHttp(createEgressListener({ secret: SECRET, feed, records: createEgressRecords(platform.db, onError), onError }));
       rmSync(socketPath, { force: true });
       await new Promise<void>((resolve) => server.listen(socketPath, resolve));
     },

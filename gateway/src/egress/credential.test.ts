@@ -50,6 +50,20 @@ afterEach(() => {
   proxy.server.close();
 });
 
+test("a connection that is reset while its credential is looked at ends nothing else", async () => {
+  const { port } = proxy.server.address() as AddressInfo;
+  const wrong = Buffer.from(`${ID}:${(await credential()).slice(0, 40)}`).toString("base64");
+  for (let i = 0; i < 20; i += 1) {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write(`CONNECT good.example:443 HTTP/1.1\r\nhost: good.example:443\r\nproxy-authorization: Basic ${wrong}\r\n\r\n`, () =>
+      socket.resetAndDestroy(),
+    );
+    await new Promise((resolve) => socket.once("close", resolve));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 200)); // an error that nobody handles would fail this run
+});
+
 interface Change {
   key?: Uint8Array;
   user?: string;

@@ -31,7 +31,7 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
   );
   const warn = (message: string, facts: Record<string, unknown>): void => log.warn(facts, message);
   const control = settings.feed === undefined ? undefined : createControlPlane(settings.feed, secret);
-  const report = control === undefined ? undefined : new RecordReport(control.post);
+  const report = control === undefined ? undefined : new RecordReport(control.post, warn);
   let registry: SourceRegistry | undefined;
   const policies = openPolicies({
     control,

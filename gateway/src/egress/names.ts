@@ -1,28 +1,26 @@
 // A sandbox's resolver asks for a name before anything connects: what the rules say of it now, and no address.
-import { isHostName, judgeTarget, portsOf } from "@fnctl/control-plane/contract/egress-rules";
+import { isDenied, isHostName, portsOf } from "@fnctl/control-plane/contract/egress-rules";
 import { toProblem, type PlatformError } from "@fnctl/control-plane/contract/errors";
 import { refusalOf } from "./refusal.ts";
 import { startRecord, type Source } from "./source.ts";
 import { turnOf, type TunnelDeps } from "./tunnel.ts";
 
 /** The ports on which a name may be reached. Throws FORBIDDEN when there are none; that is logged, because no connection follows it. */
-export async function answerName(deps: Pick<TunnelDeps, "policies" | "pace" | "log">, source: Source, name: string): Promise<number[]> {
-  await turnOf(deps, source);
+export async function answerName(
+  deps: Pick<TunnelDeps, "policies" | "pace" | "log">,
+  source: Source,
+  name: string,
+  gone: AbortSignal,
+): Promise<number[]> {
+  await turnOf(deps, source, gone);
   const rules = deps.policies.rulesFor(source.settings);
   const host = name.toLowerCase();
   const ports = isHostName(host) ? portsOf(rules, host) : [];
   if (ports.length > 0) return ports;
-  const refusal = refusalOf(isDenied() ? "denied" : "no rule", host, undefined);
+  const refusal = refusalOf(isDenied(rules, host) ? "denied" : "no rule", host, undefined);
   const record = source.refusals.admit({ ...startRecord(source), target: host.slice(0, 300), outcome: outcomeOf(refusal) });
   if (record !== undefined) deps.log(record);
   throw refusal;
-
-  /** A refusal of every port says more than that nothing allows it. */
-  function isDenied(): boolean {
-    return (
-      isHostName(host) && [443, ...rules.allow.flatMap((rule) => rule.ports)].some((port) => judgeTarget(rules, host, port) === "denied")
-    );
-  }
 }
 const outcomeOf = (error: PlatformError): string => {
   const { code, detail } = toProblem(error);

@@ -75,20 +75,25 @@ function restore(table: PolicyTable, file: string | undefined): boolean {
   }
 }
 
+/** A large table is written so seldom that writing takes no more than this part of the time. */
+const SELDOM = 20;
 /** Writes what `read` gives, if it gives anything, a little after the last change, one file at a time. */
 function createKeep(file: string, read: () => unknown, warn: Deps["warn"]) {
   let timer: NodeJS.Timeout | undefined;
+  let tookMs = 0;
   let writing = Promise.resolve();
   function now(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
     writing = writing.then(async () => {
+      const begun = performance.now();
       const value = read();
       if (value === undefined) return;
       await writeFile(`${file}.new`, JSON.stringify(value), { mode: 0o600 });
       await rename(`${file}.new`, file);
+      tookMs = performance.now() - begun;
     });
     return (writing = writing.catch((error: unknown) => warn("rules were not kept", { error: String(error) })));
   }
-  return { soon: () => void (timer ??= setTimeout(() => void now(), EGRESS_LIMITS.rulesKeepMs)), now };
+  return { soon: () => void (timer ??= setTimeout(() => void now(), Math.max(EGRESS_LIMITS.rulesKeepMs, SELDOM * tookMs))), now };
 }

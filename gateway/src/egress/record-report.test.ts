@@ -1,6 +1,7 @@
 // What tenants are told of their connections: nothing is lost while the control plane is away for a moment, and no tenant fills the room.
 import { expect, test } from "vitest";
 import type { EgressRecord } from "@fnctl/control-plane/contract/internal";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { RecordReport } from "./record-report.ts";
@@ -24,12 +25,18 @@ const record = (tenant: string | null, target = "a.example:443", more: Partial<C
 });
 function collecting() {
   const got: EgressRecord[][] = [];
+  const warnings: string[] = [];
   let away = false;
-  const report = new RecordReport(async (_path, body) => {
-    got.push((body as { records: EgressRecord[] }).records);
-    if (away) throw new Error("away");
-  });
-  return { got, report, setAway: (value: boolean) => void (away = value) };
+  let refuse = false;
+  const report = new RecordReport(
+    async (_path, body) => {
+      got.push((body as { records: EgressRecord[] }).records);
+      if (refuse) throw new PlatformError("BAD_REQUEST", "not understood");
+      if (away) throw new Error("away");
+    },
+    (message) => void warnings.push(message),
+  );
+  return { got, report, warnings, setAway: (value: boolean) => void (away = value), setRefuse: (value: boolean) => void (refuse = value) };
 }
 const wait = { timeout: 10_000, interval: 50 };
 
@@ -41,11 +48,9 @@ test("records come together, once; what was not taken comes again under the same
   report.add(record(B, "c"));
   setAway(false);
   await expect.poll(() => got.length, wait).toBe(2);
-  expect(got.map((batch) => batch.map(({ target }) => target))).toEqual([
-    ["a", "b"],
-    ["a", "b", "c"],
-  ]);
-  expect(got[1]!.slice(0, 2).map(({ id }) => id)).toEqual(got[0]!.map(({ id }) => id));
+  expect(got[0]!.map(({ target }) => target)).toEqual(["a", "b"]);
+  expect(new Set(got[1]!.map(({ target }) => target))).toEqual(new Set(["a", "b", "c"]));
+  expect(got[1]!.filter(({ target }) => target !== "c").map(({ id }) => id)).toEqual(got[0]!.map(({ id }) => id));
   await report.stop();
   expect(got).toHaveLength(2);
 });
@@ -54,12 +59,23 @@ test("a tenant has so much room, and another has its own; a report has so many r
   const { got, report } = collecting();
   for (let i = 0; i < EGRESS_LIMITS.recordsPerTenant + 5; i += 1) report.add(record(A, `a${i}`));
   report.add(record(B, "b"));
-  expect(report.dropped).toBe(5);
   await expect.poll(() => got.flat().length, wait).toBe(EGRESS_LIMITS.recordsPerTenant + 1);
   expect(Math.max(...got.map(({ length }) => length))).toBe(LIMITS.egressReport);
+  expect(got[0]!.slice(0, 3).map(({ target }) => target)).toEqual(["a0", "b", "a1"]); // each has its turn
   report.add(record(A, "again"));
   await report.stop();
-  expect(got.flat().at(-1)).toMatchObject({ target: "again" });
+  expect(got.flat().at(-1)).toMatchObject({ target: "again", notLogged: 5 }); // those that had no room
+});
+
+test("what is refused for good is given up, said, and keeps nothing else from being told", async () => {
+  const { got, report, warnings, setRefuse } = collecting();
+  setRefuse(true);
+  report.add(record(A, "poison"));
+  await expect.poll(() => warnings, wait).toEqual(["records were refused"]);
+  setRefuse(false);
+  report.add(record(B, "after"));
+  await expect.poll(() => got.at(-1)?.map(({ target }) => target), wait).toEqual(["after"]);
+  await report.stop();
 });
 
 test("what is no function's is told to nobody, and an address behind a refused name neither", async () => {

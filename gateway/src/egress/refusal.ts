@@ -1,7 +1,13 @@
 // What is told of a target that rules do not allow: which rule would.
 import { ruleFor, type Judgement } from "@fnctl/control-plane/contract/egress-rules";
 import { isCallName } from "@fnctl/control-plane/contract/function-calls";
-import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { PlatformError, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
+
+/** The problem as a sandbox is told it; `facts` are the operator's. Nobody shows a token here, so FORBIDDEN has a title of its own. */
+export function egressProblem(error: unknown): { problem: Omit<Problem, "facts">; facts: Problem["facts"] } {
+  const { facts, ...problem } = toProblem(error);
+  return { facts, problem: problem.code === "FORBIDDEN" ? { ...problem, title: "No rule allows this" } : problem };
+}
 
 /** `port` undefined: a name alone was asked for. */
 export function refusalOf(judgement: Exclude<Judgement, "allowed">, host: string, port: number | undefined): PlatformError {

@@ -1,8 +1,10 @@
 // The listener that one sandbox sees: it serves CONNECT, and questions about names, on the sandbox's own Unix socket.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
+import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/errors";
 import { EGRESS_LIMITS } from "./limits.ts";
+import { egressProblem } from "./refusal.ts";
 
 export interface ConnectRequest {
   authority: string;
@@ -14,7 +16,7 @@ export interface ConnectRequest {
 export interface SourceHandlers {
   onConnect(request: ConnectRequest): void;
   /** The ports of a name, or why there are none. Absent: nobody asks. */
-  onName?(name: string): Promise<number[]>;
+  onName?(name: string, gone: AbortSignal): Promise<number[]>;
   maxConnections(): number;
 }
 const NAME_PATH = /^\/names\/([^/?#\s]{1,253})$/;
@@ -31,7 +33,8 @@ export function createSourceServer({ onConnect, onName, maxConnections }: Source
   /** Connections that are being closed behind an answer; what was sent behind their request is not served. */
   const ending = new WeakSet<Duplex>();
   server.on("connect", (request: IncomingMessage, client: Duplex, head: Buffer) => {
-    if (ending.has(client)) return void client.on("error", () => undefined).destroy();
+    client.on("error", () => undefined); // Node has taken its own listener off, and whoever serves may not have come to it yet
+    if (ending.has(client)) return void client.destroy();
     const hosts = request.rawHeaders.filter(
       (_value, index) => index % 2 === 0 && request.rawHeaders[index]?.toLowerCase() === "host",
     ).length;
@@ -40,11 +43,14 @@ export function createSourceServer({ onConnect, onName, maxConnections }: Source
     onConnect({ authority: request.url ?? "", host, proxyAuthorization: request.headers["proxy-authorization"], client, head });
   });
   server.on("request", (request, response) => {
+    if (ending.has(request.socket)) return cut(request.socket);
     ending.add(request.socket);
     request.resume();
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
     const name = request.method === "GET" ? NAME_PATH.exec(request.url ?? "")?.[1] : undefined;
     if (name === undefined || onName === undefined) return refuse(response, CONNECT_ONLY, { allow: "CONNECT" });
-    onName(name).then(
+    onName(name, gone.signal).then(
       (ports) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(`${ports.join(" ")}\n`),
       (error: unknown) => refuse(response, error),
     );
@@ -62,10 +68,19 @@ export function createSourceServer({ onConnect, onName, maxConnections }: Source
   return server;
 }
 
+/**
+ * One question of a connection. Node hands over every request that a read holds, up to two thousand, and each costs kilobytes for as long as the
+ * first one waits: without anybody to take them they are nothing. `parser` is Node's own; where it is not there, no more than that is lost.
+ */
+function cut(socket: Socket & { parser?: { onIncoming: unknown } | null }): void {
+  if (socket.parser) socket.parser.onIncoming = () => 0;
+  socket.destroy();
+}
+
 const CONNECT_ONLY = new PlatformError("METHOD_NOT_ALLOWED", "This proxy speaks CONNECT only.", {
   hint: "Use https:// addresses, or a client that tunnels plain HTTP through CONNECT.",
 });
 function refuse(response: ServerResponse, error: unknown, fields: Record<string, string> = {}): void {
-  const problem = toProblem(error);
+  const { problem } = egressProblem(error);
   response.writeHead(problem.status, { "content-type": PROBLEM_TYPE, connection: "close", ...fields }).end(JSON.stringify(problem));
 }

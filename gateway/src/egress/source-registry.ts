@@ -98,7 +98,7 @@ class Registry implements SourceRegistry {
     const source: Source = { instance, settings, bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
     const server = createSourceServer({
       onConnect: (request) => void runTunnel(this.deps, source, request),
-      onName: (name) => answerName(this.deps, source, name),
+      onName: (name, gone) => answerName(this.deps, source, name, gone),
       maxConnections: () => source.settings.maxConnections,
     });
     this.entries.set(instance, {

@@ -80,6 +80,21 @@ describe("what a sandbox could pile up", () => {
     expect((await ask("i3")).status).toBe(403);
     await late;
   }, 30_000);
+  it("one question of a connection is answered, and what stands behind it is not kept while it waits", async () => {
+    await control("PUT", "i1", rules([443]));
+    const { burst } = EGRESS_LIMITS.questions;
+    const question = "GET /names/no.example HTTP/1.1\r\nhost: x\r\n\r\n";
+    for (let i = 0; i < burst; i += 100)
+      await Promise.all(
+        Array.from({ length: 100 }, () => send({ socketPath: join(at("root"), "i1/s"), method: "GET", path: "/names/no.example" })),
+      );
+    const before = process.memoryUsage().heapUsed;
+    const sockets = Array.from({ length: 8 }, () => connect(join(at("root"), "i1/s")));
+    const closed = sockets.map((socket) => new Promise((resolve) => socket.on("error", () => undefined).once("close", resolve)));
+    for (const socket of sockets) socket.write(question.repeat(20_000)); // eight megabytes of questions
+    await Promise.all(closed);
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024);
+  }, 30_000);
   it("what is sent behind a request that was answered is not served", async () => {
     await control("PUT", "i1", rules([PORT_OF_NOBODY]));
     const authority = `good.example:${PORT_OF_NOBODY}`;

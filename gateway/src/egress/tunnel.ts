@@ -3,13 +3,13 @@ import type { Duplex } from "node:stream";
 import { isIP, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { judgeTarget } from "@fnctl/control-plane/contract/egress-rules";
-import { PROBLEM_TYPE, PlatformError, toProblem } from "@fnctl/control-plane/contract/errors";
+import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Pace } from "@fnctl/control-plane/service/pace";
 import type { Dial, Dialled, MayDial } from "./dial.ts";
 import { judgeFirstFlight } from "./first-flight.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import type { Policies } from "./policies.ts";
-import { refusalOf } from "./refusal.ts";
+import { egressProblem, refusalOf } from "./refusal.ts";
 import type { TunnelCount } from "./tunnel-count.ts";
 import { startRecord, type ConnectionRecord, type Source } from "./source.ts";
 import { readTarget, type Target } from "./target.ts";
@@ -40,9 +40,13 @@ export async function runTunnel(
 }
 
 /** A question of the tenant's, whichever of its sandboxes asks, is answered now: its turn has come, and its rules are known. */
-export async function turnOf({ pace, policies }: Pick<TunnelDeps, "pace" | "policies">, { instance, settings }: Source): Promise<void> {
+export async function turnOf(
+  { pace, policies }: Pick<TunnelDeps, "pace" | "policies">,
+  { instance, settings }: Source,
+  gone: AbortSignal,
+): Promise<void> {
   const wait = pace.wait(settings.tenantId ?? instance);
-  if (wait > 0) await sleep(wait);
+  if (wait > 0) await sleep(wait, undefined, { signal: gone });
   if (settings.kind === "function") await policies.known();
 }
 
@@ -62,6 +66,7 @@ class Tunnel {
   private opening = true;
   private counted: string | undefined = undefined;
   private answered = false;
+  private refused = false;
   private ended = false;
 
   constructor(deps: TunnelDeps, source: Source, client: Duplex) {
@@ -84,13 +89,14 @@ class Tunnel {
     const target = readTarget(authority);
     if (host !== undefined && host.toLowerCase() !== authority.toLowerCase() && host.toLowerCase() !== target.host)
       throw new PlatformError("FORBIDDEN", "The Host field is not the CONNECT target.");
-    await turnOf(this.deps, this.source);
+    await turnOf(this.deps, this.source, this.gone.signal);
+    if (this.ended) return;
     this.target = target;
     this.requireAllowed(target);
     this.deps.count.begin(settings.tenantId ?? "");
     this.counted = settings.tenantId ?? "";
     const dialled = await this.deps.dial(target, this.source, this.gone.signal);
-    if (this.ended) return void dialled.socket.on("error", () => {}).destroy();
+    if (!this.mayCarry(target, dialled)) return void dialled.socket.on("error", () => {}).destroy();
     this.carry(target, dialled, head);
   }
 
@@ -98,17 +104,27 @@ class Tunnel {
     const judgement = judgeTarget(this.deps.policies.rulesFor(this.source.settings), host, port);
     if (judgement !== "allowed") throw refusalOf(judgement, host, port);
   }
+  /** A dial takes its time, and what rules and the operator say may have changed meanwhile. */
+  private mayCarry(target: Target, { address }: Dialled): boolean {
+    if (this.ended || this.refused) return false;
+    if (this.isOpen(address, target.port)) return true;
+    this.refuse(new PlatformError("FORBIDDEN", `${target.host} leads to an address that functions may not reach any more.`));
+    return false;
+  }
+  private isOpen(address: string, port: number): boolean {
+    return isIP(address) === 0 || this.deps.mayDial(this.source.settings, address, port);
+  }
   /** Rules have changed: what they forbid now ends now. */
   lookAgain(): void {
-    if (this.target === undefined) return;
-    const { address } = this.record;
+    if (this.target === undefined || this.ended) return;
     try {
       this.requireAllowed(this.target);
     } catch (error) {
-      return this.end(`cut: ${error instanceof Error ? error.message : ""}`);
+      if (this.answered) return this.end(`cut: ${error instanceof Error ? error.message : ""}`);
+      this.refuse(error);
+      return this.gone.abort();
     }
-    if (isIP(address) !== 0 && !this.deps.mayDial(this.source.settings, address, this.target.port))
-      this.end("cut: the address was closed.");
+    if (!this.isOpen(this.record.address, this.target.port)) this.end("cut: the address was closed.");
   }
 
   private carry(target: Target, { socket, address, early }: Dialled, head: Buffer): void {
@@ -177,9 +193,11 @@ class Tunnel {
   /** Refuses a tunnel that is not established yet, by an HTTP answer. */
   refuse(error: unknown): void {
     // What a name leads to inside is for the operator's log, and not for who guesses names.
-    const { facts, ...problem } = toProblem(error);
+    if (this.refused) return;
+    const { facts, problem } = egressProblem(error);
     if (typeof facts?.["address"] === "string") this.record.address = facts["address"];
     if (this.answered || this.ended || this.client.destroyed) return this.end(problem.code);
+    this.refused = true;
     const body = JSON.stringify(problem);
     // A refused tunnel does not count while its client reads the reason.
     this.source.tunnels.delete(this);

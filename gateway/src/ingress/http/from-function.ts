@@ -7,6 +7,8 @@ type FromFunction = Socket & { [kFrom]?: CallClaims };
 
 /** Undefined: a client's connection. */
 export const callerOf = (socket: Socket): CallClaims | undefined => (socket as FromFunction)[kFrom];
+/** Whose share its connections and what they hold are of. */
+export const shareOfFunction = ({ tenantId }: CallClaims): string => `tenant ${tenantId}`;
 export function setCaller(socket: Socket, claims: CallClaims): void {
   (socket as FromFunction)[kFrom] = claims;
 }

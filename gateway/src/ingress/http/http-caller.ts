@@ -7,7 +7,7 @@ import { Call, type Ledger } from "../call/call.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import { tooMuchHeld, type BytesHolder, type HeldBytes } from "./held-bytes.ts";
 import type { Caller } from "../call/caller.ts";
-import { callerOf } from "./from-function.ts";
+import { callerOf, shareOfFunction } from "./from-function.ts";
 import { Gathered } from "./gathered.ts";
 import { Outlet, type OutletOwner } from "./outlet.ts";
 import { discardRest, problemOf, sendProblem } from "./problem.ts";
@@ -175,7 +175,7 @@ export class HttpCaller implements Caller, OutletOwner {
   /** Whose share this request is of; undefined: of one of many clients, behind a proxy that does not say which. */
   get address(): string | undefined {
     const from = callerOf(this.request.socket);
-    if (from !== undefined) return `tenant ${from.tenantId}`;
+    if (from !== undefined) return shareOfFunction(from);
     const { remoteAddress } = this.request.socket;
     if (remoteAddress === undefined) return undefined;
     return this.shared.isTrustedProxy(remoteAddress)

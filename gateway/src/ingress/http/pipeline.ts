@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import type { Metrics } from "../measure/metrics.ts";
 import { kEnding, type EndingSocket } from "./problem.ts";
 import { clientNetwork } from "./client-network.ts";
+import { callerOf, shareOfFunction } from "./from-function.ts";
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -29,6 +30,14 @@ interface Line {
 function cut(socket: Socket & { parser?: { onIncoming: unknown } | null }): void {
   if (socket.parser) socket.parser.onIncoming = () => 0;
   socket.destroy();
+}
+
+/** Undefined: many clients come from there. */
+function shareOf(socket: Socket, isTrustedProxy: (address: string | undefined) => boolean): string | undefined {
+  const from = callerOf(socket);
+  if (from !== undefined) return shareOfFunction(from);
+  const peer = socket.remoteAddress;
+  return peer === undefined || isTrustedProxy(peer) ? undefined : clientNetwork(peer);
 }
 
 export interface Pipeline {
@@ -71,8 +80,7 @@ export function createPipeline({ metrics, isTrustedProxy, limits, serve }: Deps)
   }
 
   function firstWaits(line: Line, socket: Connection): void {
-    const peer = socket.remoteAddress;
-    line.address = peer === undefined || isTrustedProxy(peer) ? undefined : clientNetwork(peer);
+    line.address = shareOf(socket, isTrustedProxy);
     line.patience = setTimeout(refuse, limits.pipelineWaitMs, socket);
     socket.once("close", forget);
   }
