@@ -141,6 +141,21 @@ test("an address that is closed while it is dialled is not reached", async () =>
   }
 });
 
+test("a connection that is denied while it is dialled is answered so, at once", async () => {
+  const server = await openFullServer();
+  try {
+    await plane.ceiling(owner, { addresses: "127.0.0.1", ports: [server.port] });
+    await rule("allow", `slow.example:${server.port}`);
+    const dialling = plane.tunnel(await plane.sandbox(owner), "slow.example", server.port);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await rule("deny", "slow.example");
+    const { status: answered, text } = await dialling;
+    expect([answered, text.includes("denied by a rule")]).toEqual([403, true]);
+  } finally {
+    server.close();
+  }
+});
+
 test("what was reached and what was refused is the tenant's to see, and nobody else's", async () => {
   const instance = await plane.sandbox(owner, "a.example");
   expect(await status(instance, "a.example")).toBe(200);

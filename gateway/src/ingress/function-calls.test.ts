@@ -109,6 +109,18 @@ describe("a call by a function", () => {
   });
 });
 
+it("calls of a tenant's functions that wait for the answer before them are of that tenant's share", async () => {
+  await platform.stop();
+  platform = await new Platform().start({}, undefined, { limits: { pipelinedPerAddress: 3 } });
+  const upstream = await platform.upstream((_request, answer) => void setTimeout(() => answer.end("{}"), 100));
+  await platform.serve(upstream, { functionId: hello.functionId, tenantId: hello.tenantId });
+  await platform.publish(shop);
+  const credential = `${await signed(claims())}\n`;
+  const many = (count: number) => `${request()}\r\n`.repeat(count) + request() + LAST;
+  expect((await say(credential, many(3))).match(/HTTP\/1.1 200 /g)).toHaveLength(4);
+  expect(await say(credential, many(4))).toBe("");
+});
+
 describe("the chain of calls", () => {
   const chains = createCallChains(SECRET);
   const TENANT = "00000000-0000-4000-8000-000000000001";
