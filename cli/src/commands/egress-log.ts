@@ -62,9 +62,9 @@ interface Suggestion {
   times: number;
   last: string;
 }
-/** What only lacks a rule: not what the tenant refuses itself, and no address that rules cannot open. */
 const hostOf = (target: string): string => target.split(":")[0] ?? "";
 const IS_DENIED = / is denied by a rule /;
+/** What only lacks a rule: not what the tenant refuses itself, and no address that rules cannot open. */
 const LACKS_A_RULE = / is not allowed\.$/;
 
 /** Rules that would allow what was refused, by function. A name alone is left out where its port is known. */

@@ -133,6 +133,11 @@ describe("notices", () => {
     away = true;
     await expect(broken.onNotice({ kind: "function", id: functionId })).rejects.toThrow("away");
     expect((await broken.settled()).late).toEqual(["what could not be read"]);
+    const waited = await Promise.race([
+      broken.settled().then(() => "at once"),
+      new Promise((resolve) => setTimeout(resolve, 1_000, "again")),
+    ]);
+    expect(waited).toBe("at once"); // one answer waits for what cannot be read, and no other
   });
 
   test("are all out when it says that it is settled", async () => {

@@ -46,8 +46,11 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
   };
   const refresh = (topic: HeldTopic, id: string) => reads.inTurn(`${topic.kind} ${id}`, async () => tell(topic, await topic.refresh(id)));
 
-  /** Notices whose read failed: a change that was answered as made must not stay untold until the next look at everything. */
-  const unread = new Set<string>();
+  /**
+   * Notices whose read failed: a change that was answered as made must not stay untold until the next look at everything. `late`: an answer waited for
+   * it in vain, and no other one waits: what can never be read must not hold up everybody's changes.
+   */
+  const unread = new Map<string, { late: boolean }>();
   async function read({ kind, id }: Notice): Promise<void> {
     const named = topics.find((topic) => topic.kind === kind);
     if (named !== undefined) await refresh(named, id);
@@ -57,7 +60,7 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
   function again(notice: Notice): void {
     const key = `${notice.kind} ${notice.id}`;
     if (unread.has(key)) return;
-    unread.add(key);
+    unread.set(key, { late: false });
     const attempt = () =>
       read(notice).then(
         () => {
@@ -170,8 +173,10 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     async settled(): Promise<{ late: string[]; serves(reader: string): boolean }> {
       await lost;
       await reads.done();
-      for (let left = UNREAD_MS, end = performance.now() + left; unread.size > 0 && left > 0; left = end - performance.now())
+      const awaited = () => [...unread.values()].filter(({ late }) => !late);
+      for (let left = UNREAD_MS, end = performance.now() + left; awaited().length > 0 && left > 0; left = end - performance.now())
         await changed(left);
+      for (const one of awaited()) one.late = true;
       const number = ring.last();
       const late = await readers.caughtUp(number);
       return { late: unread.size === 0 ? late : [...late, "what could not be read"], serves: (reader) => readers.serves(reader, number) };

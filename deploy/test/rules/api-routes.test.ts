@@ -2,18 +2,10 @@
 // not exist, and wrong input. The API runs in this process on a real Postgres, without root and without a sandbox.
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { EGRESS_ROUTES } from "../src/egress-route-cases.ts";
+import { NOBODY, UUID, type Case, type Who } from "../src/route-case.ts";
 import { createApiPlatform, type ApiPlatform } from "../src/api-platform.ts";
 import { startTestPostgres, type TestPostgres } from "../src/test-postgres.ts";
-
-type Who = "admin" | "deploy" | "read" | "invoke" | "operator" | "stranger" | "nobody";
-interface Case {
-  who: Who;
-  /** The route's path with values filled in; `$name` stands for the fixture of that name in `known`. */
-  path: string;
-  body?: unknown;
-  headers?: Record<string, string>;
-  answer: number | readonly [number, string];
-}
 
 let postgres: TestPostgres;
 let api: ApiPlatform;
@@ -67,9 +59,6 @@ function ask(method: string, { who, path, body, headers = {} }: Case): Promise<R
 const config = { runtime: "node24" };
 const BYTES = "some bytes";
 const OF_BYTES = `sha256:${createHash("sha256").update(BYTES).digest("hex")}`;
-const NOBODY = { who: "nobody", answer: [401, "UNAUTHENTICATED"] } as const;
-const UUID = "0190a000-0000-7000-8000-000000000000";
-
 /** The order matters: cases that change a fixture come after cases that need it. */
 const ROUTES: Record<string, Case[]> = {
   "GET /v1/whoami": [
@@ -230,71 +219,7 @@ const ROUTES: Record<string, Case[]> = {
     { who: "stranger", path: "/v1/builds/$build/events", answer: [404, "NOT_FOUND"] },
     { who: "read", path: "/v1/builds/$build/events?after=-2", answer: [400, "BAD_REQUEST"] },
   ],
-  "GET /v1/tenants/{id}/egress-ceiling": [
-    { ...NOBODY, path: "/v1/tenants/$tenant/egress-ceiling" },
-    { who: "admin", path: "/v1/tenants/$tenant/egress-ceiling", answer: [403, "FORBIDDEN"] },
-    { who: "operator", path: `/v1/tenants/${UUID}/egress-ceiling`, answer: [404, "NOT_FOUND"] },
-    { who: "operator", path: "/v1/tenants/$tenant/egress-ceiling", answer: 200 },
-  ],
-  "PUT /v1/tenants/{id}/egress-ceiling": [
-    { ...NOBODY, path: "/v1/tenants/$tenant/egress-ceiling", body: { private: [] } },
-    { who: "admin", path: "/v1/tenants/$tenant/egress-ceiling", body: { private: [] }, answer: [403, "FORBIDDEN"] },
-    { who: "operator", path: `/v1/tenants/${UUID}/egress-ceiling`, body: { private: [] }, answer: [404, "NOT_FOUND"] },
-    ...[
-      { addresses: "10.0.0.0/33", ports: [1] },
-      { addresses: "a.example", ports: [1] },
-      { addresses: "10.0.0.1", ports: [] },
-    ].map((range) => ({
-      who: "operator" as const,
-      path: "/v1/tenants/$tenant/egress-ceiling",
-      body: { private: [range] },
-      answer: [400, "BAD_REQUEST"] as const,
-    })),
-    {
-      who: "operator",
-      path: "/v1/tenants/$tenant/egress-ceiling",
-      body: { private: [{ addresses: "10.0.0.0/8", ports: [5432] }] },
-      answer: 200,
-    },
-  ],
-  "GET /v1/egress/rules": [
-    { ...NOBODY, path: "/v1/egress/rules" },
-    { who: "invoke", path: "/v1/egress/rules", answer: [403, "FORBIDDEN"] },
-    { who: "operator", path: "/v1/egress/rules", answer: [403, "FORBIDDEN"] },
-    { who: "read", path: "/v1/egress/rules", answer: 200 },
-  ],
-  "GET /v1/egress/log": [
-    { ...NOBODY, path: "/v1/egress/log" },
-    { who: "invoke", path: "/v1/egress/log", answer: [403, "FORBIDDEN"] },
-    { who: "operator", path: "/v1/egress/log", answer: [403, "FORBIDDEN"] },
-    { who: "read", path: "/v1/egress/log?limit=0", answer: [400, "BAD_REQUEST"] },
-    { who: "read", path: "/v1/egress/log?cursor=aGVsbG8", answer: [400, "BAD_REQUEST"] },
-    { who: "read", path: "/v1/egress/log?refused=true&function=hello", answer: 200 },
-  ],
-  "POST /v1/egress/rules": [
-    { ...NOBODY, path: "/v1/egress/rules", body: { action: "allow", rule: "a.example" } },
-    { who: "deploy", path: "/v1/egress/rules", body: { action: "allow", rule: "a.example" }, answer: [403, "FORBIDDEN"] },
-    { who: "operator", path: "/v1/egress/rules", body: { action: "allow", rule: "a.example" }, answer: [403, "FORBIDDEN"] },
-    { who: "admin", path: "/v1/egress/rules", body: { action: "allow", rule: "https://a.example" }, answer: [400, "BAD_REQUEST"] },
-    { who: "admin", path: "/v1/egress/rules", body: { action: "allow", rule: "*" }, answer: [400, "BAD_REQUEST"] },
-    { who: "admin", path: "/v1/egress/rules", body: { action: "refuse", rule: "a.example" }, answer: [400, "BAD_REQUEST"] },
-    {
-      who: "stranger",
-      path: "/v1/egress/rules",
-      body: { action: "allow", rule: "a.example", function: "hello" },
-      answer: [404, "NOT_FOUND"],
-    },
-    { who: "admin", path: "/v1/egress/rules", body: { action: "allow", rule: "a.example", function: "hello" }, answer: 201 },
-    { who: "admin", path: "/v1/egress/rules", body: { action: "deny", rule: "*" }, answer: 201 },
-  ],
-  "DELETE /v1/egress/rules/{id}": [
-    { ...NOBODY, path: "/v1/egress/rules/$rule" },
-    { who: "deploy", path: "/v1/egress/rules/$rule", answer: [403, "FORBIDDEN"] },
-    { who: "stranger", path: "/v1/egress/rules/$rule", answer: [404, "NOT_FOUND"] },
-    { who: "admin", path: "/v1/egress/rules/first", answer: [400, "BAD_REQUEST"] },
-    { who: "admin", path: "/v1/egress/rules/$rule", answer: 204 },
-    { who: "admin", path: "/v1/egress/rules/$rule", answer: [404, "NOT_FOUND"] },
-  ],
+  ...EGRESS_ROUTES,
   "GET /v1/conditions": [
     { ...NOBODY, path: "/v1/conditions" },
     { who: "admin", path: "/v1/conditions", answer: [403, "FORBIDDEN"] },

@@ -3,8 +3,11 @@ import { rmSync } from "node:fs";
 import http from "node:http";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createEgressRecords } from "@fnctl/control-plane/egress/records";
+import { LIMITS } from "@fnctl/control-plane/contract/limits";
+import { createOwnRules } from "@fnctl/control-plane/egress/own-rules";
 import { newId } from "@fnctl/control-plane/service/uuid7";
 import { INTERNAL_PATHS } from "@fnctl/control-plane/contract/internal";
+import { by } from "../src/build-platform.ts";
 import { openFullServer } from "../src/full-server.ts";
 import { SECRET, openEgressPlane, type EgressPlane, type Owner } from "../src/egress-plane.ts";
 
@@ -208,6 +211,20 @@ test("a record that cannot be kept keeps no other tenant's from being kept", asy
   const few = createEgressRecords(plane.api.platform.db, (error) => void errors.push(error), 2);
   for (const instance of ["i2", "i3"]) await few.keep([record(other, instance)]);
   expect((await few.list(other.id, query)).map((row) => row.record.instance)).toEqual(["i3", "i2"]);
+});
+
+test("rules of a tenant's own, and ranges of a ceiling, are as many as the limits allow", async () => {
+  const ranges = (count: number) => Array.from({ length: count }, (_, i) => ({ addresses: `10.0.0.${i}`, ports: [1] }));
+  await plane.ceiling(owner, ...ranges(LIMITS.egressPrivate));
+  await expect(plane.ceiling(owner, ...ranges(LIMITS.egressPrivate + 1))).rejects.toThrow(/400/);
+  const post = (i: number) => ({ action: "allow", rule: `n${i}.example`, function: null });
+  const rules = createOwnRules(plane.api.platform.db);
+  for (let i = 0; i < LIMITS.egressOwnRules - 1; i += 1)
+    await rules.set(by(owner.id), { action: "allow", host: `n${i}.example`, ports: [443], function: null });
+  const last = LIMITS.egressOwnRules;
+  await plane.call(owner.token, "POST", "/v1/egress/rules", post(last));
+  await expect(plane.call(owner.token, "POST", "/v1/egress/rules", post(last + 1))).rejects.toThrow(/429 .*QUOTA_EXCEEDED/);
+  await rule("deny", `n${last}.example`); // takes the place of one
 });
 
 test("the proxy's listener tells nothing that is not the proxy's", async () => {

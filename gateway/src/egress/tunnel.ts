@@ -192,8 +192,8 @@ class Tunnel {
 
   /** Refuses a tunnel that is not established yet, by an HTTP answer. */
   refuse(error: unknown): void {
-    // What a name leads to inside is for the operator's log, and not for who guesses names.
     if (this.refused) return;
+    // What a name leads to inside is for the operator's log, and not for who guesses names.
     const { facts, problem } = egressProblem(error);
     if (typeof facts?.["address"] === "string") this.record.address = facts["address"];
     if (this.answered || this.ended || this.client.destroyed) return this.end(problem.code);
