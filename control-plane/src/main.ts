@@ -79,7 +79,7 @@ interface RunInput {
 }
 /** Starts everything an owner does, in this order; `close` ends it in the opposite order. */
 async function run({ settings, secret, data, epoch, log, onError }: RunInput): Promise<{ close(): Promise<void> }> {
-  const changes = wireChanges(data.system);
+  const changes = wireChanges(data.system, settings.FNCTL_DRIVER === "kubernetes");
   const sandboxes = await wireSandboxes({ settings, secret, data, epoch, changes, onError });
   const building = await wireBuilding(settings, data, sandboxes, onError);
   const connection = settings.FNCTL_DB_SYSTEM;

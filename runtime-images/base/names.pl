@@ -2,21 +2,24 @@
 # the egress proxy for each name, gives an allowed one a loopback address of its own, and what connects there is carried to the proxy by
 # CONNECT. It decides nothing, knows no rules (they may change), and belongs to the function, which may end it. A process of its own, because a handler that waits for a
 # connection may be the whole of its own process; Perl without modules, because every Debian base has it. Numbers are those of Linux on x86_64.
-#   argument       path of the egress proxy's socket
+#   argument       path of the egress proxy's socket; in a pod its `host:port`
 #   standard output a line when it listens
-#   standard input nothing; its end ends this program, so it ends with whoever started it
+#   standard input in a pod a line, the credential that the proxy knows this sandbox by. Its end ends this program, so it ends with whoever started it
 #   standard error a line for the function's log, once for each name or target that is refused
-my $SOCKET = shift;
-my ($UNIX, $INET, $STREAM, $DGRAM) = (1, 2, 1, 2);
+my $PROXY = shift;
+my ($UNIX, $INET, $INET6, $STREAM, $DGRAM) = (1, 2, 10, 1, 2);
 my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
-my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN) = (4, 2048, 4, 11);
+my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN, $EINPROGRESS, $SO_ERROR) = (4, 2048, 4, 11, 115, 4);
 my ($TYPE_A, $CLASS_IN, $SERVFAIL, $NXDOMAIN, $NOTIMP) = (1, 1, 2, 3, 4);
 my ($TTL, $HELD, $HEAD) = (60, 64 * 1024, 16 * 1024);
 my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES, $MOST_ASKED) = (1000, 1000, 200, 64);
 my $FRESH = 1;    # an answer of the proxy's counts so many seconds; rules that change hold for whoever asks later
 my $PROXY_PORT = 3128;
+my $PATIENCE = 5;           # seconds for a connection to the proxy
+my ($RENEW, $AGAIN) = (900, 60);    # seconds until a new credential is asked for, and after an attempt that failed
 
-my (%answers, %asking, %known, %told, %reads, %writes, %handle);
+my ($credential, $said, $renew_at) = ("", "", 0);
+my (%answers, %asking, %known, %told, %reads, %writes, %handle, %opening);
 my ($rin, $win, $pairs, $asked, $number) = ("", "", 0, 0, 0);
 $SIG{PIPE} = "IGNORE";
 
@@ -24,20 +27,56 @@ my $resolver = bound($DGRAM, "127.0.0.1", 53) or exit 1;
 on_read($resolver, sub { answer_query($resolver) });
 my $door = bound($STREAM, "127.0.0.1", $PROXY_PORT) or exit 1;
 on_read($door, sub { accept_pair($door, undef) });
-on_read(\*STDIN, \&read_end_of_life);
+on_read(\*STDIN, \&read_input);
 syswrite(STDOUT, "ready\n");
 close STDOUT;
 while (1) {
     my ($r, $w) = ($rin, $win);
-    next if select($r, $w, undef, undef) <= 0;
+    my $found = select($r, $w, undef, pause());
+    look_at_the_clock();
+    next if $found <= 0;
+    read_input() if vec($r, fileno(STDIN), 1);    # before whatever is said by its credential
+    vec($r, fileno(STDIN), 1) = 0;
     for my $fd (keys %writes) { $writes{$fd}->() if vec($w, $fd, 1) and $writes{$fd} }
     for my $fd (keys %reads) { $reads{$fd}->() if vec($r, $fd, 1) and $reads{$fd} }
 }
 
-# Nothing is said there: its end is the end of whoever started this program.
-sub read_end_of_life {
-    my $count = sysread(STDIN, my $nothing, 65536);
+sub read_input {
+    my $count = sysread(STDIN, $said, 65536, length $said);
     exit 0 if defined $count ? !$count : ($! != $EINTR and $! != $EAGAIN);
+    take_credential($1) if $said =~ s/^([A-Za-z0-9_.-]+)\n//;
+    $said = "" if length $said > $HEAD;
+}
+
+# --- The credential
+
+# A little earlier or later, so that sandboxes that began together do not all ask at once.
+sub take_credential { ($credential, $renew_at) = ($_[0], time + $RENEW * (0.8 + rand 0.4)) }
+sub who { return $credential eq "" ? "" : "proxy-authorization: Bearer $credential\r\n" }
+
+sub renew {
+    $renew_at = time + $AGAIN;
+    open_proxy("GET /credential HTTP/1.0\r\n" . who() . "\r\n", sub {
+        my ($proxy) = @_;
+        return if !$proxy;
+        my $text = "";
+        on_read($proxy, sub {
+            my $count = sysread($proxy, $text, $HEAD, length $text);
+            return if !defined $count and ($! == $EAGAIN or $! == $EINTR);
+            return if $count and length $text < $HEAD;
+            off_read($proxy);
+            close $proxy;
+            take_credential($1) if $text =~ m{^HTTP/1\.[01] 200 .*?\r\n\r\n([A-Za-z0-9_.-]+)\n$}s;
+        });
+    });
+}
+
+# How long there is nothing to do but what comes.
+sub pause { return %opening ? 1 : $renew_at ? ($renew_at > time ? $renew_at - time : 0) : undef }
+sub look_at_the_clock {
+    my $now = time;
+    for my $fd (keys %opening) { $opening{$fd}{give_up}->() if $opening{$fd} and $opening{$fd}{until} <= $now }
+    renew() if $renew_at and $renew_at <= $now;
 }
 
 # --- Names
@@ -113,12 +152,17 @@ sub ask {
     return push @{ $asking{$name} }, $answered if $asking{$name};
     return if keys %asking >= $MOST_ASKED;    # whoever asked asks again
     return $answered->() if $name !~ /^[a-z0-9_.-]{1,253}$/;
-    my $proxy = proxy_connection();
-    return $answered->($fresh ? @{ $fresh->{ports} } : undef) if !$proxy;    # it begins again; what connects is judged by it anyway
     $asking{$name} = [$answered];
-    syswrite($proxy, "GET /names/$name HTTP/1.0\r\n\r\n");
-    my $text = "";
-    on_read($proxy, sub { read_ports($proxy, $name, \$text) });
+    open_proxy("GET /names/$name HTTP/1.0\r\n" . who() . "\r\n", sub {
+        my ($proxy) = @_;
+        return tell_all($name, $fresh ? @{ $fresh->{ports} } : undef) if !$proxy;    # it begins again; what connects is judged by it anyway
+        my $text = "";
+        on_read($proxy, sub { read_ports($proxy, $name, \$text) });
+    });
+}
+sub tell_all {
+    my ($name, @ports) = @_;
+    $_->(@ports) for @{ delete $asking{$name} };
 }
 sub read_ports {
     my ($proxy, $name, $text) = @_;
@@ -135,7 +179,7 @@ sub read_ports {
     %answers = () if keys %answers >= $MOST_NAMES and !$answers{$name};
     if (!@ports or defined $ports[0]) { $answers{$name} = { at => time, ports => \@ports } }
     elsif ($answers{$name}) { @ports = @{ $answers{$name}{ports} } }
-    $_->(@ports) for @{ delete $asking{$name} };
+    tell_all($name, @ports);
 }
 
 # The reason in a problem document of the proxy's, and what to do; empty: there is none.
@@ -152,19 +196,21 @@ sub accept_pair {
     my ($listener, $target) = @_;
     accept(my $client, $listener) or return;
     return if $pairs >= $MOST_PAIRS;
-    my $proxy = proxy_connection() or return reset_client($client);
     fcntl($client, $SETFL, $NONBLOCK);
     setsockopt($client, $TCP, $NODELAY, 1);
     $pairs++;
-    my $pair = { ends => [$client, $proxy], held => ["", ""], done => [0, 0] };
-    if (!defined $target) {
-        pump($pair, $_) for 0, 1;
-        return;
-    }
-    # As long as nothing else was written, so little fits.
-    syswrite($proxy, "CONNECT $target HTTP/1.1\r\nhost: $target\r\n\r\n");
-    my $answer = "";
-    on_read($proxy, sub { read_answer($pair, $target, \$answer) });
+    my $hello = defined $target ? "CONNECT $target HTTP/1.1\r\nhost: $target\r\n" . who() . "\r\n" : "";
+    open_proxy($hello, sub {
+        my ($proxy) = @_;
+        if (!$proxy) { $pairs--; return reset_client($client) }
+        my $pair = { ends => [$client, $proxy], held => ["", ""], done => [0, 0], greet => defined $target ? "" : who() };
+        if (!defined $target) {
+            pump($pair, $_) for 0, 1;
+            return;
+        }
+        my $answer = "";
+        on_read($proxy, sub { read_answer($pair, $target, \$answer) });
+    });
 }
 
 sub read_answer {
@@ -194,6 +240,11 @@ sub read_end {
     my $count = sysread($pair->{ends}[$from], $pair->{held}[$from], 65536, length $pair->{held}[$from]);
     return if !defined $count and ($! == $EAGAIN or $! == $EINTR);
     return end_pair($pair) if !defined $count;
+    # Whoever speaks to the proxy itself need not know the credential: it is put behind the first line.
+    if ($from == 0 and $pair->{greet} ne "") {
+        return if $count and $pair->{held}[0] !~ s/\r\n/\r\n$pair->{greet}/ and length $pair->{held}[0] < $HEAD;
+        $pair->{greet} = "";
+    }
     if ($count == 0) {
         $pair->{done}[$from] = 1;
         off_read($pair->{ends}[$from]);
@@ -244,14 +295,37 @@ sub bound {
     fcntl($socket, $SETFL, $NONBLOCK);
     return $socket;
 }
-sub proxy_connection {
-    socket(my $proxy, $UNIX, $STREAM, 0) or return undef;
-    if (!connect($proxy, pack("Sa*", $UNIX, "$SOCKET\0"))) {
-        say_once("the egress proxy takes no connections: $!");
-        return undef;
-    }
-    fcntl($proxy, $SETFL, $NONBLOCK);
-    return $proxy;
+# Connects to the proxy, says `$hello`, of which all fits as long as nothing else was written, and calls `$opened` with the connection, or without one.
+sub open_proxy {
+    my ($hello, $opened) = @_;
+    my ($family, $where) = proxy_address();
+    socket(my $proxy, $family, $STREAM, 0) or return $opened->();
+    fcntl($proxy, $SETFL, $NONBLOCK) if $family != $UNIX;    # a Unix socket waits for its place in the line instead of failing
+    my $done = sub {
+        my ($error) = @_;
+        off_write($proxy);
+        delete $opening{ fileno $proxy };
+        if ($error) {
+            say_once("the egress proxy takes no connections: " . ($! = $error));
+            close $proxy;
+            return $opened->();
+        }
+        fcntl($proxy, $SETFL, $NONBLOCK);
+        syswrite($proxy, $hello) if length $hello;
+        $opened->($proxy);
+    };
+    return $done->(0) if connect($proxy, $where);
+    return $done->($! + 0) if $! != $EINPROGRESS;
+    $opening{ fileno $proxy } = { until => time + $PATIENCE, give_up => sub { $done->(110) } };
+    on_write($proxy, sub { $done->(unpack "i", getsockopt($proxy, $SOL_SOCKET, $SO_ERROR)) });
+}
+sub proxy_address {
+    return ($UNIX, pack("Sa*", $UNIX, "$PROXY\0")) if $PROXY =~ m{^/};
+    my ($host, $port) = $PROXY =~ /^\[?([0-9a-f.:]+?)\]?:(\d+)$/ or exit 1;
+    return ($INET, pack("SnC4x8", $INET, $port, split /\./, $host)) if $host =~ /\./;
+    my ($front, $back) = map { [split /:/] } split /::/, $host, 2;
+    my @zeros = (0) x (8 - @$front - @{ $back || [] });
+    return ($INET6, pack("SnNn8N", $INET6, $port, 0, (map { hex } @$front, @zeros, @{ $back || [] }), 0));
 }
 sub on_read  { my $fd = fileno $_[0]; $handle{$fd} = $_[0]; $reads{$fd} = $_[1]; vec($rin, $fd, 1) = 1 }
 sub on_write { my $fd = fileno $_[0]; $writes{$fd} = $_[1]; vec($win, $fd, 1) = 1 }

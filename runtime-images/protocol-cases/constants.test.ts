@@ -37,8 +37,7 @@ const expected = {
 };
 
 test("Node bootstrap", () => {
-  const { egress: _builders, ...podEnv } = POD_ENV;
-  expect({ ...node }).toEqual({ ...expected, PROTOCOL_PREFIX, POD_ENV: podEnv });
+  expect({ ...node }).toEqual({ ...expected, PROTOCOL_PREFIX, POD_ENV });
 });
 
 test("Python bootstrap", () => {

@@ -78,7 +78,7 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
      * QUOTA_EXCEEDED.
      */
     async publish(job: BuildJob, epoch: number, versionId: string, image: PublishedImage): Promise<boolean> {
-      return db.change(by(job), "build.image", async ({ tx }) => {
+      return db.change(by(job), "build.image", async ({ tx, tell }) => {
         const holders = await tx.select({ id: build.id }).from(build).where(own(job, epoch)).for("update");
         if (holders.length === 0) return false;
         await makeLayerRoom(tx, job.tenantId, versionId, image.layerBytes, caps);
@@ -86,6 +86,7 @@ export function createBuildStore(db: TenantDatabase, caps: Pick<TenantCaps, "lay
           .update(version)
           .set({ ...image, state: "ready" })
           .where(and(eq(version.tenantId, job.tenantId), eq(version.id, versionId)));
+        tell({ kind: "version", id: versionId }); // it is started once before it is live, with what it may reach
         return true;
       });
     },

@@ -18,6 +18,7 @@ export const INTERNAL_PATHS = {
   gatewayEnded: "/internal/v1/gateways/ended",
   logChannels: "/internal/v1/log-channels",
   egressRecords: "/internal/v1/egress/records",
+  egressCredential: "/internal/v1/egress/credential",
 } as const;
 
 /** Everything ingress needs to serve one function without asking the control plane. */
@@ -59,6 +60,14 @@ export const egressPolicySchema = z.object({
 });
 export type EgressPolicy = z.infer<typeof egressPolicySchema>;
 
+/** What a version may reach by its own rules, of which it has at least one. It never changes. */
+export const versionRulesSchema = z.object({
+  versionId: uuidSchema,
+  tenantId: uuidSchema,
+  allow: z.array(allowedSchema).min(1).max(LIMITS.egressRules),
+});
+export type VersionRules = z.infer<typeof versionRulesSchema>;
+
 /**
  * One line of the change stream (`application/x-ndjson`). With `since=<last at>` the stream resumes there if the server still holds the
  * changes after it; otherwise it begins with a snapshot (begin .. end), which replaces everything the reader holds. `ping` comes every 5 s.
@@ -72,6 +81,8 @@ export const changeSchema = z.discriminatedUnion("type", [
   z.object({ at: z.string(), type: z.literal("token-removed"), tokenId: uuidSchema }),
   z.object({ at: z.string(), type: z.literal("egress-policy"), policy: egressPolicySchema }),
   z.object({ at: z.string(), type: z.literal("egress-policy-removed"), tenantId: uuidSchema }),
+  z.object({ at: z.string(), type: z.literal("version-rules"), rules: versionRulesSchema }),
+  z.object({ at: z.string(), type: z.literal("version-rules-removed"), versionId: uuidSchema }),
   z.object({ at: z.string(), type: z.literal("recall"), leaseId: z.string() }),
   /** The instance is gone or must not be used: fail its requests, drop its leases. */
   z.object({ at: z.string(), type: z.literal("instance-ended"), instance: z.string(), reason: z.string() }),
@@ -175,6 +186,8 @@ export const egressSourceSchema = z.strictObject({
   maxConnections: z.int().positive(),
 });
 export type EgressSource = z.infer<typeof egressSourceSchema>;
+/** Limits of one function's instance, for its whole life. */
+export const FUNCTION_EGRESS = { maxBytes: 1024 ** 4, maxConnections: 256 };
 
 /**
  * A connection of a function that has ended, or a refusal, as an egress proxy reports it. A record that is reported again has the same id. The
@@ -197,4 +210,6 @@ const egressRecordSchema = z.strictObject({
   notLogged: z.int().min(0),
 });
 export type EgressRecord = z.infer<typeof egressRecordSchema>;
+/** A sandbox's credential that still counts, for which a new one is asked; in the answer the new one. */
+export const egressCredentialSchema = z.strictObject({ credential: z.string().max(4096) });
 export const egressReportSchema = z.strictObject({ records: z.array(egressRecordSchema).max(LIMITS.egressReport) });

@@ -60,7 +60,10 @@ export const POD_ENV = {
   certificate: "FNCTL_TLS_CERT",
   /** Most bytes of code that `PUT code` may unpack to. */
   codeBytes: "FNCTL_CODE_BYTES",
-  /** Builders only: URL of the egress proxy with this instance's credential, `http://<instance>:<credential>@host:port`. */
+  /**
+   * URL of the egress proxy, `http://host:port`; for a builder with this instance's credential, `http://<instance>:<credential>@host:port`. A
+   * function's comes with `init`.
+   */
   egress: "FNCTL_EGRESS_PROXY",
 } as const;
 export const POD_PORT = 8443;
@@ -113,6 +116,8 @@ export const initSchema = z.strictObject({
   entry: entrySchema,
   env: envSchema,
   limits: z.strictObject({ timeoutMs: z.int(), memoryMib: z.int(), concurrency: z.int() }),
+  /** Pods only: by which the egress proxy knows this instance (egress-credential.ts). */
+  egress: z.strictObject({ credential: z.string() }).optional(),
 });
 export type InitRequest = z.infer<typeof initSchema>;
 /** 200: ready. `importMs`: the time the user's own import took. */

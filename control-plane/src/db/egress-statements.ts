@@ -1,12 +1,13 @@
 // The system role's statements about what tenants' functions may reach (`system-database.ts`).
-import { eq, inArray } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import type { PrivateRange } from "../contract/egress-rules.ts";
+import type { EgressConfig, PrivateRange } from "../contract/egress-rules.ts";
 import type { Actor, Change, Unit } from "./change.ts";
 import * as schema from "./schema.ts";
+import type { PageStart } from "./system-database.ts";
 
-const { tenant, egressCeiling, egressRule } = schema;
+const { tenant, egressCeiling, egressRule, version } = schema;
 /** Below every id that there is. */
 const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
@@ -40,4 +41,22 @@ export const egressStatements = (
   egressRulesOf: (tenantIds: string[]) =>
     db.select().from(egressRule).where(inArray(egressRule.tenantId, tenantIds)).orderBy(egressRule.id),
   egressCeilingsOf: (tenantIds: string[]) => db.select().from(egressCeiling).where(inArray(egressCeiling.tenantId, tenantIds)),
+  /** Versions that may be started and have rules of their own, in the order of tenant and id. */
+  versionsWithRules: (after: PageStart | undefined, most: number) =>
+    db
+      .select(RULES)
+      .from(version)
+      .where(and(HAS_RULES, after && sql`(${version.tenantId}, ${version.id}) > (${after.tenantId}::uuid, ${after.id}::uuid)`))
+      .orderBy(version.tenantId, version.id)
+      .limit(most),
+  versionWithRules: async (id: string) =>
+    (
+      await db
+        .select(RULES)
+        .from(version)
+        .where(and(HAS_RULES, eq(version.id, id)))
+    )[0],
 });
+
+const RULES = { tenantId: version.tenantId, id: version.id, egress: sql<EgressConfig>`${version.config}->'egress'` };
+const HAS_RULES = and(isNotNull(version.imageDigest), sql`${version.config}->'egress' IS NOT NULL`);

@@ -6,6 +6,7 @@ import { createHeld } from "../changes/topic.ts";
 import { egressTopic } from "../changes/topics/egress.ts";
 import { routesTopic } from "../changes/topics/routes.ts";
 import { tokensTopic } from "../changes/topics/tokens.ts";
+import { versionRulesTopic } from "../changes/topics/version-rules.ts";
 import type { Notice } from "../db/notify.ts";
 import type { Data } from "./data.ts";
 import type { Sandboxes } from "./sandboxes.ts";
@@ -13,11 +14,13 @@ import type { Sandboxes } from "./sandboxes.ts";
 /** How often everything that gateways hold is read anew, in case a notice was lost (SECURITY 4.1). */
 const RESYNC_MS = 5 * 60_000;
 
-export function wireChanges(system: Data["system"]) {
+/** `perTenant`: egress proxies are not told of each sandbox what it may reach (`SandboxHost`). */
+export function wireChanges(system: Data["system"], perTenant: boolean) {
   const routes = createHeld(routesTopic(system));
+  const versions = perTenant ? [createHeld(versionRulesTopic(system))] : [];
   return {
     routes,
-    feed: createChangeFeed([routes, createHeld(tokensTopic(system)), createHeld(egressTopic(system))]),
+    feed: createChangeFeed([routes, createHeld(tokensTopic(system)), createHeld(egressTopic(system)), ...versions]),
     buildNews: createBuildNews(),
   };
 }

@@ -18,19 +18,22 @@ export async function readClusterFacts(
     const { spec } = await core.readNamespacedService({ name, namespace });
     return (spec?.ports ?? []).map(({ port, nodePort }) => ({ host: spec?.clusterIP ?? "", port, nodePort }));
   };
-  const [egress, gateway, control, nodes, resolver, logAgents] = await Promise.all([
+  const [egress, gateway, calls, control, nodes, resolver, logAgents] = await Promise.all([
     service(settings.FNCTL_EGRESS_SERVICE),
     service(settings.FNCTL_GATEWAY_SERVICE),
+    service(`${settings.FNCTL_GATEWAY_SERVICE}-calls`),
     service(settings.FNCTL_CONTROL_SERVICE),
     core.listNode(),
     readFile("/etc/resolv.conf", "utf8"),
     createLogAgentFinder(config, namespace, settings.FNCTL_AGENT_SERVICE)(),
   ]);
   const database = new URL(settings.FNCTL_DB_APP);
-  const ownPorts = [settings.FNCTL_API_SOCKET, settings.FNCTL_CONTROL_SOCKET].flatMap((at) => (at.kind === "tcp" ? [at.port] : []));
+  const ownPorts = [settings.FNCTL_API_SOCKET, settings.FNCTL_CONTROL_SOCKET, settings.FNCTL_EGRESS_FEED_SOCKET].flatMap((at) =>
+    at.kind === "tcp" ? [at.port] : [],
+  );
   return {
     egress: egress[0] ?? { host: "", port: 0 },
-    gateway,
+    gateway: [...gateway, ...calls],
     logAgents,
     controlPlane: control,
     own: ownPorts.map((port) => ({ host: settings.FNCTL_POD_ADDRESS, port })),

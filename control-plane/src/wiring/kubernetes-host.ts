@@ -11,7 +11,8 @@ import { ENTER_PROGRAM, FORMER_ENTER_PROGRAM } from "../contract/runtime-protoco
 import { createEgressCredentials } from "../egress/egress-credentials.ts";
 import { createAgentsClient } from "../logs/read/log-agents-client.ts";
 import { createLogChannelDirectory, type LogChannelDirectory } from "../sandbox/kubernetes/log-channel-directory.ts";
-import type { SandboxSpec } from "../sandbox/driver.ts";
+import type { Sandbox, SandboxSpec } from "../sandbox/driver.ts";
+import type { VersionInfo } from "../instances/start/version-info.ts";
 import { createLayerMemory } from "../images/layer-memory.ts";
 import { watchGatewayEnds } from "../cluster/gateway-ends.ts";
 import { createLogAgentFinder } from "../cluster/log-agents.ts";
@@ -28,7 +29,7 @@ import { readSecret } from "../service/settings/secret.ts";
 import type { ControlPlaneSettings } from "./settings.ts";
 import { readClusterFacts } from "./cluster-facts.ts";
 import type { Data } from "./data.ts";
-import { buildSource, type SandboxHost } from "./sandbox-host.ts";
+import { buildSource, functionClaims, type SandboxHost } from "./sandbox-host.ts";
 
 export type ClusterSettings = Extract<ControlPlaneSettings, { FNCTL_DRIVER: "kubernetes" }>;
 
@@ -46,7 +47,7 @@ export async function wireKubernetesHost(
   let checks: Checks | undefined;
   let gateways: ReturnType<typeof watchGatewayEnds> | undefined;
   const layers = createLayerMemory(data.images);
-  const egressOf = await egressCredentials(core, settings, secret);
+  const way = await wireEgress(core, settings, secret);
   const pods = await createKubernetesDriver({
     config,
     ...namesOf(settings, uid),
@@ -58,13 +59,15 @@ export async function wireKubernetesHost(
       if (checks === undefined) throw new PlatformError("UNAVAILABLE", "The control plane is still starting.");
       await checks.require(isolation);
     },
-    egressOf,
+    egressOf: way.egressOf,
     onError,
   });
   const book = createLogChannelDirectory((id) => pods.look(id));
   const agentSecret = readSecret(settings.FNCTL_AGENT_SECRET_FILE);
   return {
     ...NO_EGRESS_SOCKETS,
+    openEgress: way.openEgress,
+    renewEgress: way.renew,
     driver: book.remembering(pods),
     perTenant: true,
     ensureLayer: async (tenantId, digest) => void (await layers.get(tenantId, digest)),
@@ -117,7 +120,11 @@ async function connectCluster(settings: ClusterSettings, epoch: number) {
 function publishOwner(config: KubeConfig, settings: ClusterSettings): Promise<void> {
   const { FNCTL_NAMESPACE: namespace, FNCTL_CONTROL_SERVICE: service, FNCTL_POD_ADDRESS: address } = settings;
   const port = (name: string, at: ListenAddress) => ({ name, port: at.kind === "tcp" ? at.port : 0 });
-  const ports = [port("api", settings.FNCTL_API_SOCKET), port("internal", settings.FNCTL_CONTROL_SOCKET)];
+  const ports = [
+    port("api", settings.FNCTL_API_SOCKET),
+    port("internal", settings.FNCTL_CONTROL_SOCKET),
+    port("egress", settings.FNCTL_EGRESS_FEED_SOCKET),
+  ];
   return publishEndpoint(config, { namespace, service, address, ports });
 }
 
@@ -132,10 +139,21 @@ const namesOf = (settings: ClusterSettings, uid: string) => ({
   },
 });
 
-async function egressCredentials(core: CoreV1Api, settings: ClusterSettings, secret: string) {
-  const credential = createEgressCredentials(secret, await egressAddress(core, settings));
+async function wireEgress(core: CoreV1Api, settings: ClusterSettings, secret: string) {
+  const credentials = createEgressCredentials(secret);
+  const address = await egressAddress(core, settings);
   const allow = settings.FNCTL_BUILD_REGISTRIES.hosts;
-  return (spec: SandboxSpec) => credential(spec.id, buildSource(spec.tenantId ?? null, spec.kind, allow));
+  return {
+    renew: credentials.renew,
+    /** What a pod is given from its start: only a builder may reach anything before it is told what to do. */
+    async egressOf({ id, kind, tenantId }: SandboxSpec): Promise<string> {
+      if (kind === "function") return `http://${address}`;
+      return `http://${id}:${await credentials.forBuilder(id, buildSource(tenantId ?? null, kind, allow))}@${address}`;
+    },
+    openEgress: async (sandbox: Sandbox, info: VersionInfo) => ({
+      credential: await credentials.forFunction(sandbox.id, functionClaims(sandbox, info)),
+    }),
+  };
 }
 
 interface AgentsInput {

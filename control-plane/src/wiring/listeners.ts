@@ -29,10 +29,8 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
   const owner = { mode: 0o660, ...(settings.FNCTL_DATA_GID === undefined ? {} : { gid: settings.FNCTL_DATA_GID }) };
   const { FNCTL_INTERNAL_CERT_FILE: certificate, FNCTL_INTERNAL_KEY_FILE: key } = settings;
   const tls = certificate === undefined || key === undefined ? undefined : { certificate, key };
-  const feedSocket = "FNCTL_EGRESS_FEED_SOCKET" in settings ? settings.FNCTL_EGRESS_FEED_SOCKET : undefined;
-  const egress =
-    feedSocket === undefined ? undefined : await listenInternal(egressOf(input), { kind: "unix", path: feedSocket }, { mode: 0o660 });
   const servers = {
+    egress: await listenInternal(egressOf(input), settings.FNCTL_EGRESS_FEED_SOCKET, { mode: 0o660 }, tls),
     internal: await listenInternal(internalOf(input), settings.FNCTL_CONTROL_SOCKET, owner, tls),
     api: await listenInternal(getRequestListener(apiOf(input).fetch), settings.FNCTL_API_SOCKET, owner, tls),
   };
@@ -40,7 +38,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     close() {
       servers.api.close();
       servers.internal.close();
-      egress?.close();
+      servers.egress.close();
     },
   };
 
@@ -63,7 +61,10 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     });
   }
   function egressOf({ secret, onError }: ListenersInput) {
-    return createEgressListener({ secret, feed: changes.feed, records: data.egressRecords, onError });
+    const { leases, host } = sandboxes;
+    const isRunning = (instance: string, versionId: string): boolean => leases.table.get(instance)?.versionId === versionId;
+    const renew = host.renewEgress && ((credential: string) => host.renewEgress!(credential, isRunning));
+    return createEgressListener({ secret, feed: changes.feed, records: data.egressRecords, renew, onError });
   }
   function internalOf({ secret, onError }: ListenersInput) {
     const { leases, reconciler, pool } = sandboxes;

@@ -1,12 +1,16 @@
 // The interface to everything that differs between one machine and a cluster.
+import type { FunctionClaims } from "../contract/egress-credential.ts";
+import { PlatformError } from "../contract/errors.ts";
+import type { EgressCredentials } from "../egress/egress-credentials.ts";
 import type { LogReader } from "../logs/read/log-reader.ts";
 import type { GatewayEnded } from "../contract/holder.ts";
-import type { EgressSource } from "../contract/internal.ts";
+import { FUNCTION_EGRESS, type EgressSource } from "../contract/internal.ts";
+import type { InitRequest } from "../contract/runtime-protocol.ts";
 import type { Condition } from "../contract/conditions.ts";
 import type { LogAgents } from "../api/internal/listener.ts";
 import type { CollectorClient } from "../logs/read/collector-client.ts";
 import type { VersionInfo } from "../instances/start/version-info.ts";
-import type { SandboxDriver, SandboxSpec } from "../sandbox/driver.ts";
+import type { Sandbox, SandboxDriver, SandboxSpec } from "../sandbox/driver.ts";
 
 export interface SandboxHost {
   driver: SandboxDriver;
@@ -14,8 +18,10 @@ export interface SandboxHost {
   perTenant: boolean;
   /** Called before the start of a sandbox that may reach the network. */
   prepareEgress(instance: string, kind: SandboxSpec["kind"]): Promise<void>;
-  /** Lets a function's sandbox reach what its version may; absent where none has a way out. */
-  openEgress?(instance: string, info: VersionInfo): Promise<void>;
+  /** Lets a function's sandbox reach what its version may; resolves with what `init` has to say of it. */
+  openEgress(sandbox: Sandbox, info: VersionInfo): Promise<InitRequest["egress"]>;
+  /** A new credential for a function's that still counts; absent where sandboxes have none. */
+  renewEgress?: EgressCredentials["renew"];
   /** Names the sandbox's tenant, once it has one, to the egress proxy. */
   labelEgress(instance: string, tenantId: string, label: string): Promise<void>;
   /** Resolves when the driver can load the layer. */
@@ -44,8 +50,6 @@ export const buildSource = (tenantId: string | null, label: string, allow: Egres
   ...BUILD_EGRESS,
 });
 
-/** Limits of one function's instance, for its whole life. */
-const FUNCTION_EGRESS = { maxBytes: 1024 ** 4, maxConnections: 256 };
 /** A function's sandbox that was not given out yet reaches nothing. */
 export const IDLE_SOURCE: EgressSource = {
   tenantId: null,
@@ -57,12 +61,20 @@ export const IDLE_SOURCE: EgressSource = {
   ...FUNCTION_EGRESS,
 };
 
-export const functionSource = ({ init, egress }: VersionInfo): EgressSource => ({
-  tenantId: init.tenantId,
-  functionId: init.functionId,
-  version: init.version,
-  label: `${init.function}:${init.version}`,
+const functionLabel = ({ init }: VersionInfo): string => `${init.function}:${init.version}`;
+/** Throws SANDBOX_FAILED for a sandbox that has no address, from which alone its credential counts. */
+export function functionClaims({ address }: Sandbox, info: VersionInfo): FunctionClaims {
+  if (address?.kind !== "tls") throw new PlatformError("SANDBOX_FAILED", "The sandbox has no address.");
+  const { tenantId, functionId, versionId, version } = info.init;
+  return { tenantId, functionId, versionId, version, label: functionLabel(info), address: address.host, hasRules: info.egress.length > 0 };
+}
+
+export const functionSource = (info: VersionInfo): EgressSource => ({
+  tenantId: info.init.tenantId,
+  functionId: info.init.functionId,
+  version: info.init.version,
+  label: functionLabel(info),
   kind: "function",
-  allow: egress,
+  allow: info.egress,
   ...FUNCTION_EGRESS,
 });

@@ -21,6 +21,8 @@ const common = {
   FNCTL_DB_JOBS: connection,
   FNCTL_API_SOCKET: listenAddressSchema,
   FNCTL_CONTROL_SOCKET: listenAddressSchema,
+  /** Where egress proxies read their part of the change stream; on one machine its folder's group is the proxy's. */
+  FNCTL_EGRESS_FEED_SOCKET: listenAddressSchema,
   FNCTL_INTERNAL_SECRET_FILE: absolutePath,
   /** The certificate of these listeners if they use TCP. */
   FNCTL_INTERNAL_CERT_FILE: absolutePath.optional(),
@@ -54,8 +56,6 @@ const single = {
   FNCTL_DRIVER: z.literal("runsc").default("runsc"),
   FNCTL_DRIVER_SOCKET: absolutePath,
   FNCTL_EGRESS_CONTROL_SOCKET: absolutePath,
-  /** Where the egress proxy reads its part of the change stream; its folder's group is the proxy's. */
-  FNCTL_EGRESS_FEED_SOCKET: absolutePath,
   FNCTL_LOG_SOCKET: absolutePath,
   FNCTL_IMAGES_DIR: absolutePath,
 };

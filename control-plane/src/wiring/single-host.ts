@@ -22,7 +22,7 @@ export async function wireSingleHost(
     driver: closingEgress(await createDriverClient(settings.FNCTL_DRIVER_SOCKET), { close: egress.remove, list: egress.list, onError }),
     perTenant: false,
     prepareEgress: (id, kind) => egress.put(id, kind === "builder" ? buildSource(null, "builder, not yet given out", allow) : IDLE_SOURCE),
-    openEgress: (id, info) => egress.put(id, functionSource(info)),
+    openEgress: async ({ id }, info) => void (await egress.put(id, functionSource(info))),
     labelEgress: (id, tenantId, label) => egress.put(id, buildSource(tenantId, label, allow)),
     ensureLayer: (tenantId, digest) => data.layers.ensure(tenantId, digest),
     collector: createCollectorClient(settings.FNCTL_LOG_SOCKET),

@@ -1,5 +1,6 @@
 // Connects to the gateway for a function that calls another one of its tenant.
 import { SignJWT } from "jose";
+import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
 import { CALL_CREDENTIAL, callKey, type CallClaims } from "@fnctl/control-plane/contract/function-calls";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
@@ -9,8 +10,8 @@ import { connectTo } from "./connect-to.ts";
 /** Resolves with a connection on which the gateway knows who calls whom, whatever the client says in it. */
 export type CallFunction = (settings: EgressSource, called: string, signal: AbortSignal) => Promise<Dialled>;
 
-/** `socketPath`: the gateway's door for such calls; undefined: there is none here. */
-export function createCallFunction(socketPath: string | undefined, secret: string): CallFunction {
+/** `door`: the gateway's for such calls; undefined: there is none here. */
+export function createCallFunction(door: ListenAddress | undefined, secret: string): CallFunction {
   const key = callKey(secret);
   const sign = (claims: CallClaims): Promise<string> =>
     new SignJWT({ ...claims })
@@ -21,10 +22,10 @@ export function createCallFunction(socketPath: string | undefined, secret: strin
       .setExpirationTime(`${CALL_CREDENTIAL.maxAgeS}s`)
       .sign(key);
   return async ({ tenantId, functionId }, called, signal) => {
-    if (socketPath === undefined || tenantId === null || functionId === null)
+    if (door === undefined || tenantId === null || functionId === null)
       throw new PlatformError("UNAVAILABLE", "Functions cannot call each other here.");
     const token = await sign({ tenantId, functionId, called });
-    const socket = await connectTo({ path: socketPath }, signal).catch((cause: unknown) => {
+    const socket = await connectTo(door.kind === "unix" ? { path: door.path } : { host: door.host, port: door.port }, signal).catch((cause: unknown) => {
       throw new PlatformError("UNAVAILABLE", "The gateway takes no connections.", { cause });
     });
     socket.write(`${token}\n`);

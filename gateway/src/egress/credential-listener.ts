@@ -1,21 +1,40 @@
 // The egress proxy of a cluster: one TCP port for all sandboxes, which show a credential instead of having a socket of their own.
 import type { Server } from "node:http";
-import type { ReadCredential } from "./credential.ts";
+import type { Duplex } from "node:stream";
+import type { FunctionClaims } from "@fnctl/control-plane/contract/egress-credential";
+import type { Allowed } from "@fnctl/control-plane/contract/egress-rules";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { FUNCTION_EGRESS, type EgressSource } from "@fnctl/control-plane/contract/internal";
+import type { EgressClaims } from "@fnctl/control-plane/service/egress-credential";
+import { bearerOf, type ReadCredential } from "./credential.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
+import { answerName } from "./names.ts";
+import { egressProblem, problemAnswer } from "./refusal.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import type { Source } from "./source.ts";
-import { createSourceServer, type ConnectRequest } from "./source-listener.ts";
+import { createSourceServer, type Caller, type ConnectRequest } from "./source-listener.ts";
+import { Strangers } from "./strangers.ts";
 import { runTunnel, type TunnelDeps } from "./tunnel.ts";
 
-interface Deps extends TunnelDeps {
+export interface CredentialDeps extends TunnelDeps {
   readCredential: ReadCredential;
+  /** A new credential for a function's that still counts. Absent: there are none. */
+  renew?: ((credential: string) => Promise<string>) | undefined;
+}
+export interface CredentialServer {
+  server: Server;
+  /** A tenant's rules have changed: open tunnels that they forbid are cut. */
+  lookAgain(tenantId: string): void;
+  end(outcome: string): void;
 }
 
-export function createCredentialServer(deps: Deps): { server: Server; end(outcome: string): void } {
+export function createCredentialServer(deps: CredentialDeps): CredentialServer {
   /** In the order of last use; a source's bytes are counted for as long as the source is remembered. */
   const sources = new Map<string, Source>();
+  /** Requests of one connection are one sandbox's: what it says on it after the first need not say who it is. */
+  const known = new WeakMap<Duplex, Source>();
 
-  function sourceOf(instance: string, settings: Source["settings"]): Source {
+  function sourceOf(instance: string, settings: EgressSource): Source {
     const source = sources.get(instance) ?? { instance, settings, bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
     source.settings = settings;
     sources.delete(instance);
@@ -26,26 +45,84 @@ export function createCredentialServer(deps: Deps): { server: Server; end(outcom
     }
     return source;
   }
+  async function settingsOf(claims: EgressClaims): Promise<EgressSource> {
+    if ("source" in claims) return claims.source;
+    const { function: own, sub } = claims;
+    const before = sources.get(sub)?.settings; // an instance is its version's for life, and a version's rules never change
+    if (before !== undefined) return before;
+    return functionSettings(own, own.hasRules ? await deps.policies.ofVersion(own.tenantId, own.versionId) : []);
+  }
 
+  /** Throws UNAUTHENTICATED. */
+  async function identify({ proxyAuthorization, client }: Caller): Promise<Source> {
+    const before = known.get(client);
+    if (before !== undefined) return before;
+    const claims = await deps.readCredential(proxyAuthorization);
+    if (claims === undefined || !comesFrom(claims, client)) throw NO_CREDENTIAL;
+    const source = sourceOf(claims.sub, await settingsOf(claims));
+    known.set(client, source);
+    strangers.known(client);
+    return source;
+  }
   async function connected(request: ConnectRequest): Promise<void> {
-    const known = await deps.readCredential(request.proxyAuthorization);
-    if (request.client.destroyed) return;
-    if (known !== undefined) return runTunnel(deps, sourceOf(known.instance, known.source), request);
-    request.client.on("error", () => request.client.destroy());
-    request.client.end(
-      'HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm="fnctl"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n',
-    );
+    const { client } = request;
+    try {
+      const source = await identify(request);
+      if (!client.destroyed) return await runTunnel(deps, source, request);
+    } catch (error) {
+      if (!client.destroyed) refuseCaller(client, error);
+    }
+  }
+  async function renew(caller: Caller): Promise<string> {
+    await identify(caller);
+    const credential = bearerOf(caller.proxyAuthorization ?? "");
+    if (credential === undefined || deps.renew === undefined) throw NO_CREDENTIAL;
+    return deps.renew(credential);
   }
 
   const server = createSourceServer({
-    onConnect: (request) => void connected(request).catch(() => request.client.destroy()),
+    onConnect: (request) => void connected(request),
+    onName: async (name, gone, caller) => answerName(deps, await identify(caller), name, gone),
+    onCredential: renew,
     maxConnections: () => EGRESS_LIMITS.openConnections,
   });
+  const strangers = new Strangers(server);
   return {
     server,
+    lookAgain(tenantId) {
+      for (const { settings, tunnels } of sources.values())
+        if (settings.tenantId === tenantId) for (const tunnel of tunnels) tunnel.lookAgain();
+    },
     end(outcome) {
       for (const source of sources.values()) for (const tunnel of source.tunnels) tunnel.end(outcome);
       server.closeAllConnections();
     },
   };
 }
+
+const NO_CREDENTIAL = new PlatformError("UNAUTHENTICATED", "The egress proxy does not know this sandbox.");
+
+/** Whoever is not known is told how to become it; 407 is what clients of a proxy understand (RFC 9110 section 15.5.8). */
+function refuseCaller(client: Duplex, error: unknown): void {
+  const { problem } = egressProblem(error);
+  const unknown = problem.code === "UNAUTHENTICATED";
+  const told = unknown ? { ...problem, status: 407, title: "Proxy Authentication Required" } : problem;
+  client.end(problemAnswer(told, unknown ? 'proxy-authenticate: Basic realm="fnctl"\r\n' : ""));
+}
+
+/** A function's credential counts from its own pod alone: whoever else has got it reaches nothing by it. */
+function comesFrom(claims: EgressClaims, client: Duplex): boolean {
+  if ("source" in claims) return true; // a builder's was made before its pod had an address
+  const { remoteAddress = "" } = client as Duplex & { remoteAddress?: string };
+  return remoteAddress.replace(/^::ffff:/i, "") === claims.function.address;
+}
+
+const functionSettings = (own: FunctionClaims, allow: readonly Allowed[]): EgressSource => ({
+  tenantId: own.tenantId,
+  functionId: own.functionId,
+  version: own.version,
+  label: own.label,
+  kind: "function",
+  allow: [...allow],
+  ...FUNCTION_EGRESS,
+});

@@ -2,6 +2,7 @@
 import { connect, type AddressInfo, type Server } from "node:net";
 import { EGRESS_CREDENTIAL, egressKey } from "@fnctl/control-plane/contract/egress-credential";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
+import { createEgressCredentialReader } from "@fnctl/control-plane/service/egress-credential";
 import { SignJWT, UnsecuredJWT } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createAddressPolicy } from "./address-policy.ts";
@@ -40,7 +41,7 @@ beforeEach(async () => {
     policies: openPolicies({ control: undefined, file: undefined, changed: () => undefined, warn: () => undefined }),
     pace: new Pace(EGRESS_LIMITS.questions),
     count: new TunnelCount(),
-    readCredential: createReadCredential(SECRET),
+    readCredential: createReadCredential(createEgressCredentialReader(SECRET)),
     log: (record) => void own.push(record),
   });
   await new Promise<void>((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));

@@ -1,4 +1,5 @@
 // Wires the egress proxy together.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
 import pino from "pino";
@@ -9,7 +10,8 @@ import { createCallFunction } from "./call-function.ts";
 import { createControlPlane } from "./control-plane.ts";
 import { createControlServer } from "./control.ts";
 import { createReadCredential } from "./credential.ts";
-import { createCredentialServer } from "./credential-listener.ts";
+import { createEgressCredentialReader } from "@fnctl/control-plane/service/egress-credential";
+import { createCredentialServer, type CredentialDeps } from "./credential-listener.ts";
 import { createDial, resolveBy, systemResolve, type MayDial, type Resolve } from "./dial.ts";
 import { RecordReport } from "./record-report.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
@@ -30,13 +32,17 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
     pino.destination({ dest: settings.log === "-" ? 1 : settings.log, sync: false, mkdir: false }),
   );
   const warn = (message: string, facts: Record<string, unknown>): void => log.warn(facts, message);
-  const control = settings.feed === undefined ? undefined : createControlPlane(settings.feed, secret);
+  const control = settings.feed === undefined ? undefined : createControlPlane(settings.feed, secret, readCa(settings.caFile));
   const report = control === undefined ? undefined : new RecordReport(control.post, warn);
   let registry: SourceRegistry | undefined;
+  let door: Door | undefined;
   const policies = openPolicies({
     control,
     file: settings.root === undefined ? undefined : join(settings.root, ".policies"),
-    changed: (tenantId) => registry?.lookAgain(tenantId),
+    changed(tenantId) {
+      registry?.lookAgain(tenantId);
+      door?.lookAgain(tenantId);
+    },
     warn,
   });
   const mayDial = addressJudge(settings, policies);
@@ -52,15 +58,15 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
   }
   const pace = new Pace(EGRESS_LIMITS.questions);
   const deps: TunnelDeps = { dial, mayDial, policies, pace, count: new TunnelCount(), log: keep };
-  const doors = settings.listen === undefined ? [] : [await openDoor(deps, settings.listen, secret)];
+  door = settings.listen === undefined ? undefined : await openDoor({ ...deps, renew: control?.renew }, settings.listen, secret);
   registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, root: settings.root, warn });
   const admin = createControlServer({ secret, registry });
   const listener = await openListener(admin, settings.control, { mode: 0o660 });
   return {
     async stop() {
-      const closed = [listener, ...doors.map((door) => door.listener)].map(closeListener);
+      const closed = [listener, ...(door === undefined ? [] : [door.listener])].map(closeListener);
       admin.closeAllConnections();
-      for (const door of doors) door.end("shutdown");
+      door?.end("shutdown");
       await Promise.all([...closed, registry?.close(), policies.stop()]);
       await report?.stop();
       await control?.close();
@@ -80,7 +86,11 @@ function addressJudge({ allowPrivate, functionPrivate }: EgressSettings, policie
 
 const resolverOf = ({ dns }: EgressSettings): Resolve => (dns.length === 0 ? systemResolve : resolveBy(dns));
 
-async function openDoor(deps: TunnelDeps, address: ListenAddress, secret: string) {
-  const { server, end } = createCredentialServer({ ...deps, readCredential: createReadCredential(secret) });
-  return { end, listener: await openListener(server, address, { mode: 0o666 }) };
+async function openDoor(deps: Omit<CredentialDeps, "readCredential">, address: ListenAddress, secret: string) {
+  const readCredential = createReadCredential(createEgressCredentialReader(secret));
+  const { server, ...door } = createCredentialServer({ ...deps, readCredential });
+  return { ...door, listener: await openListener(server, address, { mode: 0o666 }) };
 }
+type Door = Awaited<ReturnType<typeof openDoor>>;
+
+const readCa = (file: string | undefined): string | undefined => (file === undefined ? undefined : readFileSync(file, "utf8"));

@@ -4,7 +4,9 @@ export const EGRESS_LIMITS = {
   headersMs: 10_000,
   headerBytes: 8 * 1024,
   /** In a cluster: connections of all sandboxes at once, and sandboxes whose bytes are counted. */
-  openConnections: 10_000,
+  openConnections: 25_000,
+  /** In a cluster: connections that have shown no credential yet: of one address, of all, and how many any address may have. */
+  strangers: { perAddress: 320, all: 5_000, least: 16 },
   rememberedSources: 10_000,
   /** Name resolution and connecting, milliseconds each. */
   resolveMs: 5_000,

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
-import type { Effective } from "@fnctl/control-plane/contract/egress-rules";
+import type { Allowed, Effective } from "@fnctl/control-plane/contract/egress-rules";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { egressPolicySchema, type EgressSource } from "@fnctl/control-plane/contract/internal";
 import { z } from "zod";
@@ -11,11 +11,14 @@ import { startChangeFeed, type ChangeFeed } from "../replica/change-feed.ts";
 import type { ChangesClient } from "../replica/changes-client.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { PolicyTable, policiesReplica } from "./policy-table.ts";
+import { VersionRulesTable, versionRulesReplica } from "./version-rules.ts";
 
 export interface Policies {
   /** Waits a little until the tenants' own rules are known; throws UNAVAILABLE when they are not, because one may be a refusal. */
   known(): Promise<void>;
   rulesFor(settings: EgressSource): Effective;
+  /** The rules of a version itself, where they do not come with the sandbox. Waits a little for them; throws UNAVAILABLE. */
+  ofVersion(tenantId: string, versionId: string): Promise<readonly Allowed[]>;
   /** Whether the operator opened this private address to the tenant of a function. */
   opens(settings: EgressSource, address: string, port: number): boolean;
   stop(): Promise<void>;
@@ -43,7 +46,8 @@ export function openPolicies({ control, file, changed, warn }: Deps): Policies {
   let known = false;
   let feed: ChangeFeed | undefined = undefined;
   known = restore(table, file) || control === undefined;
-  const topics = [policiesReplica(table, () => keep?.soon())];
+  const versions = new VersionRulesTable();
+  const topics = [policiesReplica(table, () => keep?.soon()), versionRulesReplica(versions)];
   if (control !== undefined) feed = startChangeFeed({ control, topics, handlers: {}, warn });
   return {
     async known() {
@@ -52,6 +56,7 @@ export function openPolicies({ control, file, changed, warn }: Deps): Policies {
       known = feed?.primed === true;
       if (!known) throw new PlatformError("UNAVAILABLE", "What this tenant's functions may reach is not known yet.");
     },
+    ofVersion: (tenantId, versionId) => versions.of(tenantId, versionId),
     rulesFor: ({ kind, tenantId, functionId, allow }) => ({ allow, own: kind === "function" ? table.rulesOf(tenantId) : [], functionId }),
     opens({ tenantId }, address, port) {
       const family = isIP(address);

@@ -3,7 +3,7 @@ import type { BlockList } from "node:net";
 import { blockListOf, cidrSchema } from "@fnctl/control-plane/contract/cidr";
 import type { OwnRule } from "@fnctl/control-plane/contract/egress-rules";
 import type { Change, EgressPolicy } from "@fnctl/control-plane/contract/internal";
-import { overTable, type ReplicaTopic } from "../replica/replica-topic.ts";
+import { tableTopic, type ReplicaTopic } from "../replica/replica-topic.ts";
 
 interface Entry {
   policy: EgressPolicy;
@@ -47,15 +47,7 @@ export class PolicyTable {
   }
 }
 
-export const policiesReplica = (table: PolicyTable, ended: () => void): ReplicaTopic => ({
-  apply(change) {
-    const found = changeOf(change);
-    if (found?.item !== undefined) table.set(found.item);
-    else if (found !== undefined) table.remove(found.id);
-    return found !== undefined;
-  },
-  beginSnapshot: () => overTable(table, changeOf, ended),
-});
+export const policiesReplica = (table: PolicyTable, ended: () => void): ReplicaTopic => tableTopic(table, changeOf, ended);
 
 function changeOf(change: Change): { id: string; item: EgressPolicy | undefined } | undefined {
   if (change.type === "egress-policy") return { id: change.policy.tenantId, item: change.policy };

@@ -1,12 +1,18 @@
 // What is told of a target that rules do not allow: which rule would.
 import { ruleFor, type Judgement } from "@fnctl/control-plane/contract/egress-rules";
 import { isCallName } from "@fnctl/control-plane/contract/function-calls";
-import { PlatformError, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
+import { PROBLEM_TYPE, PlatformError, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
 
 /** The problem as a sandbox is told it; `facts` are the operator's. Nobody shows a token here, so FORBIDDEN has a title of its own. */
 export function egressProblem(error: unknown): { problem: Omit<Problem, "facts">; facts: Problem["facts"] } {
   const { facts, ...problem } = toProblem(error);
   return { facts, problem: problem.code === "FORBIDDEN" ? { ...problem, title: "No rule allows this" } : problem };
+}
+
+/** A problem as an answer of HTTP/1.1, on a connection whose request Node has handed over whole. */
+export function problemAnswer({ status, title, ...rest }: Omit<Problem, "facts">, fields = ""): string {
+  const body = JSON.stringify({ status, title, ...rest });
+  return `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${fields}connection: close\r\n\r\n${body}`;
 }
 
 /** `port` undefined: a name alone was asked for. */

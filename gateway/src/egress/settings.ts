@@ -41,9 +41,11 @@ const schema = z
     FNCTL_EGRESS_LISTEN: listenAddressSchema.optional(),
     FNCTL_EGRESS_CONTROL_SOCKET: listenAddressSchema,
     /** Where the control plane serves the proxy's part of the change stream. Absent: tenants have no rules of their own. */
-    FNCTL_EGRESS_FEED: z.string().startsWith("/", "an absolute path").optional(),
-    /** The gateway's door for calls of functions by functions. Absent: they cannot call each other. */
-    FNCTL_EGRESS_CALLS: z.string().startsWith("/", "an absolute path").optional(),
+    FNCTL_EGRESS_FEED: listenAddressSchema.optional(),
+    /** PEM of the authority that must have signed the control plane's certificate, where it is called over TCP. */
+    FNCTL_INTERNAL_CA_FILE: z.string().min(1).optional(),
+    /** The gateways' door for calls of functions by functions. Absent: they cannot call each other. */
+    FNCTL_EGRESS_CALLS: listenAddressSchema.optional(),
     FNCTL_INTERNAL_SECRET_FILE: z.string().min(1),
     /** The operator's own proxy. If it is set, names that cannot be resolved here are left to it. */
     FNCTL_EGRESS_UPSTREAM_PROXY: z.preprocess((value) => (value === "" ? undefined : value), proxySchema),
@@ -63,6 +65,7 @@ const schema = z
     listen: env.FNCTL_EGRESS_LISTEN,
     control: env.FNCTL_EGRESS_CONTROL_SOCKET,
     feed: env.FNCTL_EGRESS_FEED,
+    caFile: env.FNCTL_INTERNAL_CA_FILE,
     calls: env.FNCTL_EGRESS_CALLS,
     secretFile: env.FNCTL_INTERNAL_SECRET_FILE,
     upstreamProxy: env.FNCTL_EGRESS_UPSTREAM_PROXY,

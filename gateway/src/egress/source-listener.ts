@@ -2,26 +2,32 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { EGRESS_CREDENTIAL_PATH } from "@fnctl/control-plane/contract/egress-credential";
 import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/errors";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { egressProblem } from "./refusal.ts";
 
-export interface ConnectRequest {
-  authority: string;
-  host: string | undefined;
+/** Who asks, where that is not the listener itself. */
+export interface Caller {
   proxyAuthorization: string | undefined;
   client: Duplex;
+}
+export interface ConnectRequest extends Caller {
+  authority: string;
+  host: string | undefined;
   head: Buffer;
 }
 export interface SourceHandlers {
   onConnect(request: ConnectRequest): void;
   /** The ports of a name, or why there are none. Absent: nobody asks. */
-  onName?(name: string, gone: AbortSignal): Promise<number[]>;
+  onName?(name: string, gone: AbortSignal, caller: Caller): Promise<number[]>;
+  /** A new credential. Absent: there are none. */
+  onCredential?(caller: Caller): Promise<string>;
   maxConnections(): number;
 }
 const NAME_PATH = /^\/names\/([^/?#\s]{1,253})$/;
 
-export function createSourceServer({ onConnect, onName, maxConnections }: SourceHandlers): Server {
+export function createSourceServer({ onConnect, onName, onCredential, maxConnections }: SourceHandlers): Server {
   const server = createServer({
     insecureHTTPParser: false,
     maxHeaderSize: EGRESS_LIMITS.headerBytes,
@@ -48,10 +54,10 @@ export function createSourceServer({ onConnect, onName, maxConnections }: Source
     request.resume();
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const name = request.method === "GET" ? NAME_PATH.exec(request.url ?? "")?.[1] : undefined;
-    if (name === undefined || onName === undefined) return refuse(response, CONNECT_ONLY, { allow: "CONNECT" });
-    onName(name, gone.signal).then(
-      (ports) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(`${ports.join(" ")}\n`),
+    const question = request.method === "GET" ? questionOf(request, gone.signal) : undefined;
+    if (question === undefined) return refuse(response, CONNECT_ONLY, { allow: "CONNECT" });
+    question.then(
+      (text) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(`${text}\n`),
       (error: unknown) => refuse(response, error),
     );
   });
@@ -66,6 +72,13 @@ export function createSourceServer({ onConnect, onName, maxConnections }: Source
     });
   });
   return server;
+
+  function questionOf(request: IncomingMessage, gone: AbortSignal): Promise<string> | undefined {
+    const caller = { proxyAuthorization: request.headers["proxy-authorization"], client: request.socket };
+    if (request.url === EGRESS_CREDENTIAL_PATH) return onCredential?.(caller);
+    const name = NAME_PATH.exec(request.url ?? "")?.[1];
+    return name === undefined ? undefined : onName?.(name, gone, caller).then((ports) => ports.join(" "));
+  }
 }
 
 /**

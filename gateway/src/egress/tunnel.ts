@@ -3,13 +3,13 @@ import type { Duplex } from "node:stream";
 import { isIP, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { judgeTarget } from "@fnctl/control-plane/contract/egress-rules";
-import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/errors";
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import type { Pace } from "@fnctl/control-plane/service/pace";
 import type { Dial, Dialled, MayDial } from "./dial.ts";
 import { judgeFirstFlight } from "./first-flight.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import type { Policies } from "./policies.ts";
-import { egressProblem, refusalOf } from "./refusal.ts";
+import { egressProblem, problemAnswer, refusalOf } from "./refusal.ts";
 import type { TunnelCount } from "./tunnel-count.ts";
 import { startRecord, type ConnectionRecord, type Source } from "./source.ts";
 import { readTarget, type Target } from "./target.ts";
@@ -198,13 +198,10 @@ class Tunnel {
     if (typeof facts?.["address"] === "string") this.record.address = facts["address"];
     if (this.answered || this.ended || this.client.destroyed) return this.end(problem.code);
     this.refused = true;
-    const body = JSON.stringify(problem);
     // A refused tunnel does not count while its client reads the reason.
     this.source.tunnels.delete(this);
     this.record.outcome = `${problem.code}: ${problem.detail}`;
-    this.client.end(
-      `HTTP/1.1 ${problem.status} ${problem.title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    );
+    this.client.end(problemAnswer(problem));
     this.client.resume();
     this.longest = setTimeout(() => this.end(problem.code), 1_000);
   }

@@ -18,12 +18,27 @@ export interface Snapshot {
   end(): void;
 }
 
-/** How a snapshot goes over a table of `Item`s. `changeOf`: what a change does to the table; undefined: it is of another topic. */
-export function overTable<Item>(
-  table: { ids(): Iterable<string>; set(item: Item): void; remove(id: string): unknown },
-  changeOf: (change: Change) => { id: string; item: Item | undefined } | undefined,
-  ended: () => void = () => undefined,
-): Snapshot {
+export interface Table<Item> {
+  ids(): Iterable<string>;
+  set(item: Item): void;
+  remove(id: string): unknown;
+}
+/** What a change does to a table of `Item`s; undefined: it is of another topic. */
+export type ChangeOf<Item> = (change: Change) => { id: string; item: Item | undefined } | undefined;
+
+/** A topic that is a table and nothing else. `ended` is called after each whole snapshot. */
+export const tableTopic = <Item>(table: Table<Item>, changeOf: ChangeOf<Item>, ended?: () => void): ReplicaTopic => ({
+  apply(change) {
+    const found = changeOf(change);
+    if (found?.item !== undefined) table.set(found.item);
+    else if (found !== undefined) table.remove(found.id);
+    return found !== undefined;
+  },
+  beginSnapshot: () => overTable(table, changeOf, ended),
+});
+
+/** How a snapshot goes over a table. */
+export function overTable<Item>(table: Table<Item>, changeOf: ChangeOf<Item>, ended: () => void = () => undefined): Snapshot {
   const unnamed = new Set(table.ids());
   return {
     add(change) {

@@ -14,9 +14,8 @@ import { createBuilder } from "./server.ts";
 const work = process.env["FNCTL_WORK"] ?? "/build";
 const egressSocket = process.env["FNCTL_EGRESS_SOCKET"] ?? EGRESS_SOCKET_PATH;
 
-const pod = takePodSettings(process.env);
 const { [EGRESS_ENV]: podProxy } = process.env;
-delete process.env[EGRESS_ENV];
+const pod = takePodSettings(process.env); // which takes that out, too
 const proxy = podProxy ?? (existsSync(egressSocket) ? await startForwarder(egressSocket) : undefined);
 await listen(
   pod ?? process.env["FNCTL_SOCKET"] ?? SOCKET_PATH,

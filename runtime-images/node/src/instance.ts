@@ -2,6 +2,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { PROBLEM_TYPE } from "./failures.ts";
+import type { Names } from "./names.ts";
 import { loadFunction, toInitFailure } from "./load-function.ts";
 import {
   CODE_DIGEST_HEADER,
@@ -28,7 +29,7 @@ export function createInstance(
   codeFolder: string,
   codeBytes?: number,
   becameReady: () => void = () => undefined,
-  names: Promise<void> = Promise.resolve(),
+  names: Names = () => Promise.resolve(),
 ): RequestListener {
   let state: State = "idle";
   let code: string | undefined;
@@ -62,7 +63,7 @@ export function createInstance(
     let file = "";
     try {
       const request = (await readJson(incoming)) as InitRequest;
-      await names;
+      await names(request.egress);
       process.chdir(codeFolder); // it was not there when the process started
       file = join(codeFolder, request.entry.file);
       const loaded = await loadFunction(request, file);

@@ -25,7 +25,7 @@ const socketPath = process.env["FNCTL_SOCKET"] ?? SOCKET_PATH;
 const pod = takePodSettings(process.env);
 const codeFolder = process.env["FNCTL_CODE"] ?? CODE_FOLDER;
 
-const names = startNames();
+const names = startNames(pod?.egress);
 warmFetch();
 // Only time is lost when it fails, e.g. where there is no folder for temporary files.
 await rehearse((folder) => createInstance(folder, pod?.codeBytes), pod !== undefined).catch((error: unknown) =>

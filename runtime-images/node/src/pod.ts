@@ -6,13 +6,16 @@ export interface PodSettings {
   key: string;
   certificate: string;
   codeBytes: number;
+  /** `host:port` of the egress proxy; absent: there is no way out. */
+  egress: string | undefined;
 }
 
 /** Undefined outside pods. */
 export function takePodSettings(env: NodeJS.ProcessEnv): PodSettings | undefined {
   const { [POD_ENV.port]: port, [POD_ENV.key]: key, [POD_ENV.certificate]: certificate, [POD_ENV.codeBytes]: codeBytes } = env;
-  for (const name of [POD_ENV.port, POD_ENV.key, POD_ENV.certificate, POD_ENV.codeBytes]) delete env[name];
+  const { [POD_ENV.egress]: egress } = env;
+  for (const name of Object.values(POD_ENV)) delete env[name];
   if (port === undefined) return undefined;
   if (key === undefined || certificate === undefined) throw new Error("A pod's TLS key and certificate are missing.");
-  return { port: Number(port), key, certificate, codeBytes: Number(codeBytes ?? 0) };
+  return { port: Number(port), key, certificate, codeBytes: Number(codeBytes ?? 0), egress: egress?.replace(/^http:\/\/|\/$/g, "") };
 }

@@ -23,6 +23,7 @@ export const POD_ENV = {
   key: "FNCTL_TLS_KEY",
   certificate: "FNCTL_TLS_CERT",
   codeBytes: "FNCTL_CODE_BYTES",
+  egress: "FNCTL_EGRESS_PROXY",
 } as const;
 export const RECORD_MARK = "\u001e";
 export const LOG_LINE_BYTES = 16 * 1024;

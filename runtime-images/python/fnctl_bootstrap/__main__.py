@@ -16,5 +16,5 @@ from .pod import take_pod_settings  # noqa: E402
 from .server import serve  # noqa: E402
 
 pod = take_pod_settings()
-instance = Instance(os.environ.get("FNCTL_CODE", CODE_FOLDER), output, None if pod is None else pod.code_bytes, start_names())
+instance = Instance(os.environ.get("FNCTL_CODE", CODE_FOLDER), output, None if pod is None else pod.code_bytes, start_names(pod and pod.egress))
 serve(instance, os.environ.get("FNCTL_SOCKET", SOCKET_PATH) if pod is None else pod)

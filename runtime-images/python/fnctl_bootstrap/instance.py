@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 from .answer import Answer
@@ -11,6 +10,7 @@ from .failures import PROBLEM_TYPE, function_error, send_json, send_problem, use
 from .lifespan import StartupFailed
 from .load import load_function
 from .log_capture import Output
+from .names import Names
 from .protocol import CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PREFIX, PROTOCOL, RUNTIME, SETTLED_PATH
 from .running import Running
 
@@ -18,7 +18,7 @@ _INIT_BODY_BYTES = 1024 * 1024
 
 
 class Instance:
-    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None, names: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None, names: Names = lambda _egress: None) -> None:
         self._names = names
         self._code_folder = code_folder
         # In a pod, the most that the code may have which is sent in; elsewhere it lies there already.
@@ -133,7 +133,7 @@ class Instance:
         self._state = "loading"
         try:
             init = json.loads(await _read(receive))
-            self._names()
+            self._names(init.get("egress"))
             loaded = await load_function(init, self._code_folder)
         except BaseException as error:
             self._state = "failed"

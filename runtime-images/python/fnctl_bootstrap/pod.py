@@ -11,6 +11,8 @@ class PodSettings(NamedTuple):
     key: str
     certificate: str
     code_bytes: int
+    # `host:port` of the egress proxy; None: there is no way out.
+    egress: str | None
 
     def ssl_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -26,10 +28,10 @@ class PodSettings(NamedTuple):
 
 def take_pod_settings() -> PodSettings | None:
     """None outside pods."""
-    names = ("FNCTL_TLS_PORT", "FNCTL_TLS_KEY", "FNCTL_TLS_CERT", "FNCTL_CODE_BYTES")
-    port, key, certificate, code_bytes = (os.environ.pop(name, None) for name in names)
+    names = ("FNCTL_TLS_PORT", "FNCTL_TLS_KEY", "FNCTL_TLS_CERT", "FNCTL_CODE_BYTES", "FNCTL_EGRESS_PROXY")
+    port, key, certificate, code_bytes, egress = (os.environ.pop(name, None) for name in names)
     if port is None:
         return None
     if key is None or certificate is None:
         raise SystemExit("A pod's TLS key and certificate are missing.")
-    return PodSettings(int(port), key, certificate, int(code_bytes or 0))
+    return PodSettings(int(port), key, certificate, int(code_bytes or 0), egress and egress.removeprefix("http://").rstrip("/"))

@@ -2,7 +2,7 @@
 // listener of their own, which knows no tokens, leases or instances.
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { PlatformError } from "../../contract/errors.ts";
-import { INTERNAL_PATHS, appliedRequestSchema, egressReportSchema } from "../../contract/internal.ts";
+import { INTERNAL_PATHS, appliedRequestSchema, egressCredentialSchema, egressReportSchema } from "../../contract/internal.ts";
 import type { EgressRecords } from "../../egress/records.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import { createBearerCheck } from "../../service/http/authorised.ts";
@@ -17,17 +17,24 @@ export interface EgressListenerDeps {
   secret: string;
   feed: ChangeFeed;
   records: Pick<EgressRecords, "keep">;
+  /** A new credential for one that still counts. Throws FORBIDDEN. Absent: sandboxes have none. */
+  renew?: ((credential: string) => Promise<string>) | undefined;
   onError(error: unknown): void;
 }
 
-export function createEgressListener({ secret, feed, records, onError }: EgressListenerDeps): RequestListener {
+export function createEgressListener({ secret, feed, records, renew, onError }: EgressListenerDeps): RequestListener {
   const authorised = createBearerCheck(secret);
-  const posts: Record<string, (body: unknown) => Promise<void> | void> = {
+  const posts: Record<string, (body: unknown) => unknown> = {
     [INTERNAL_PATHS.applied](body) {
       const { holder, at } = appliedRequestSchema.parse(body);
       feed.applied(holder, at);
     },
     [INTERNAL_PATHS.egressRecords]: (body) => records.keep(egressReportSchema.parse(body).records),
+    async [INTERNAL_PATHS.egressCredential](body) {
+      const { credential } = egressCredentialSchema.parse(body);
+      if (renew === undefined) throw new PlatformError("NOT_FOUND", "Sandboxes have no credentials here.");
+      return { credential: await renew(credential) };
+    },
   };
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
     if (!authorised(request)) throw new PlatformError("UNAUTHENTICATED", "The internal secret is missing or wrong.");
@@ -39,8 +46,7 @@ export function createEgressListener({ secret, feed, records, onError }: EgressL
     }
     const take = request.method === "POST" ? posts[url.pathname] : undefined;
     if (take === undefined) throw new PlatformError("NOT_FOUND", "No such internal path.");
-    await take(await readJson(request, BODY_CAP));
-    return { body: {} };
+    return { body: (await take(await readJson(request, BODY_CAP))) ?? {} };
   }
   return serveJson(answer, unexpected(onError));
 }

@@ -2,6 +2,7 @@
 import type { ImageRef, Sandbox, SandboxDriver } from "../../sandbox/driver.ts";
 import { CODE_SIZES_MIB } from "../../contract/limits.ts";
 import { PlatformError } from "../../contract/errors.ts";
+import type { InitRequest } from "../../contract/runtime-protocol.ts";
 import { initConnection, initInstance } from "../../sandbox-client/instance-client.ts";
 import { explainLoadFailure } from "./load-failure.ts";
 import type { VersionInfo } from "./version-info.ts";
@@ -14,6 +15,7 @@ const POOL_TRIES = 3;
 
 interface Loaded {
   sandbox: Sandbox;
+  egress: InitRequest["egress"];
   settled: Promise<void>;
   loadMs: number;
   startMs?: number;
@@ -29,8 +31,11 @@ export interface StarterOptions {
   ensureLayer(tenantId: string, digest: string): Promise<void>;
   /** Whether sandboxes belong to a tenant from their start, with room for code of a certain size. */
   perTenant: boolean;
-  /** Lets the sandbox reach what its version may, which may be nothing, before its code runs. Absent: sandboxes have no way out. */
-  openEgress?: ((sandbox: string, info: VersionInfo) => Promise<void>) | undefined;
+  /**
+   * Lets the sandbox reach what its version may, which may be nothing, before its code runs; resolves with what `init` has to say of it. Absent:
+   * sandboxes have no way out.
+   */
+  openEgress?: ((sandbox: Sandbox, info: VersionInfo) => Promise<InitRequest["egress"]>) | undefined;
   /** The last lines that an instance printed, as far as they are known. */
   lastOutput?(image: ImageRef, sandbox: string): Promise<string[]>;
   onError(error: unknown): void;
@@ -50,10 +55,10 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, openEgress
     };
     const { sandbox: generic, ...start } = await pool.take(key, { owner: tenantId, urgent: reason !== "minimum" });
     const begun = performance.now();
-    const opened = openEgress?.(generic.id, info);
+    const opened = openEgress?.(generic, info);
     try {
-      const [load] = await Promise.all([driver.beginLoad(generic.id, info.image), opened]);
-      return { ...load, loadMs: performance.now() - begun, ...start };
+      const [load, egress] = await Promise.all([driver.beginLoad(generic.id, info.image), opened]);
+      return { ...load, egress, loadMs: performance.now() - begun, ...start };
     } catch (error) {
       // Only then: a stop closes the way out, and must not be overtaken by what opens it.
       const stop = () => driver.stop(generic.id).catch(onError);
@@ -71,10 +76,11 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, openEgress
     // The layer comes first: no sandbox should be taken and then wait, or be lost, while the layer is unpacked or found to be missing.
     if (info.egress.length > 0 && openEgress === undefined) throw noWayOut();
     await ensureLayer(info.image.tenantId, info.image.layer);
-    const { sandbox, settled, ...timing } = await loaded(info, reason, POOL_TRIES);
+    const { sandbox, settled, egress, ...timing } = await loaded(info, reason, POOL_TRIES);
     const begun = performance.now();
+    const init = egress === undefined ? info.init : { ...info.init, egress };
     try {
-      await Promise.all([initInstance(driver.takeConnection(sandbox.id) ?? initConnection(sandbox), info.init), settled]);
+      await Promise.all([initInstance(driver.takeConnection(sandbox.id) ?? initConnection(sandbox), init), settled]);
       return { sandbox, timing: { ...timing, initMs: performance.now() - begun } };
     } catch (error) {
       const lastOutput = options.lastOutput ?? (async () => []);

@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import type { Change, TokenRecord } from "@fnctl/control-plane/contract/internal";
 import { GATEWAY_LIMITS } from "../limits.ts";
-import { overTable, type ReplicaTopic } from "../../replica/replica-topic.ts";
+import { tableTopic, type ReplicaTopic } from "../../replica/replica-topic.ts";
 
 export interface TokenTable {
   /** The record of a valid `Authorization` header, or undefined. `now` in milliseconds since the epoch. */
@@ -64,15 +64,7 @@ export function createTokenTable(): TokenTable {
   };
 }
 
-export const tokensReplica = (tokens: TokenTable): ReplicaTopic => ({
-  apply(change) {
-    const found = changeOf(change);
-    if (found?.item !== undefined) tokens.set(found.item);
-    else if (found !== undefined) tokens.remove(found.id);
-    return found !== undefined;
-  },
-  beginSnapshot: () => overTable(tokens, changeOf),
-});
+export const tokensReplica = (tokens: TokenTable): ReplicaTopic => tableTopic(tokens, changeOf);
 
 function changeOf(change: Change): { id: string; item: TokenRecord | undefined } | undefined {
   if (change.type === "token") return { id: change.token.tokenId, item: change.token };
