@@ -2,11 +2,12 @@
 # the egress proxy for each name, gives an allowed one a loopback address of its own, and what connects there is carried to the proxy by
 # CONNECT. It decides nothing, knows no rules (they may change), and belongs to the function, which may end it. A process of its own, because a handler that waits for a
 # connection may be the whole of its own process; Perl without modules, because every Debian base has it. Numbers are those of Linux on x86_64.
-#   argument       path of the egress proxy's socket; in a pod its `host:port`
+#   first argument path of the egress proxy's socket; in a pod its `host:port`
+#   second one     in a pod, seconds until a new credential is asked for; absent: 900, a third of what one lasts
 #   standard output a line when it listens
 #   standard input in a pod a line, the credential that the proxy knows this sandbox by. Its end ends this program, so it ends with whoever started it
 #   standard error a line for the function's log, once for each name or target that is refused
-my $PROXY = shift;
+my ($PROXY, $RENEW) = (shift, shift || 900);
 my ($UNIX, $INET, $INET6, $STREAM, $DGRAM) = (1, 2, 10, 1, 2);
 my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
 my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN, $EINPROGRESS, $SO_ERROR) = (4, 2048, 4, 11, 115, 4);
@@ -16,7 +17,7 @@ my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES, $MOST_ASKED) = (1000, 1000, 200, 64);
 my $FRESH = 1;    # an answer of the proxy's counts so many seconds; rules that change hold for whoever asks later
 my $PROXY_PORT = 3128;
 my $PATIENCE = 5;           # seconds for a connection to the proxy
-my ($RENEW, $AGAIN) = (900, 60);    # seconds until a new credential is asked for, and after an attempt that failed
+my $AGAIN = 60;             # seconds until a credential is asked for again after an attempt that failed
 
 my ($credential, $said, $renew_at) = ("", "", 0);
 my (%answers, %asking, %known, %told, %reads, %writes, %handle, %opening);

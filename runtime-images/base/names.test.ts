@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
-/** Undefined where this machine does not let us have a network namespace. */
-function run(): Record<string, unknown> | undefined {
+/** `place`: where the proxy listens. Undefined where this machine does not let us have a network namespace. */
+function run(place: string): Record<string, unknown> | undefined {
   const folder = mkdtempSync(join(tmpdir(), "names-"));
   try {
     execFileSync("unshare", ["--net", "true"], { stdio: "ignore" });
@@ -16,7 +16,7 @@ function run(): Record<string, unknown> | undefined {
   try {
     const harness = join(import.meta.dirname, "testing/names-harness.ts");
     const script = `ip link set lo up && exec "$0" "$1" "$2"`;
-    const out = execFileSync("unshare", ["--net", "sh", "-c", script, process.execPath, harness, folder], {
+    const out = execFileSync("unshare", ["--net", "sh", "-c", script, process.execPath, harness, place || join(folder, "proxy")], {
       encoding: "utf8",
       timeout: 60_000,
     });
@@ -26,35 +26,45 @@ function run(): Record<string, unknown> | undefined {
   }
 }
 
-test("resolves allowed names, carries connections to them, and says what is refused", (context) => {
-  const found = run();
-  if (found === undefined) return context.skip("unshare --net needs root");
-  const [first, again, wild] = found["addresses"] as string[];
-  expect(first).toMatch(/^127\.\d+\.\d+\.\d+$/);
-  expect([again, wild === first]).toEqual([first, false]);
-  expect(found).toMatchObject({
-    sixth: "ENODATA",
-    missing: ["ENOTFOUND", "ENOTFOUND"],
-    echoed: "19 a.example:443:hello",
-    large: expect.stringMatching(/^3000015 a\.example:5432:x+$/),
-    refused: "ECONNRESET",
-    closed: "ECONNREFUSED",
-    byProxy: expect.stringContaining("b.example:1:more"),
-    atOnce: 1,
-    // One port that the function uses itself costs that port of that name, and nothing else.
-    busy: "18 busy.example:443:x",
-    afterBusy: "18 after.example:80:x",
-    together: 20,
-    questions: 1,
-    broken: "ESERVFAIL",
-    stuck: "ETIMEOUT",
-    // What is allowed while the program runs is reached as soon as it is asked for again.
-    later: ["ENOTFOUND", "19 later.example:443:x"],
-    many: 1_200,
-    stillThere: "19 a.example:443:again",
-    exit: 0,
-  });
-  expect(found["log"]).toContain("egress: single is not allowed. Allow it.");
-  expect(found["log"]).toContain("egress: no.example:443 is refused. Ask for another.");
-  expect(found["log"]).toContain("busy.example:8080 cannot be reached");
-}, 90_000);
+test.for<[string, string, string[]]>([
+  ["on one machine", "", []],
+  ["in a pod, by a credential that is renewed", "127.0.0.1:4000", ["c-0", "c-1"]],
+  ["in a pod over IPv6", "[::1]:4000", ["c-0", "c-1"]],
+])(
+  "resolves allowed names, carries connections to them, and says what is refused: %s",
+  ([, place, credentials], context) => {
+    const found = run(place);
+    if (found === undefined) return context.skip("unshare --net needs root");
+    const [first, again, wild] = found["addresses"] as string[];
+    expect(first).toMatch(/^127\.\d+\.\d+\.\d+$/);
+    expect([again, wild === first]).toEqual([first, false]);
+    expect(found).toMatchObject({
+      sixth: "ENODATA",
+      missing: ["ENOTFOUND", "ENOTFOUND"],
+      echoed: "19 a.example:443:hello",
+      large: expect.stringMatching(/^3000015 a\.example:5432:x+$/),
+      refused: "ECONNRESET",
+      closed: "ECONNREFUSED",
+      byProxy: expect.stringContaining("b.example:1:more"),
+      atOnce: 1,
+      // One port that the function uses itself costs that port of that name, and nothing else.
+      busy: "18 busy.example:443:x",
+      afterBusy: "18 after.example:80:x",
+      together: 20,
+      questions: 1,
+      broken: "ESERVFAIL",
+      stuck: "ETIMEOUT",
+      // What is allowed while the program runs is reached as soon as it is asked for again.
+      later: ["ENOTFOUND", "19 later.example:443:x"],
+      many: 1_200,
+      stillThere: "19 a.example:443:again",
+      shown: credentials,
+      away: "ECONNRESET",
+      exit: 0,
+    });
+    expect(found["log"]).toContain("egress: single is not allowed. Allow it.");
+    expect(found["log"]).toContain("egress: no.example:443 is refused. Ask for another.");
+    expect(found["log"]).toContain("busy.example:8080 cannot be reached");
+  },
+  90_000,
+);

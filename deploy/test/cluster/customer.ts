@@ -13,7 +13,7 @@ const TAKEOVER_MS = 20_000;
 const tenantSchema = z
   .object({ id: z.string(), token: z.object({ secret: z.string() }) })
   .transform(({ id, token }) => ({ id, token: token.secret }));
-const CLI = path.resolve(import.meta.dirname, "../../../cli/src/main.ts");
+export const CLI = path.resolve(import.meta.dirname, "../../../cli/src/main.ts");
 
 export interface Answer {
   status: number;

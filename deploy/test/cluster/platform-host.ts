@@ -34,7 +34,8 @@ const NODE_STATE = process.env["FNCTL_TEST_NODE_STATE"] ?? "/var/tmp/fnctl-clust
 const RELEASE = "fnctl";
 export const TENANT = "acme";
 
-export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost> {
+/** `site`: values that differ from those of other suites, as for `install`. */
+export async function createPlatformHost(cluster: Cluster, site: Record<string, string> = {}): Promise<PlatformHost> {
   const folder = await mkdtemp(path.join(tmpdir(), "fnctl-cluster-platform-"));
   const namespace = `fnctl-sys-${randomBytes(3).toString("hex")}`;
   const prefix = `t${randomBytes(3).toString("hex")}`;
@@ -64,7 +65,7 @@ export async function createPlatformHost(cluster: Cluster): Promise<PlatformHost
         `--values=${values}`,
         "--wait",
         "--timeout=80s",
-        ...Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
+        ...Object.entries({ ...site, ...set }).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
       ]),
     async close() {
       await helm(["uninstall", RELEASE, "--wait", "--timeout", "60s"]).catch(() => undefined);

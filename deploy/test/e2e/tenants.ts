@@ -1,7 +1,6 @@
 // Makes further tenants through the operator's API.
 import { operatorTokenIn } from "../src/api-client.ts";
 import { api, stateDir, token } from "./api.ts";
-import { ADDRESS } from "./outside.ts";
 import { until } from "./until.ts";
 
 export interface Tenant {
@@ -16,14 +15,6 @@ export const operatorToken = (): string => operatorTokenIn(stateDir);
 export async function firstTenant(): Promise<Tenant> {
   const { tenant } = (await (await api("GET", "/v1/whoami")).json()) as { tenant: { id: string; slug: string } };
   return { ...tenant, token: token() };
-}
-
-/** Opens the private address that stands for the outside to the first tenant's functions, on these ports. */
-export async function openOutside(...ports: number[]): Promise<void> {
-  const { id } = await firstTenant();
-  const body = { private: [{ addresses: ADDRESS, ports }] };
-  const set = await api("PUT", `/v1/tenants/${id}/egress-ceiling`, { body, token: operatorToken() });
-  if (set.status !== 200) throw new Error(`ceiling: ${set.status} ${await set.text()}`);
 }
 
 /** A new tenant; resolves when the gateway knows its token. */

@@ -1,5 +1,6 @@
 // Runs in a network namespace of its own, because names.pl listens on port 53 of loopback: starts it with a proxy that echoes, asks it for
-// names, connects to them, and prints what came of it as JSON. Its argument is a folder for the proxy's socket.
+// names, connects to them, and prints what came of it as JSON. Its argument is where the proxy listens: a path, or `host:port` as in a pod, where
+// the proxy knows the sandbox by its credential.
 import { spawn } from "node:child_process";
 import { Resolver } from "node:dns/promises";
 import { once } from "node:events";
@@ -8,8 +9,19 @@ import { connect, createServer as createTcp } from "node:net";
 import type { Duplex } from "node:stream";
 import { join } from "node:path";
 
-const [folder = ""] = process.argv.slice(2);
-const socketPath = join(folder, "proxy");
+const [place = ""] = process.argv.slice(2);
+const [, host = "", port = ""] = /^\[?(.+?)\]?:(\d+)$/.exec(place) ?? [];
+const isPod = host !== "";
+/** The credentials that were shown, in their order. */
+const shown: string[] = [];
+let newest = "c-0";
+/** False: this is nobody whom the proxy knows. */
+function isKnown(authorization: string | undefined): boolean {
+  if (!isPod) return authorization === undefined;
+  const credential = authorization?.replace("Bearer ", "") ?? "";
+  if (!shown.includes(credential)) shown.push(credential);
+  return /^c-\d$/.test(credential);
+}
 const REFUSAL = `{"detail":"no.example:443 is refused.","hint":"Ask for another."}`;
 /** Rules as a proxy has them: `*.` and a name, or `*`, beside names; one of them comes later. */
 const rules: Record<string, string> = { "a.example": "443 5432", "no.example": "443", "busy.example": "443 8080" };
@@ -20,6 +32,8 @@ function portsOf(name: string): string {
   return `${own} ${name.includes(".") ? "80" : ""}`.trim();
 }
 const proxy = createHttp((request, response) => {
+  if (!isKnown(request.headers["proxy-authorization"])) return void response.writeHead(407).end();
+  if (request.url === "/credential") return void response.writeHead(200).end(`${(newest = "c-1")}\n`);
   const name = request.url!.replace("/names/", "");
   asked.push(name);
   const ports = portsOf(name);
@@ -29,19 +43,21 @@ const proxy = createHttp((request, response) => {
   response.writeHead(200).end(ports);
 }).on("connect", (request, client: Duplex, head: Buffer) => {
   client.on("error", () => undefined);
+  if (!isKnown(request.headers["proxy-authorization"])) return void client.end("HTTP/1.1 407 Proxy\r\n\r\n");
   if (request.url === "no.example:443")
     return void client.end(`HTTP/1.1 403 Forbidden\r\ncontent-length: ${REFUSAL.length}\r\n\r\n${REFUSAL}`);
   client.write(`HTTP/1.1 200 OK\r\n\r\n${request.url}:${head.toString()}`);
   client.pipe(client);
 });
-await once(proxy.listen(socketPath), "listening");
+await once(isPod ? proxy.listen(Number(port), host) : proxy.listen(place), "listening");
 const busy = createTcp().listen(8080, "0.0.0.0");
 await once(busy, "listening");
 
-const child = spawn("/usr/bin/perl", [join(import.meta.dirname, "../names.pl"), socketPath]);
+const child = spawn("/usr/bin/perl", [join(import.meta.dirname, "../names.pl"), place, "1"]);
 let log = "";
 child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
 await once(child.stdout, "data");
+if (isPod) child.stdin.write(`${newest}\n`);
 
 const resolver = new Resolver({ timeout: 2_000, tries: 1 });
 resolver.setServers(["127.0.0.1"]);
@@ -89,9 +105,17 @@ const found = {
   many: (await more(1_200)).size,
   stillThere: await talk(await address("a.example"), 443, "again"),
   questions: asked.filter((name) => name === "together.example").length,
+  shown: [] as string[],
+  away: "",
   log: "",
   exit: 0,
 };
+const late = await address("a.example");
+for (let tries = 0; isPod && !shown.includes("c-1") && tries < 5_000; tries++) await talk(late, 443, "later");
+found.shown = shown;
+proxy.close();
+proxy.closeAllConnections();
+found.away = await talk(late, 443, "x");
 child.stdin.end();
 [found.exit] = (await once(child, "exit")) as [number];
 process.stdout.write(JSON.stringify({ ...found, log }));

@@ -8,8 +8,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { startTestPostgres } from "../src/test-postgres.ts";
-import { ADDRESS } from "./outside.ts";
-import { until } from "./until.ts";
+import { until } from "../e2e/until.ts";
 
 export interface Servers {
   pgPort: number;
@@ -21,13 +20,13 @@ const REDIS = "/usr/bin/redis-check-rdb";
 const MARIADB = "/usr/sbin/mariadbd";
 const GRPC_PORT = 50_051;
 
-/** A text: why they cannot be started here. */
-export async function startServers(): Promise<Servers | string> {
+/** `address`: this machine's own, on which they listen; `clients`: who may come to Postgres (CIDR). A text: why they cannot be started here. */
+export async function startServers(address: string, clients: string): Promise<Servers | string> {
   if (!(await installed())) return `Debian packages are needed that cannot be installed here: ${PACKAGES.join(", ")}`;
   const folder = await mkdtemp(path.join(tmpdir(), "fnctl-servers-"));
-  const postgres = await startTestPostgres({ address: ADDRESS, clients: "127.0.0.0/8" });
-  const children = [await startRedis(folder), await startMaria(folder)];
-  const grpc = await startGrpc();
+  const postgres = await startTestPostgres({ address, clients });
+  const children = [await startRedis(folder, address), await startMaria(folder, address)];
+  const grpc = await startGrpc(address);
   return {
     pgPort: Number(new URL(postgres.tcp).port),
     async close() {
@@ -47,21 +46,21 @@ async function installed(): Promise<boolean> {
 }
 const run = promisify(execFile);
 
-async function startRedis(folder: string): Promise<ChildProcess> {
-  const args = ["--bind", ADDRESS, "--port", "6379", "--save", "", "--protected-mode", "no", "--dir", folder];
+async function startRedis(folder: string, address: string): Promise<ChildProcess> {
+  const args = ["--bind", address, "--port", "6379", "--save", "", "--protected-mode", "no", "--dir", folder];
   const child = spawn(REDIS, args, { argv0: "redis-server", stdio: "ignore" });
-  await listening(6379);
+  await listening(address, 6379);
   return child;
 }
-async function startMaria(folder: string): Promise<ChildProcess> {
+async function startMaria(folder: string, address: string): Promise<ChildProcess> {
   const data = path.join(folder, "maria");
   await mkdir(data);
-  const args = ["--no-defaults", `--datadir=${data}`, "--user=root", "--skip-grant-tables", `--bind-address=${ADDRESS}`];
+  const args = ["--no-defaults", `--datadir=${data}`, "--user=root", "--skip-grant-tables", `--bind-address=${address}`];
   const child = spawn(MARIADB, [...args, "--port=3306", `--socket=${path.join(folder, "maria.sock")}`], { stdio: "ignore" });
-  await listening(3306);
+  await listening(address, 3306);
   return child;
 }
-async function startGrpc(): Promise<Server> {
+async function startGrpc(address: string): Promise<Server> {
   const server = new Server();
   const same = (value: Buffer): Buffer => value;
   const codec = { requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same };
@@ -69,19 +68,19 @@ async function startGrpc(): Promise<Server> {
     { say: { path: "/echo.Echo/Say", requestStream: false, responseStream: false, ...codec } },
     { say: (asked: { request: Buffer }, answer: (error: null, value: Buffer) => void) => answer(null, asked.request) },
   );
-  await promisify(server.bindAsync.bind(server))(`${ADDRESS}:${GRPC_PORT}`, ServerCredentials.createInsecure());
+  await promisify(server.bindAsync.bind(server))(`${address}:${GRPC_PORT}`, ServerCredentials.createInsecure());
   return server;
 }
 
-const takesConnections = (port: number): Promise<boolean> =>
+const takesConnections = (address: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
-    const socket = connect(port, ADDRESS, () => resolve(true)).on("error", () => resolve(false));
+    const socket = connect(port, address, () => resolve(true)).on("error", () => resolve(false));
     socket.once("close", () => undefined).unref();
     setTimeout(() => socket.destroy(), 200).unref();
   });
-const listening = (port: number) =>
+const listening = (address: string, port: number) =>
   until(
-    () => takesConnections(port),
+    () => takesConnections(address, port),
     (there) => there,
   );
 function ended(child: ChildProcess): Promise<void> {

@@ -1,5 +1,5 @@
 // The world outside of the platform, as its egress proxy sees it: a DNS server with made-up names, and real servers behind them, on an address
-// of loopback that stands for a public one.
+// that stands for a public one.
 import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
@@ -8,41 +8,42 @@ import { createServer as createTcp, type Server } from "node:net";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
 import { decode, encode, type StringAnswer } from "dns-packet";
 
-/** Where the servers listen; the platform under test may reach it, and no other address of its own machine. */
-export const ADDRESS = "127.77.0.1";
 /** Names that lead elsewhere, as an attacker's would. */
-const ODD: Record<string, string[]> = {
+const odd = (address: string): Record<string, string[]> => ({
   "metadata.outside.test": ["169.254.169.254"],
   "private.outside.test": ["10.0.0.1"],
-  "mixed.outside.test": [ADDRESS, "169.254.169.254"],
+  "mixed.outside.test": [address, "169.254.169.254"],
   "loopback.outside.test": ["127.0.0.1"],
-};
+});
 
 /** What S3 answers when it is asked for one's buckets (Amazon S3 API, ListBuckets). */
 const BUCKETS = `<?xml version="1.0" encoding="UTF-8"?><ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>1</ID></Owner><Buckets><Bucket><CreationDate>2026-01-01T00:00:00.000Z</CreationDate><Name>a-bucket</Name></Bucket></Buckets></ListAllMyBucketsResult>`;
 
 export interface Outside {
-  /** Settings by which the platform's egress proxy finds it. */
-  env: Record<string, string>;
+  /** Where the servers listen; the platform under test may reach it, and no other address of its own machine. */
+  address: string;
+  /** `host:port` of the name server. */
+  dns: string;
   /** PEM of the authority of `*.outside.test`. */
   ca: string;
   close(): Promise<void>;
 }
 
-async function addressesOf(name: string): Promise<string[]> {
-  if (ODD[name] !== undefined) return ODD[name];
-  if (name.endsWith(".outside.test")) return [ADDRESS];
+async function addressesOf(name: string, address: string): Promise<string[]> {
+  const strange = odd(address)[name];
+  if (strange !== undefined) return strange;
+  if (name.endsWith(".outside.test")) return [address];
   // Everything else is the machine's own resolver's, because builds reach their registries by the same proxy.
   return (await lookup(name, { all: true, family: 4 }).catch(() => [])).map(({ address }) => address);
 }
 
-async function startDns(): Promise<Datagrams> {
+async function startDns(at: string): Promise<Datagrams> {
   const server = createSocket("udp4");
   server.on("message", (message, { address, port }) => {
     const { id, questions = [] } = decode(message);
     const [question] = questions;
     if (question === undefined) return;
-    void addressesOf(question.name.toLowerCase()).then((found) => {
+    void addressesOf(question.name.toLowerCase(), at).then((found) => {
       const answers = question.type === "A" ? found.map((data): StringAnswer => ({ type: "A", name: question.name, ttl: 1, data })) : [];
       server.send(
         encode({ type: "response", id: id ?? 0, flags: found.length === 0 ? 3 : 0, questions: [question], answers }),
@@ -51,14 +52,13 @@ async function startDns(): Promise<Datagrams> {
       );
     });
   });
-  await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.bind(0, at, resolve));
   return server;
 }
 
-const listen = (server: Server, port: number): Promise<void> => new Promise((resolve) => server.listen(port, ADDRESS, resolve));
-
-export async function startOutside(): Promise<Outside> {
-  const dns = await startDns();
+/** `address`: this machine's own. */
+export async function startOutside(address: string): Promise<Outside> {
+  const dns = await startDns(address);
   const authority = await createAuthority("outside");
   const identity = await authority.issue("*.outside.test", "*.wild.outside.test");
   const answer = (scheme: string) => (request: IncomingMessage, response: ServerResponse) => {
@@ -72,9 +72,10 @@ export async function startOutside(): Promise<Outside> {
     // A server that speaks first, as some databases do.
     [createTcp((socket) => socket.on("error", () => undefined).write(`ready\n`) && void socket.pipe(socket)), 5432],
   ];
-  for (const [server, port] of servers) await listen(server, port);
+  for (const [server, port] of servers) await new Promise<void>((resolve) => server.listen(port, address, resolve));
   return {
-    env: { FNCTL_EGRESS_DNS: `127.0.0.1:${dns.address().port}`, FNCTL_EGRESS_FUNCTION_PRIVATE: `${ADDRESS}/32` },
+    address,
+    dns: `${address}:${dns.address().port}`,
     ca: authority.ca,
     async close() {
       dns.close();
