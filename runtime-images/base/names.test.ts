@@ -32,6 +32,7 @@ test.for<[string, string, string[]]>([
   ["in a pod over IPv6", "[::1]:4000", ["c-0", "c-1"]],
 ])(
   "resolves allowed names, carries connections to them, and says what is refused: %s",
+  { timeout: 90_000 },
   ([, place, credentials], context) => {
     const found = run(place);
     if (found === undefined) return context.skip("unshare --net needs root");
@@ -66,5 +67,4 @@ test.for<[string, string, string[]]>([
     expect(found["log"]).toContain("egress: no.example:443 is refused. Ask for another.");
     expect(found["log"]).toContain("busy.example:8080 cannot be reached");
   },
-  90_000,
 );

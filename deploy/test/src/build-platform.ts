@@ -11,6 +11,7 @@ import { createBuildStore } from "@fnctl/control-plane/builds/build-store";
 import { createBuildPump } from "@fnctl/control-plane/builds/pump";
 import { createSlots } from "@fnctl/control-plane/builds/slots";
 import { createBuildWorker, type BuildWorker, type WorkerOptions } from "@fnctl/control-plane/builds/worker";
+import type { EgressConfig } from "@fnctl/control-plane/contract/egress-rules";
 import { functionConfigSchema } from "@fnctl/control-plane/contract/config";
 import { BUILDER_PATHS } from "@fnctl/control-plane/contract/runtime-protocol";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
@@ -41,6 +42,7 @@ export interface DeployOptions {
   min?: number;
   max?: number;
   memoryMib?: number;
+  egress?: EgressConfig;
 }
 /** Settings of a pool that starts each sandbox only when it is asked for. */
 const NOT_WARM = { fixed: [], demandSize: 0, demandMs: 0, demandKinds: 0 };

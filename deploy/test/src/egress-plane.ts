@@ -1,17 +1,20 @@
 // A tenant's own rules from the API to open connections: a real Postgres, its notices, the change stream over a socket, and the egress proxy,
 // with a server behind it.
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import http, { createServer as createHttp, type Server } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { createEgressListener } from "@fnctl/control-plane/api/internal/egress-listener";
+import { createEgressListener, type EgressListenerDeps } from "@fnctl/control-plane/api/internal/egress-listener";
 import { createChangeFeed, type ChangeFeed } from "@fnctl/control-plane/changes/feed";
 import { createNoticeStream } from "@fnctl/control-plane/changes/notice-stream";
 import { createHeld } from "@fnctl/control-plane/changes/topic";
 import { egressTopic } from "@fnctl/control-plane/changes/topics/egress";
 import { tokensTopic } from "@fnctl/control-plane/changes/topics/tokens";
+import { versionRulesTopic } from "@fnctl/control-plane/changes/topics/version-rules";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
+import { createEgressCredentials } from "@fnctl/control-plane/egress/egress-credentials";
 import { createEgressRecords } from "@fnctl/control-plane/egress/records";
 import { startEgress, type Egress } from "../../../gateway/src/egress/egress.ts";
 import { readEgressSettings } from "../../../gateway/src/egress/settings.ts";
@@ -31,7 +34,8 @@ export interface OpenTunnel {
   isClosed(): boolean;
 }
 
-export async function openEgressPlane() {
+/** `pods`: as in a cluster, one port for all sandboxes, which show a credential; otherwise each has a socket. */
+export async function openEgressPlane({ pods = false } = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), "er-"));
   const at = (name: string) => path.join(folder, name);
   const postgres = await startTestPostgres();
@@ -39,12 +43,16 @@ export async function openEgressPlane() {
   const api = await createApiPlatform(postgres);
   const upstream = await startUpstream();
   const { port } = upstream;
-  const stream = createStream(postgres, api, at("feed"));
+  const running = new Map<string, string>();
+  const credentials = createEgressCredentials(SECRET);
+  const renew = (credential: string) => credentials.renew(credential, (instance, versionId) => running.get(instance) === versionId);
+  const stream = createStream(postgres, api, at("feed"), pods ? renew : undefined);
   let egress: Egress;
   let count = 0;
 
+  const door = `127.0.0.1:${await freePort()}`;
   const env = {
-    FNCTL_EGRESS_ROOT: at("root"),
+    ...(pods ? { FNCTL_EGRESS_LISTEN: door } : { FNCTL_EGRESS_ROOT: at("root") }),
     FNCTL_EGRESS_CONTROL_SOCKET: at("control"),
     FNCTL_EGRESS_FEED: at("feed"),
     FNCTL_INTERNAL_SECRET_FILE: "/unused",
@@ -63,6 +71,11 @@ export async function openEgressPlane() {
     postgres,
     at,
     port,
+    /** Where pods come in. */
+    door,
+    credentials,
+    /** Instances that run, and their versions. */
+    running,
     call,
     ask,
     startPlane: stream.start,
@@ -128,14 +141,15 @@ async function startUpstream() {
 }
 
 /** The change stream as the control plane serves it to the proxy. */
-function createStream(postgres: TestPostgres, { platform }: ApiPlatform, socketPath: string) {
+function createStream(postgres: TestPostgres, { platform }: ApiPlatform, socketPath: string, renew: EgressListenerDeps["renew"]) {
   let feed: ChangeFeed;
   let notices: ReturnType<typeof createNoticeStream>;
   let server: Server;
   const onError = (error: unknown) => void process.stderr.write(`${String(error)}\n`);
   return {
     async start(): Promise<void> {
-      feed = createChangeFeed([createHeld(egressTopic(platform.system)), createHeld(tokensTopic(platform.system))], { pingMs: 200 });
+      const topics = [createHeld(egressTopic(platform.system)), createHeld(tokensTopic(platform.system))];
+      feed = createChangeFeed([...topics, createHeld(versionRulesTopic(platform.system))], { pingMs: 200 });
       await feed.resync(true);
       notices = createNoticeStream({
         connection: postgres.url("system"),
@@ -144,7 +158,9 @@ function createStream(postgres: TestPostgres, { platform }: ApiPlatform, socketP
         onError,
       });
       await notices.start();
-      server = createHttp(createEgressListener({ secret: SECRET, feed, records: createEgressRecords(platform.db, onError), onError }));
+      server = createHttp(
+        createEgressListener({ secret: SECRET, feed, records: createEgressRecords(platform.db, onError), renew, onError }),
+      );
       rmSync(socketPath, { force: true });
       await new Promise<void>((resolve) => server.listen(socketPath, resolve));
     },
@@ -159,6 +175,15 @@ function createStream(postgres: TestPostgres, { platform }: ApiPlatform, socketP
       await feed.settled(); // as the API does before it answers
     },
   };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 function ask(socketPath: string, method: string, where: string, body?: unknown): Promise<{ status: number; text: string }> {

@@ -25,9 +25,11 @@ export function createCallFunction(door: ListenAddress | undefined, secret: stri
     if (door === undefined || tenantId === null || functionId === null)
       throw new PlatformError("UNAVAILABLE", "Functions cannot call each other here.");
     const token = await sign({ tenantId, functionId, called });
-    const socket = await connectTo(door.kind === "unix" ? { path: door.path } : { host: door.host, port: door.port }, signal).catch((cause: unknown) => {
-      throw new PlatformError("UNAVAILABLE", "The gateway takes no connections.", { cause });
-    });
+    const socket = await connectTo(door.kind === "unix" ? { path: door.path } : { host: door.host, port: door.port }, signal).catch(
+      (cause: unknown) => {
+        throw new PlatformError("UNAVAILABLE", "The gateway takes no connections.", { cause });
+      },
+    );
     socket.write(`${token}\n`);
     return { socket, address: `function ${called}`, early: Buffer.alloc(0) };
   };

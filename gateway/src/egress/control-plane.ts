@@ -27,7 +27,8 @@ export function createControlPlane(address: ListenAddress, secret: string, ca: s
     ...createChangesClient(caller, holderName("egress")),
     post: (path, body) => caller.ask({ method: "POST", path, body }, z.unknown()),
     renew: async (credential) =>
-      (await caller.ask({ method: "POST", path: INTERNAL_PATHS.egressCredential, body: { credential } }, egressCredentialSchema)).credential,
+      (await caller.ask({ method: "POST", path: INTERNAL_PATHS.egressCredential, body: { credential } }, egressCredentialSchema))
+        .credential,
     close: caller.close,
   };
 }
