@@ -61,7 +61,7 @@ export const egressPolicySchema = z.object({
 export type EgressPolicy = z.infer<typeof egressPolicySchema>;
 
 /** What a version may reach by its own rules, of which it has at least one. It never changes. */
-export const versionRulesSchema = z.object({
+const versionRulesSchema = z.object({
   versionId: uuidSchema,
   tenantId: uuidSchema,
   allow: z.array(allowedSchema).min(1).max(LIMITS.egressRules),

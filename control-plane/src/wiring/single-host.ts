@@ -22,7 +22,10 @@ export async function wireSingleHost(
     driver: closingEgress(await createDriverClient(settings.FNCTL_DRIVER_SOCKET), { close: egress.remove, list: egress.list, onError }),
     perTenant: false,
     prepareEgress: (id, kind) => egress.put(id, kind === "builder" ? buildSource(null, "builder, not yet given out", allow) : IDLE_SOURCE),
-    openEgress: async ({ id }, info) => void (await egress.put(id, functionSource(info))),
+    async openEgress({ id }, info) {
+      await egress.put(id, functionSource(info));
+      return undefined; // each sandbox has a socket of its own, and needs no credential
+    },
     labelEgress: (id, tenantId, label) => egress.put(id, buildSource(tenantId, label, allow)),
     ensureLayer: (tenantId, digest) => data.layers.ensure(tenantId, digest),
     collector: createCollectorClient(settings.FNCTL_LOG_SOCKET),

@@ -15,9 +15,15 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => (place as ClusterPlace | undefined)?.close()); // undefined if it did not start
 
-describe("rules", () => reachCases(() => place));
-describe("functions that call each other", () => callCases(() => place));
-describe("client libraries", () => libraryCases(() => place, NODES));
+describe("rules", () => {
+  reachCases(() => place);
+});
+describe("functions that call each other", () => {
+  callCases(() => place);
+});
+describe("client libraries", () => {
+  libraryCases(() => place, NODES);
+});
 
 describe("from a pod", () => {
   interface Pod {
@@ -29,7 +35,7 @@ describe("from a pod", () => {
   let secret: string;
   beforeAll(async () => {
     await deployFixtureTo(place, "knocks", "knocks.js", { max: 1 });
-    expect(await knock(await serviceAddress("fnctl-egress"), 3128, "GET / HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1\.1 405 /);
+    await place.call("knocks", "/", { method: "POST", body: JSON.stringify({ host: "127.0.0.1", port: 1, text: "" }) });
     pod = await podOf("knocks");
     secret = Buffer.from(await ask("secret/fnctl-internal", ".data.secret"), "base64")
       .toString()
@@ -61,6 +67,12 @@ describe("from a pod", () => {
     const asked = `CONNECT other.outside.test:443 HTTP/1.1\r\nhost: other.outside.test:443\r\nproxy-authorization: Bearer ${credential}\r\n\r\n`;
     return knock(await serviceAddress("fnctl-egress"), 3128, asked);
   }
+
+  test("the egress proxy asks who it is", async () => {
+    expect(await knock(await serviceAddress("fnctl-egress"), 3128, "GET / HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1\.1 40[15] /);
+    const nobody = "CONNECT api.outside.test:443 HTTP/1.1\r\nhost: api.outside.test:443\r\n\r\n";
+    expect(await knock(await serviceAddress("fnctl-egress"), 3128, nobody)).toMatch(/^HTTP\/1\.1 407 /);
+  });
 
   test("the egress proxy takes the credential that was made for it, and no other pod's", async () => {
     expect(await connect(pod.address)).toMatch(/^HTTP\/1\.1 403 [^]*other\.outside\.test:443 is not allowed/); // it is known

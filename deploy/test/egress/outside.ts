@@ -29,10 +29,10 @@ export interface Outside {
   close(): Promise<void>;
 }
 
-async function addressesOf(name: string, address: string): Promise<string[]> {
-  const strange = odd(address)[name];
+async function addressesOf(name: string, outside: string): Promise<string[]> {
+  const strange = odd(outside)[name];
   if (strange !== undefined) return strange;
-  if (name.endsWith(".outside.test")) return [address];
+  if (name.endsWith(".outside.test")) return [outside];
   // Everything else is the machine's own resolver's, because builds reach their registries by the same proxy.
   return (await lookup(name, { all: true, family: 4 }).catch(() => [])).map(({ address }) => address);
 }

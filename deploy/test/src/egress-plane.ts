@@ -43,22 +43,13 @@ export async function openEgressPlane({ pods = false } = {}) {
   const api = await createApiPlatform(postgres);
   const upstream = await startUpstream();
   const { port } = upstream;
-  const running = new Map<string, string>();
-  const credentials = createEgressCredentials(SECRET);
-  const renew = (credential: string) => credentials.renew(credential, (instance, versionId) => running.get(instance) === versionId);
+  const { renew, ...issuer } = createIssuer();
   const stream = createStream(postgres, api, at("feed"), pods ? renew : undefined);
   let egress: Egress;
   let count = 0;
 
   const door = `127.0.0.1:${await freePort()}`;
-  const env = {
-    ...(pods ? { FNCTL_EGRESS_LISTEN: door } : { FNCTL_EGRESS_ROOT: at("root") }),
-    FNCTL_EGRESS_CONTROL_SOCKET: at("control"),
-    FNCTL_EGRESS_FEED: at("feed"),
-    FNCTL_INTERNAL_SECRET_FILE: "/unused",
-    FNCTL_EGRESS_FUNCTION_PRIVATE: "127.0.0.1/32",
-    FNCTL_EGRESS_LOG: at("log"),
-  };
+  const env = { ...environment(at), ...(pods ? { FNCTL_EGRESS_LISTEN: door } : { FNCTL_EGRESS_ROOT: at("root") }) };
   async function call(token: string, method: string, where: string, body?: unknown): Promise<Response> {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
     const answer = await api.app.request(where, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
@@ -73,9 +64,7 @@ export async function openEgressPlane({ pods = false } = {}) {
     port,
     /** Where pods come in. */
     door,
-    credentials,
-    /** Instances that run, and their versions. */
-    running,
+    ...issuer,
     call,
     ask,
     startPlane: stream.start,
@@ -120,6 +109,23 @@ export async function openEgressPlane({ pods = false } = {}) {
     },
   };
 }
+const environment = (at: (name: string) => string) => ({
+  FNCTL_EGRESS_CONTROL_SOCKET: at("control"),
+  FNCTL_EGRESS_FEED: at("feed"),
+  FNCTL_INTERNAL_SECRET_FILE: "/unused",
+  FNCTL_EGRESS_FUNCTION_PRIVATE: "127.0.0.1/32",
+  FNCTL_EGRESS_LOG: at("log"),
+});
+
+/** What makes pods' credentials. */
+function createIssuer() {
+  /** Instances that run, and their versions. */
+  const running = new Map<string, string>();
+  const credentials = createEgressCredentials(SECRET);
+  const renew = (credential: string) => credentials.renew(credential, (instance, versionId) => running.get(instance) === versionId);
+  return { credentials, running, renew };
+}
+
 /** The server behind the proxy, which says hello. */
 async function startUpstream() {
   const sockets = new Set<Socket>();

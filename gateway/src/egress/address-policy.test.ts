@@ -86,6 +86,32 @@ describe("settings", () => {
   );
 });
 
+describe("what no operator can open", () => {
+  const wide = createAddressPolicy(
+    ["0.0.0.0/0", "::/0", "169.254.169.254", "fd00:ec2::254"].map((text) => cidrSchema.parse(text)),
+    () => [],
+  );
+  it.each([
+    "0.0.0.0",
+    "169.254.169.254",
+    "169.254.1.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "224.0.0.1",
+    "255.255.255.255",
+    "::",
+    "fe80::1",
+    "ff02::1",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "::ffff:169.254.169.254",
+  ])("%s", (address) => expect(wide(address)).toBe(false));
+  it("and what is beside it can be", () => {
+    expect(["10.0.0.1", "100.100.100.201", "192.0.0.193", "fd00:ec2::255", "127.0.0.1"].map(wide)).toEqual([true, true, true, true, true]);
+  });
+});
+
 describe("exceptions of the operator", () => {
   const own = () => ["10.1.0.5", "fd00::5"];
   const allowed = (...ranges: string[]) =>

@@ -32,6 +32,11 @@ const DENIED_V4 = [
 const GLOBAL_V6 = ["2000::/3"];
 const DENIED_V6 = ["2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20", "3ffe::/16"];
 
+// What no operator can open, however wide a range is: this host, link-local and multicast addresses, and what clouds answer with the node's secrets
+// (their metadata services, of which some have addresses that look like a network's own).
+const NEVER_V4 = ["0.0.0.0/8", "169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "224.0.0.0/4", "240.0.0.0/4"];
+const NEVER_V6 = ["::/128", "fe80::/10", "ff00::/8", "fd00:ec2::254/128", "fd20:ce::254/128"];
+
 const parse = (ranges: readonly string[]): Cidr[] => ranges.map((range) => cidrSchema.parse(range));
 
 export type AddressPolicy = (address: string) => boolean;
@@ -41,8 +46,11 @@ export function createAddressPolicy(allowed: readonly Cidr[], ownAddresses: () =
   const exceptions = blockListOf(allowed);
   // A range that the machine itself is in is not meant to open the machine; an address that is named alone is.
   const named = blockListOf(allowed.filter(({ bits, family }) => bits === (family === "ipv4" ? 32 : 128)));
+  const never = blockListOf(parse([...NEVER_V4, ...NEVER_V6]));
   const isExcepted = (address: string, family: "ipv4" | "ipv6"): boolean =>
-    exceptions.check(address, family) && (named.check(address, family) || !ownAddresses().includes(address));
+    !never.check(address, family) &&
+    exceptions.check(address, family) &&
+    (named.check(address, family) || !ownAddresses().includes(address));
   const denied4 = blockListOf(parse(DENIED_V4));
   const denied6 = blockListOf(parse(DENIED_V6));
   const global6 = blockListOf(parse(GLOBAL_V6));

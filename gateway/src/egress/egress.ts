@@ -16,6 +16,7 @@ import { createDial, resolveBy, systemResolve, type MayDial, type Resolve } from
 import { RecordReport } from "./record-report.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { openPolicies, type Policies } from "./policies.ts";
+import { watchPlatform, type PlatformAddresses } from "./platform-addresses.ts";
 import type { EgressSettings } from "./settings.ts";
 import type { ConnectionRecord } from "./source.ts";
 import { TunnelCount } from "./tunnel-count.ts";
@@ -45,7 +46,8 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
     },
     warn,
   });
-  const mayDial = addressJudge(settings, policies);
+  const platform = await watchPlatform(settings.platformHosts);
+  const mayDial = addressJudge(settings, policies, platform);
   const dial = createDial({
     mayDial,
     callFunction: createCallFunction(settings.calls, secret),
@@ -65,6 +67,7 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
   return {
     async stop() {
       const closed = [listener, ...(door === undefined ? [] : [door.listener])].map(closeListener);
+      platform.stop();
       admin.closeAllConnections();
       door?.end("shutdown");
       await Promise.all([...closed, registry?.close(), policies.stop()]);
@@ -76,9 +79,10 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
 }
 
 /** A function reaches what is public, and of private addresses what the platform opens to functions and the operator to its tenant. */
-function addressJudge({ allowPrivate, functionPrivate }: EgressSettings, policies: Policies): MayDial {
+function addressJudge({ allowPrivate, functionPrivate }: EgressSettings, policies: Policies, platform: PlatformAddresses): MayDial {
   const [isPublic, forBuilds, forFunctions] = [[], allowPrivate, functionPrivate].map((ranges) => createAddressPolicy(ranges));
   return (settings, address, port) => {
+    if (platform.has(address)) return false;
     if (settings.kind === "build") return forBuilds!(address);
     return isPublic!(address) || (forFunctions!(address) && policies.opens(settings, address, port));
   };

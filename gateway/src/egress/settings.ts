@@ -52,6 +52,8 @@ const schema = z
     /** Exceptions from the deny list for builds, e.g. the range of a registry mirror; and for functions. */
     FNCTL_EGRESS_ALLOW_PRIVATE: cidrList,
     FNCTL_EGRESS_FUNCTION_PRIVATE: cidrList,
+    /** In a cluster: hosts of the platform's own parts, to which nobody opens the way. */
+    FNCTL_EGRESS_PLATFORM_HOSTS: list,
     /** DNS servers to ask for functions' names. Absent: the machine's own resolver. */
     FNCTL_EGRESS_DNS: serverList,
     FNCTL_EGRESS_LOG: z.string().min(1).default("-"),
@@ -71,6 +73,7 @@ const schema = z
     upstreamProxy: env.FNCTL_EGRESS_UPSTREAM_PROXY,
     allowPrivate: env.FNCTL_EGRESS_ALLOW_PRIVATE,
     functionPrivate: env.FNCTL_EGRESS_FUNCTION_PRIVATE,
+    platformHosts: env.FNCTL_EGRESS_PLATFORM_HOSTS,
     dns: env.FNCTL_EGRESS_DNS,
     log: env.FNCTL_EGRESS_LOG,
   }));

@@ -10,8 +10,8 @@ import type { Duplex } from "node:stream";
 import { join } from "node:path";
 
 const [place = ""] = process.argv.slice(2);
-const [, host = "", port = ""] = /^\[?(.+?)\]?:(\d+)$/.exec(place) ?? [];
-const isPod = host !== "";
+const [, proxyHost = "", proxyPort = ""] = /^\[?(.+?)\]?:(\d+)$/.exec(place) ?? [];
+const isPod = proxyHost !== "";
 /** The credentials that were shown, in their order. */
 const shown: string[] = [];
 let newest = "c-0";
@@ -49,7 +49,7 @@ const proxy = createHttp((request, response) => {
   client.write(`HTTP/1.1 200 OK\r\n\r\n${request.url}:${head.toString()}`);
   client.pipe(client);
 });
-await once(isPod ? proxy.listen(Number(port), host) : proxy.listen(place), "listening");
+await once(isPod ? proxy.listen(Number(proxyPort), proxyHost) : proxy.listen(place), "listening");
 const busy = createTcp().listen(8080, "0.0.0.0");
 await once(busy, "listening");
 

@@ -74,7 +74,6 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, openEgress
 
   return async function start(info: VersionInfo, reason: LaunchReason): Promise<Started> {
     // The layer comes first: no sandbox should be taken and then wait, or be lost, while the layer is unpacked or found to be missing.
-    if (info.egress.length > 0 && openEgress === undefined) throw noWayOut();
     await ensureLayer(info.image.tenantId, info.image.layer);
     const { sandbox, settled, egress, ...timing } = await loaded(info, reason, POOL_TRIES);
     const begun = performance.now();
@@ -90,9 +89,6 @@ export function createStarter({ driver, pool, ensureLayer, perTenant, openEgress
     }
   };
 }
-const noWayOut = (): PlatformError =>
-  new PlatformError("SANDBOX_FAILED", "Functions cannot reach other hosts on this platform yet.", { hint: "Deploy it without `egress`." });
-
 /** A tar of small files needs up to four times its size in pages (4 KiB for each file of less than 512 bytes). */
 const PAGES_PER_TAR = 4;
 const MIB = 1024 * 1024;

@@ -1,0 +1,27 @@
+import { afterEach, expect, test } from "vitest";
+import { EGRESS_LIMITS } from "./limits.ts";
+import { watchPlatform, type PlatformAddresses } from "./platform-addresses.ts";
+import { vi } from "vitest";
+
+let watched: PlatformAddresses;
+afterEach(() => {
+  watched.stop();
+  vi.useRealTimers();
+});
+
+test("names are looked up again, and what was found stays while they cannot be", async () => {
+  vi.useFakeTimers();
+  let answer: string[] | Error = ["10.96.0.7", "fd00::7"];
+  watched = await watchPlatform(["control-plane", "10.96.0.1"], async () => {
+    if (answer instanceof Error) throw answer;
+    return answer;
+  });
+  const known = () => ["10.96.0.7", "fd00::7", "10.96.0.1", "10.96.0.8"].map(watched.has);
+  expect(known()).toEqual([true, true, true, false]);
+  answer = new Error("no name server");
+  await vi.advanceTimersByTimeAsync(EGRESS_LIMITS.ownAddressesMs);
+  expect(known()).toEqual([true, true, true, false]);
+  answer = ["10.96.0.8"];
+  await vi.advanceTimersByTimeAsync(EGRESS_LIMITS.ownAddressesMs);
+  expect(known()).toEqual([false, false, true, true]);
+});
