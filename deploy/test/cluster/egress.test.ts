@@ -6,7 +6,7 @@ import { callCases } from "../egress/call-cases.ts";
 import { libraryCases } from "../egress/library-cases.ts";
 import { deployFixtureTo } from "../egress/place.ts";
 import { reachCases } from "../egress/reach-cases.ts";
-import { createPlace, type ClusterPlace } from "./place.ts";
+import { SERVICES, createPlace, type ClusterPlace } from "./place.ts";
 import { NODES } from "./platform-host.ts";
 
 let place: ClusterPlace;
@@ -23,6 +23,32 @@ describe("functions that call each other", () => {
 });
 describe("client libraries", () => {
   libraryCases(() => place, NODES);
+});
+
+const ask = async (what: string, field: string, namespace = place.platform.namespace) =>
+  (await place.platform.kubectl(["get", what, "-o", `jsonpath={${field}}`, "-n", namespace])).trim();
+const serviceAddress = (name: string) => ask(`service/${name}`, ".spec.clusterIP");
+
+test("the platform's own parts are closed, although their operator opened all services to a tenant", async () => {
+  const parts = ["fnctl-gateway", "fnctl-gateway-calls", "fnctl-control-plane", "fnctl-egress"];
+  for (const name of parts) place.outside.lead(`${name}.outside.test`, [await serviceAddress(name)]);
+  place.outside.lead("kubernetes.outside.test", [await ask("service/kubernetes", ".spec.clusterIP", "default")]);
+  place.outside.lead("dns.outside.test", [await ask("service/kube-dns", ".spec.clusterIP", "kube-system")]);
+  const { tenant } = (await (await place.api("GET", "/v1/whoami")).json()) as { tenant: { id: string } };
+  const body = { private: [{ addresses: SERVICES, ports: [53, 80, 443, 3128, 8444, 8446, 8447] }] };
+  await place.api("PUT", `/v1/tenants/${tenant.id}/egress-ceiling`, { body, token: place.operatorToken() });
+  const all = ["fnctl-gateway:80", "fnctl-gateway-calls:8447", "fnctl-control-plane:8446", "fnctl-egress:3128", "kubernetes", "dns:53"];
+  const allow = all.map((part) => part.replace(/:|$/, (end) => `.outside.test${end}`));
+  await deployFixtureTo(place, "reaches-parts", "reaches.js", { egress: { allow } });
+  const reach = async (name: string, port: number) =>
+    (
+      await place.call("reaches-parts", `/?${new URLSearchParams({ by: "proxy", host: `${name}.outside.test`, port: String(port) })}`)
+    ).text();
+  expect(await reach("dns", 53)).toMatch(/^HTTP\/1\.1 200 /); // what is not the platform's is open
+  for (const part of all.slice(0, -1)) {
+    const [name = "", port = "443"] = part.split(":");
+    expect(await reach(name, Number(port)), part).toMatch(/^HTTP\/1\.1 403 /);
+  }
 });
 
 describe("from a pod", () => {
@@ -47,9 +73,6 @@ describe("from a pod", () => {
     const answer = await place.call("knocks", "/", { method: "POST", body: JSON.stringify({ host, port, text }) });
     return answer.text();
   }
-  const ask = async (what: string, field: string) =>
-    (await place.platform.kubectl(["get", what, "-o", `jsonpath={${field}}`, "-n", place.platform.namespace])).trim();
-  const serviceAddress = (name: string) => ask(`service/${name}`, ".spec.clusterIP");
   async function podOf(name: string): Promise<Pod> {
     const { id } = (await (await place.api("GET", `/v1/functions/${name}`)).json()) as { id: string };
     const { items } = JSON.parse(await place.platform.kubectl(["get", "pods", "-A", "-l", "fnctl.dev/kind=function", "-o", "json"]));

@@ -10,14 +10,22 @@ import type { Cluster } from "./cluster.ts";
 import { CLI, createCustomer } from "./customer.ts";
 import { HOST_ADDRESS, TENANT, createPlatformHost, type PlatformHost } from "./platform-host.ts";
 
+/** Addresses of the cluster's services, which an operator should not open. */
+export const SERVICES = process.env["FNCTL_TEST_SERVICES"] ?? "10.96.0.0/16";
+
 export interface ClusterPlace extends Place {
+  outside: Outside;
   platform: PlatformHost;
   close(): Promise<void>;
 }
 
 export async function createPlace(cluster: Cluster): Promise<ClusterPlace> {
   const outside = await startOutside(HOST_ADDRESS);
-  const platform = await createPlatformHost(cluster, { "egress.dns[0]": outside.dns, "egress.functionPrivate[0]": `${HOST_ADDRESS}/32` });
+  const platform = await createPlatformHost(cluster, {
+    "egress.dns[0]": outside.dns,
+    "egress.functionPrivate[0]": `${HOST_ADDRESS}/32`,
+    "egress.functionPrivate[1]": SERVICES,
+  });
   const { newTenant, ...customer } = await createCustomer(platform);
   const { api, call, deploy } = createApiClient({ url: platform.url, tenant: TENANT, token: () => platform.token });
   return {

@@ -24,26 +24,28 @@ export interface Outside {
   address: string;
   /** `host:port` of the name server. */
   dns: string;
+  /** From now on a name leads there. */
+  lead(name: string, addresses: string[]): void;
   /** PEM of the authority of `*.outside.test`. */
   ca: string;
   close(): Promise<void>;
 }
 
-async function addressesOf(name: string, outside: string): Promise<string[]> {
-  const strange = odd(outside)[name];
+async function addressesOf(name: string, names: ReadonlyMap<string, string[]>, outside: string): Promise<string[]> {
+  const strange = names.get(name);
   if (strange !== undefined) return strange;
   if (name.endsWith(".outside.test")) return [outside];
   // Everything else is the machine's own resolver's, because builds reach their registries by the same proxy.
   return (await lookup(name, { all: true, family: 4 }).catch(() => [])).map(({ address }) => address);
 }
 
-async function startDns(at: string): Promise<Datagrams> {
+async function startDns(at: string, names: ReadonlyMap<string, string[]>): Promise<Datagrams> {
   const server = createSocket("udp4");
   server.on("message", (message, { address, port }) => {
     const { id, questions = [] } = decode(message);
     const [question] = questions;
     if (question === undefined) return;
-    void addressesOf(question.name.toLowerCase(), at).then((found) => {
+    void addressesOf(question.name.toLowerCase(), names, at).then((found) => {
       const answers = question.type === "A" ? found.map((data): StringAnswer => ({ type: "A", name: question.name, ttl: 1, data })) : [];
       server.send(
         encode({ type: "response", id: id ?? 0, flags: found.length === 0 ? 3 : 0, questions: [question], answers }),
@@ -58,7 +60,8 @@ async function startDns(at: string): Promise<Datagrams> {
 
 /** `address`: this machine's own. */
 export async function startOutside(address: string): Promise<Outside> {
-  const dns = await startDns(address);
+  const names = new Map(Object.entries(odd(address)));
+  const dns = await startDns(address, names);
   const authority = await createAuthority("outside");
   const identity = await authority.issue("*.outside.test", "*.wild.outside.test");
   const answer = (scheme: string) => (request: IncomingMessage, response: ServerResponse) => {
@@ -76,6 +79,7 @@ export async function startOutside(address: string): Promise<Outside> {
   return {
     address,
     dns: `${address}:${dns.address().port}`,
+    lead: (name, addresses) => void names.set(name, addresses),
     ca: authority.ca,
     async close() {
       dns.close();

@@ -25,7 +25,7 @@ export async function watchPlatform(
   const timer = setInterval(() => void refresh(), EGRESS_LIMITS.ownAddressesMs);
   timer.unref();
   return {
-    has: (address) => found.values().some((addresses) => addresses.includes(address)),
+    has: (address) => [...found.values()].some((addresses) => addresses.includes(address)),
     stop: () => clearInterval(timer),
   };
 }
