@@ -1,9 +1,9 @@
 // A sandbox's resolver asks for a name before anything connects: what the rules say of it now, and no address.
 import { isDenied, isHostName, portsOf } from "@fnctl/control-plane/contract/egress-rules";
 import { toProblem, type PlatformError } from "@fnctl/control-plane/contract/errors";
+import { turnOf, type TunnelDeps } from "./passage.ts";
 import { refusalOf } from "./refusal.ts";
 import { startRecord, type Source } from "./source.ts";
-import { turnOf, type TunnelDeps } from "./tunnel.ts";
 
 /** The ports on which a name may be reached. Throws FORBIDDEN when there are none; that is logged, because no connection follows it. */
 export async function answerName(
