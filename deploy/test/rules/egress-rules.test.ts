@@ -1,6 +1,8 @@
 // A tenant's own rules from the API to open connections: a real Postgres, its notices, the change stream over a socket, and the egress proxy.
+import { once } from "node:events";
 import { rmSync } from "node:fs";
 import http from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createEgressRecords } from "@fnctl/control-plane/egress/records";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
@@ -156,6 +158,32 @@ test("a connection that is denied while it is dialled is answered so, at once", 
     expect([answered, text.includes("denied by a rule")]).toEqual([403, true]);
   } finally {
     server.close();
+  }
+});
+
+test("a plain request is under the same rules, and is cut by a change of them", async () => {
+  const server = http.createServer((request, response) => void (request.url === "/open" ? response.write("open") : response.end("whole")));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    await plane.ceiling(owner, { addresses: "127.0.0.1", ports: [port] });
+    const instance = await plane.sandbox(owner);
+    const ask = async (path: string) => {
+      const target = `http://a.example:${port}${path}`;
+      const options = { socketPath: plane.at(`root/${instance}/s`), path: target, headers: { host: `a.example:${port}` }, agent: false };
+      const [answer] = (await once(http.get(options as http.RequestOptions), "response")) as [http.IncomingMessage];
+      return answer;
+    };
+    expect((await ask("/")).statusCode).toBe(403);
+    await rule("allow", `a.example:${port}`);
+    expect((await ask("/")).statusCode).toBe(200);
+    const open = await ask("/open");
+    expect(open.statusCode).toBe(200);
+    await rule("deny", "a.example");
+    await expect(once(open.resume(), "end")).rejects.toThrow(/aborted/);
+    expect((await ask("/")).statusCode).toBe(403);
+  } finally {
+    server.close().closeAllConnections();
   }
 });
 

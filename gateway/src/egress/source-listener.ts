@@ -1,9 +1,10 @@
-// The listener that one sandbox sees: it serves CONNECT, and questions about names, on the sandbox's own Unix socket.
+// The listener that one sandbox sees: it serves CONNECT, plain requests in absolute form, and questions about names, on the sandbox's own Unix socket.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/errors";
 import { EGRESS_LIMITS } from "./limits.ts";
+import { isAbsolute } from "./plain-target.ts";
 import { egressProblem } from "./refusal.ts";
 
 export interface ConnectRequest {
@@ -15,18 +16,20 @@ export interface ConnectRequest {
 }
 export interface SourceHandlers {
   onConnect(request: ConnectRequest): void;
+  /** Absent: plain requests are not served. */
+  onPlain?(exchange: { request: IncomingMessage; response: ServerResponse }): void;
   /** The ports of a name, or why there are none. Absent: nobody asks. */
   onName?(name: string, gone: AbortSignal): Promise<number[]>;
   maxConnections(): number;
 }
 const NAME_PATH = /^\/names\/([^/?#\s]{1,253})$/;
 
-export function createSourceServer({ onConnect, onName, maxConnections }: SourceHandlers): Server {
+export function createSourceServer({ onConnect, onPlain, onName, maxConnections }: SourceHandlers): Server {
   const server = createServer({
     insecureHTTPParser: false,
     maxHeaderSize: EGRESS_LIMITS.headerBytes,
     headersTimeout: EGRESS_LIMITS.headersMs,
-    requestTimeout: EGRESS_LIMITS.headersMs,
+    requestTimeout: 0, // a body may take its time, as what a tunnel carries may
     connectionsCheckingInterval: 1_000,
     keepAliveTimeout: 1_000,
   });
@@ -42,21 +45,25 @@ export function createSourceServer({ onConnect, onName, maxConnections }: Source
     const host = hosts > 1 ? "\0" : request.headers.host;
     onConnect({ authority: request.url ?? "", host, proxyAuthorization: request.headers["proxy-authorization"], client, head });
   });
-  server.on("request", (request, response) => {
+  function requested(request: IncomingMessage, response: ServerResponse): void {
     if (ending.has(request.socket)) return cut(request.socket);
     ending.add(request.socket);
+    if (onPlain !== undefined && isAbsolute(request.url ?? "")) return onPlain({ request, response });
     request.resume();
     const gone = new AbortController();
     response.once("close", () => gone.abort());
     const name = request.method === "GET" ? NAME_PATH.exec(request.url ?? "")?.[1] : undefined;
-    if (name === undefined || onName === undefined) return refuse(response, CONNECT_ONLY, { allow: "CONNECT" });
+    if (name === undefined || onName === undefined) return refuse(response, NOT_FOR_A_PROXY, { allow: "CONNECT" });
     onName(name, gone.signal).then(
       (ports) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(`${ports.join(" ")}\n`),
       (error: unknown) => refuse(response, error),
     );
-  });
+  }
+  server.on("request", requested);
+  // Whether the body shall come is for whoever the request is for to say (RFC 9110 section 10.1.1).
+  server.on("checkContinue", requested);
   server.on("clientError", (_error, socket) => {
-    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    if (socket.writable && !ending.has(socket)) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     else socket.destroy();
   });
   // This limit also counts connections that have not sent a request yet; tunnels are counted separately.
@@ -77,8 +84,8 @@ function cut(socket: Socket & { parser?: { onIncoming: unknown } | null }): void
   socket.destroy();
 }
 
-const CONNECT_ONLY = new PlatformError("METHOD_NOT_ALLOWED", "This proxy speaks CONNECT only.", {
-  hint: "Use https:// addresses, or a client that tunnels plain HTTP through CONNECT.",
+const NOT_FOR_A_PROXY = new PlatformError("METHOD_NOT_ALLOWED", "This is a proxy, which serves no paths of its own.", {
+  hint: "Send CONNECT host:port, or a whole http:// address as the request's target.",
 });
 function refuse(response: ServerResponse, error: unknown, fields: Record<string, string> = {}): void {
   const { problem } = egressProblem(error);

@@ -6,6 +6,7 @@ import { egressSourceSchema, type EgressSource } from "@fnctl/control-plane/cont
 import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
 import { RefusalLog } from "./refusal-log.ts";
 import { answerName } from "./names.ts";
+import { runPlainRequest } from "./plain-request.ts";
 import type { Source } from "./source.ts";
 import { createSourceServer } from "./source-listener.ts";
 import { runTunnel, type TunnelDeps } from "./tunnel.ts";
@@ -98,6 +99,7 @@ class Registry implements SourceRegistry {
     const source: Source = { instance, settings, bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
     const server = createSourceServer({
       onConnect: (request) => void runTunnel(this.deps, source, request),
+      onPlain: (asked) => void runPlainRequest(this.deps, source, asked),
       onName: (name, gone) => answerName(this.deps, source, name, gone),
       maxConnections: () => source.settings.maxConnections,
     });
