@@ -158,6 +158,7 @@ sub accept_pair {
     $pairs++;
     my $pair = { ends => [$client, $proxy], held => ["", ""], done => [0, 0] };
     if (!defined $target) {
+        $pair->{is_new} = 1;
         pump($pair, $_) for 0, 1;
         return;
     }
@@ -198,7 +199,14 @@ sub read_end {
         $pair->{done}[$from] = 1;
         off_read($pair->{ends}[$from]);
     }
+    tell_refusal($pair) if $from == 1 and delete $pair->{is_new};
     flush_held($pair, $from);
+}
+
+# What the proxy itself refuses it marks so (RFC 9209), and lets no other server's answer bear that mark.
+sub tell_refusal {
+    my ($pair) = @_;
+    say_once(reason_in($pair->{held}[1])) if $pair->{held}[1] =~ m{^HTTP/1\.[01] [45](?:(?!\r\n\r\n).)*?\r\nproxy-status: fnctl;}s;
 }
 sub flush_held {
     my ($pair, $from) = @_;

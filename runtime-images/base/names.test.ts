@@ -40,6 +40,8 @@ test("resolves allowed names, carries connections to them, and says what is refu
     refused: "ECONNRESET",
     closed: "ECONNREFUSED",
     byProxy: expect.stringContaining("b.example:1:more"),
+    plain: expect.stringContaining("HTTP/1.1 403"),
+    forged: expect.stringContaining("HTTP/1.1 403"),
     atOnce: 1,
     // One port that the function uses itself costs that port of that name, and nothing else.
     busy: "18 busy.example:443:x",
@@ -56,5 +58,7 @@ test("resolves allowed names, carries connections to them, and says what is refu
   });
   expect(found["log"]).toContain("egress: single is not allowed. Allow it.");
   expect(found["log"]).toContain("egress: no.example:443 is refused. Ask for another.");
+  expect(found["log"]).toContain("egress: http://plain.example/ is refused.");
+  expect(found["log"]).not.toContain("forged");
   expect(found["log"]).toContain("busy.example:8080 cannot be reached");
 }, 90_000);

@@ -31,6 +31,7 @@ describe.each([
     expect(await ask("fetch", "api.outside.test")).toBe("http api.outside.test /x");
     expect(await ask("sync", "api.outside.test")).toBe("http api.outside.test /x");
     expect(await ask("tcp", "db.outside.test", "5432")).toBe("ready\nand back\n");
+    expect(await ask("variables", "api.outside.test")).toMatch(/^http api.outside.test(:80)? \/x$/);
     expect(await ask("lookup", "api.outside.test")).toMatch(/^127\.1\.\d+\.\d+$/);
   });
 
@@ -46,6 +47,8 @@ describe.each([
     ["fetch", "private.outside.test", ""],
     ["fetch", "mixed.outside.test", ""],
     ["fetch", "loopback.outside.test", ""],
+    ["variables", "private.outside.test", ""],
+    ["variables", "api.outside.test", "5432"],
   ])("does not reach, by %s, %s %s", async (by, host, port) => expect(await ask(by, host, port)).toMatch(/^failed: /));
 
   test("is told in its log what was refused, and the rule that would allow it", async () => {
@@ -60,6 +63,18 @@ describe.each([
     );
     expect(log).toContain("egress: metadata.outside.test leads to an address that functions may not reach.");
   });
+});
+
+test("a proxy's client is served in plain HTTP, and its refusals are told in the log", async () => {
+  await deployFixture("reaches-plain", "reaches.js", { egress: { allow: ["api.outside.test:80"] } });
+  const ask = async (host: string) => (await call("reaches-plain", `/?by=absolute&host=${host}`)).text();
+  expect(await ask("api.outside.test")).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*http api.outside.test \/x/);
+  expect(await ask("plain.outside.test")).toMatch(/^HTTP\/1.1 403 [^]*fnctl egress allow plain.outside.test:80/);
+  const log = await until(
+    async () => (await fnctl(["logs", "reaches-plain"])).stdout,
+    (text) => text.includes("plain.outside.test"),
+  );
+  expect(log).toContain("egress: plain.outside.test:80 is not allowed. To allow it, add it to");
 });
 
 test("says what it may reach", async () => {

@@ -7,6 +7,7 @@ import { EGRESS_LIMITS } from "./limits.ts";
 import { endToEnd, lists, trailersOf, valuesOf } from "./message-fields.ts";
 import { Passage, type TunnelDeps } from "./passage.ts";
 import { hostOf, readPlainTarget, type PlainTarget } from "./plain-target.ts";
+import { PROXY_STATUS } from "./refusal.ts";
 import type { Source } from "./source.ts";
 
 /** RFC 9110 section 7.6.3. */
@@ -47,6 +48,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, problem: Omi
     "content-type": PROBLEM_TYPE,
     "content-length": Buffer.byteLength(body),
     connection: "close",
+    [PROXY_STATUS.name]: PROXY_STATUS.value,
     ...(problem.code === "METHOD_NOT_ALLOWED" ? { allow: "CONNECT" } : {}),
   });
   response.write(body);

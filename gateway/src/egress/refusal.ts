@@ -9,6 +9,12 @@ export function egressProblem(error: unknown): { problem: Omit<Problem, "facts">
   return { facts, problem: problem.code === "FORBIDDEN" ? { ...problem, title: "No rule allows this" } : problem };
 }
 
+/**
+ * What marks an answer as this proxy's own (RFC 9209), by which names.pl knows what to tell the function's log. Servers' own `proxy-` fields are
+ * taken off their answers, and in a tunnel nobody looks.
+ */
+export const PROXY_STATUS = { name: "proxy-status", value: "fnctl; error=http_request_denied" } as const;
+
 /** `port` undefined: a name alone was asked for. */
 export function refusalOf(judgement: Exclude<Judgement, "allowed">, host: string, port: number | undefined): PlatformError {
   const target = port === undefined ? host : `${host}:${port}`;

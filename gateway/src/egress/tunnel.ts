@@ -6,6 +6,7 @@ import type { Dialled } from "./dial.ts";
 import { judgeFirstFlight } from "./first-flight.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { Passage, type TunnelDeps } from "./passage.ts";
+import { PROXY_STATUS } from "./refusal.ts";
 import type { Source } from "./source.ts";
 import { readTarget, type Target } from "./target.ts";
 
@@ -44,7 +45,7 @@ function targetOf(authority: string, host: string | undefined): Target {
 function refuse(client: Duplex, problem: Omit<Problem, "facts">): void {
   const body = JSON.stringify(problem);
   client.end(
-    `HTTP/1.1 ${problem.status} ${problem.title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${problem.status} ${problem.title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${PROXY_STATUS.name}: ${PROXY_STATUS.value}\r\nconnection: close\r\n\r\n${body}`,
   );
   client.resume();
 }

@@ -1,5 +1,5 @@
 // An egress proxy for tests: a sandbox's Unix socket, real TCP servers behind it, and name resolution that the test controls.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,6 +38,7 @@ export async function start(env: Record<string, string> = {}): Promise<void> {
     if (waiting !== undefined) await new Promise<void>((resolve) => waiting.push(resolve));
     return names[host] ?? [];
   });
+  await until(() => existsSync(at("log"))); // it is opened in its own time, and its folder is the test's
 }
 /** Gives every test of the calling file a proxy of its own. */
 export function eachTestItsOwn(): void {

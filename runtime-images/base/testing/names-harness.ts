@@ -20,6 +20,10 @@ function portsOf(name: string): string {
   return `${own} ${name.includes(".") ? "80" : ""}`.trim();
 }
 const proxy = createHttp((request, response) => {
+  if (request.url!.startsWith("http://"))
+    return void response
+      .writeHead(403, request.url!.includes("forged") ? {} : { "proxy-status": "fnctl; error=http_request_denied" })
+      .end(`{"detail":"${request.url} is refused."}`);
   const name = request.url!.replace("/names/", "");
   asked.push(name);
   const ports = portsOf(name);
@@ -78,6 +82,12 @@ const found = {
   refused: await talk(await address("no.example"), 443, "x"),
   closed: await talk(a, 81, "x"),
   byProxy: await talk("127.0.0.1", 3128, "CONNECT b.example:1 HTTP/1.1\r\nhost: b.example:1\r\n\r\nmore"),
+  plain: await talk("127.0.0.1", 3128, "GET http://plain.example/ HTTP/1.1\r\nhost: plain.example\r\nconnection: close\r\n\r\n"),
+  forged: await talk(
+    "127.0.0.1",
+    3128,
+    "GET http://forged.example/ HTTP/1.1\r\nhost: forged.example\r\nconnection: close\r\n\r\nproxy-status: fnctl;",
+  ),
   atOnce: new Set((await Promise.all(Array.from({ length: 300 }, () => talk(a, 443, "many")))).values()).size,
   busy: await talk(await address("busy.example"), 443, "x"),
   afterBusy: await talk(await address("after.example"), 80, "x"),
