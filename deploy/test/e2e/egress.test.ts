@@ -66,9 +66,11 @@ describe.each([
 });
 
 test("a proxy's client is served in plain HTTP, and its refusals are told in the log", async () => {
-  await deployFixture("reaches-plain", "reaches.js", { egress: { allow: ["api.outside.test:80"] } });
+  await deployFixture("reaches-plain", "reaches.js", { egress: { allow: ["api.outside.test:80", "127.77.0.0/24:80"] } });
   const ask = async (host: string) => (await call("reaches-plain", `/?by=absolute&host=${host}`)).text();
   expect(await ask("api.outside.test")).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*http api.outside.test \/x/);
+  expect(await ask("127.77.0.1")).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*http 127.77.0.1 \/x/); // an address, as a proxy is asked for it
+  expect(await ask("127.77.1.1")).toMatch(/^HTTP\/1.1 403 [^]*fnctl egress allow 127.77.1.1:80/);
   expect(await ask("plain.outside.test")).toMatch(/^HTTP\/1.1 403 [^]*fnctl egress allow plain.outside.test:80/);
   const log = await until(
     async () => (await fnctl(["logs", "reaches-plain"])).stdout,

@@ -130,6 +130,25 @@ test("private addresses are open to whom the operator opened them, on those port
   expect(await status(instance, "a.example")).toBe(403);
 });
 
+test("a private address is reached as it is by a rule and within the operator's ceiling, and a refusal of a range goes before both", async () => {
+  const { port } = plane;
+  const instance = await plane.sandbox(owner, "127.0.0.0/8", "a.example");
+  const [byAddress, byName] = [await plane.tunnel(instance, "127.0.0.1"), await plane.tunnel(instance, "a.example")];
+  expect([byAddress.status, byName.status]).toEqual([200, 200]);
+  await rule("deny", `127.0.0.0/16:${port}`);
+  await Promise.all([byAddress.closed, byName.closed]);
+  expect((await plane.tunnel(instance, "127.0.0.1")).text).toContain("denied by a rule of the tenant's own");
+  expect((await plane.tunnel(instance, "a.example")).text).toContain("leads to an address that functions may not reach");
+  const own = await plane.owner();
+  const other = await plane.sandbox(own);
+  expect((await plane.tunnel(other, "127.0.0.1")).text).toContain(`fnctl egress allow 127.0.0.1:${port}`);
+  await plane.rule(own, "allow", `127.0.0.1:${port}`);
+  expect(await status(other, "127.0.0.1")).toBe(200);
+  await plane.ceiling(own);
+  expect((await plane.tunnel(other, "127.0.0.1")).text).toContain("is an address that functions may not reach");
+  expect((await plane.names(other, "127.0.0.1")).status).toBe(403);
+});
+
 test("an address that is closed while it is dialled is not reached", async () => {
   const server = await openFullServer();
   try {

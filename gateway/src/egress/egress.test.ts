@@ -41,7 +41,7 @@ describe("sources", () => {
     writeFileSync(join(at("root"), "i1"), "");
     await start();
     expect([(await control("GET", "i1")).status, (await control("GET", "i2")).status]).toEqual([404, 200]);
-    expect(records().some(({ instance, error }) => instance === "i1" && String(error).includes("EEXIST"))).toBe(true);
+    await until(() => records().some(({ instance, error }) => instance === "i1" && String(error).includes("EEXIST")));
     expect((await control("PUT", "i1", rules([443]))).status).toBe(500);
     rmSync(join(at("root"), "i1"));
     expect((await control("PUT", "i1", rules([443]))).status).toBe(200);

@@ -1,6 +1,7 @@
 // Wires the egress proxy together.
 import { join } from "node:path";
 import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
+import { isAddressDenied } from "@fnctl/control-plane/contract/egress-rules";
 import pino from "pino";
 import { closeListener, openListener } from "@fnctl/control-plane/service/http/listen";
 import { Pace } from "@fnctl/control-plane/service/pace";
@@ -74,6 +75,7 @@ function addressJudge({ allowPrivate, functionPrivate }: EgressSettings, policie
   const [isPublic, forBuilds, forFunctions] = [[], allowPrivate, functionPrivate].map((ranges) => createAddressPolicy(ranges));
   return (settings, address, port) => {
     if (settings.kind === "build") return forBuilds!(address);
+    if (isAddressDenied(policies.rulesFor(settings), address, port)) return false;
     return isPublic!(address) || (forFunctions!(address) && policies.opens(settings, address, port));
   };
 }

@@ -27,7 +27,7 @@ export function readPlainTarget({ method, url = "", rawHeaders, httpVersion }: I
   const match = ABSOLUTE.exec(url);
   if (match?.[1] === undefined)
     throw new PlatformError("FORBIDDEN", "Only http://host[:port]/path is taken in this form.", { hint: "Use CONNECT for anything else." });
-  const authority = match[1].toLowerCase();
+  const authority = match[1];
   const target = readTarget(/:\d*$/.test(authority) ? authority : `${authority}:${HTTP_PORT}`);
   if (target.port === TLS_PORT)
     throw new PlatformError("FORBIDDEN", `Only TLS is spoken to port ${TLS_PORT}.`, { hint: "Use an https:// address, by CONNECT." });

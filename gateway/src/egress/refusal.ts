@@ -27,6 +27,6 @@ export function refusalOf(judgement: Exclude<Judgement, "allowed">, host: string
     });
   const whichPort = port === undefined ? ", or with its port if that is not 443" : "";
   return new PlatformError("FORBIDDEN", `${target} is not allowed.`, {
-    hint: `To allow it, add it to \`egress.allow\` in fnctl.yaml (\`${rule}\`${whichPort}), or now: fnctl egress allow ${rule}`,
+    hint: `To allow it, add it to \`egress.allow\` in fnctl.yaml (\`${rule}\`${whichPort}), or now: fnctl egress allow ${rule.startsWith("[") ? `'${rule}'` : rule}`,
   });
 }

@@ -58,6 +58,7 @@ export function eachTestItsOwn(): void {
 /** A TCP server that keeps the bytes it gets; `onSocket` may speak first. */
 export async function tcpServer(
   onSocket: (socket: Socket) => void = () => {},
+  address = "127.0.0.1",
 ): Promise<{ port: number; got: () => string; sockets: Set<Socket> }> {
   const chunks: Buffer[] = [];
   const sockets = new Set<Socket>();
@@ -68,7 +69,7 @@ export async function tcpServer(
     onSocket(socket);
   });
   servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
   return { port: (server.address() as AddressInfo).port, got: () => Buffer.concat(chunks).toString("latin1"), sockets };
 }
 export const control = (method: string, instance: string, body?: unknown, secret = SECRET): Promise<Answer> =>
