@@ -35,6 +35,10 @@ test("resolves allowed names, carries connections to them, and says what is refu
   expect(found).toMatchObject({
     sixth: "ENODATA",
     missing: ["ENOTFOUND", "ENOTFOUND"],
+    services: ["1 2 27017 t0.example", "1 2 27017 t1.example"],
+    manyServices: 32,
+    texts: [200, 255],
+    noTexts: ["ENODATA", "ENOTFOUND", "ESERVFAIL"],
     echoed: "19 a.example:443:hello",
     large: expect.stringMatching(/^3000015 a\.example:5432:x+$/),
     refused: "ECONNRESET",

@@ -12,6 +12,7 @@ import { createControlServer } from "./control.ts";
 import { createReadCredential } from "./credential.ts";
 import { createCredentialServer } from "./credential-listener.ts";
 import { createDial, resolveBy, systemResolve, type MayDial, type Resolve } from "./dial.ts";
+import { createAnswerRecords, createLookUp } from "./dns-records.ts";
 import { RecordReport } from "./record-report.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { openPolicies, type Policies } from "./policies.ts";
@@ -53,8 +54,9 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
   }
   const pace = new Pace(EGRESS_LIMITS.questions);
   const deps: TunnelDeps = { dial, mayDial, policies, pace, count: new TunnelCount(), log: keep };
+  const answerRecords = createAnswerRecords(deps, createLookUp(settings.dns));
   const doors = settings.listen === undefined ? [] : [await openDoor(deps, settings.listen, secret)];
-  registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, root: settings.root, warn });
+  registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, answerRecords, root: settings.root, warn });
   const admin = createControlServer({ secret, registry });
   const listener = await openListener(admin, settings.control, { mode: 0o660 });
   return {

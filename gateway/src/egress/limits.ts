@@ -34,6 +34,8 @@ export const EGRESS_LIMITS = {
   answerHeadBytes: 32 * 1024,
   /** Refusals of one sandbox that are logged in a second; the rest is counted. */
   refusalsPerSecond: 10,
+  /** SRV and TXT records of one answer, and their bytes. */
+  dnsAnswer: { records: 32, bytes: 4_096 },
   /** How long one DNS server is waited for, where the operator names some. */
   dnsTryMs: 1_000,
   connectMs: 10_000,

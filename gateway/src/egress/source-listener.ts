@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { RecordType } from "./dns-records.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { isAbsolute } from "./plain-target.ts";
 import { egressProblem } from "./refusal.ts";
@@ -20,11 +21,14 @@ export interface SourceHandlers {
   onPlain?(exchange: { request: IncomingMessage; response: ServerResponse }): void;
   /** The ports of a name, or why there are none. Absent: nobody asks. */
   onName?(name: string, gone: AbortSignal): Promise<number[]>;
+  /** SRV or TXT records of a name, as a resolver's answer holds them. Absent: nobody asks. */
+  onRecords?(type: RecordType, name: string, gone: AbortSignal): Promise<Buffer[]>;
   maxConnections(): number;
 }
-const NAME_PATH = /^\/names\/([^/?#\s]{1,253})$/;
+type Questions = Pick<SourceHandlers, "onName" | "onRecords">;
+const QUESTION_PATH = /^\/(names|srv|txt)\/([^/?#\s]{1,253})$/;
 
-export function createSourceServer({ onConnect, onPlain, onName, maxConnections }: SourceHandlers): Server {
+export function createSourceServer({ onConnect, onPlain, maxConnections, ...questions }: SourceHandlers): Server {
   const server = createServer({
     insecureHTTPParser: false,
     maxHeaderSize: EGRESS_LIMITS.headerBytes,
@@ -52,10 +56,10 @@ export function createSourceServer({ onConnect, onPlain, onName, maxConnections 
     request.resume();
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const name = request.method === "GET" ? NAME_PATH.exec(request.url ?? "")?.[1] : undefined;
-    if (name === undefined || onName === undefined) return refuse(response, NOT_FOR_A_PROXY, { allow: "CONNECT" });
-    onName(name, gone.signal).then(
-      (ports) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(`${ports.join(" ")}\n`),
+    const answer = answerOf(questions, request, gone.signal);
+    if (answer === undefined) return refuse(response, NOT_FOR_A_PROXY, { allow: "CONNECT" });
+    answer.then(
+      (text) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(text),
       (error: unknown) => refuse(response, error),
     );
   }
@@ -73,6 +77,14 @@ export function createSourceServer({ onConnect, onPlain, onName, maxConnections 
     });
   });
   return server;
+}
+
+/** What a sandbox's resolver asked for, a line an answer of a list; undefined: it is no question, or nobody answers such. */
+function answerOf({ onName, onRecords }: Questions, { method, url = "" }: IncomingMessage, gone: AbortSignal): Promise<string> | undefined {
+  const [, kind, name] = (method === "GET" ? QUESTION_PATH.exec(url) : null) ?? [];
+  if (kind === undefined || name === undefined) return undefined;
+  if (kind === "names") return onName?.(name, gone).then((ports) => `${ports.join(" ")}\n`);
+  return onRecords?.(kind as RecordType, name, gone).then((records) => records.map((record) => `${record.toString("hex")}\n`).join(""));
 }
 
 /**
