@@ -44,6 +44,9 @@ export const EGRESS_LIMITS = {
   /** From CONNECT's answer to a whole first flight (TLS ClientHello), milliseconds and bytes. */
   firstFlightMs: 10_000,
   firstFlightBytes: 32 * 1024,
+  /** So many looks at a first flight at once with a piece of it; after that, one in this time, milliseconds. */
+  firstFlightLooks: 32,
+  firstFlightPauseMs: 20,
   /** How long a tunnel may be without a byte, milliseconds; it lives no longer than its sandbox. */
   idleMs: 15 * 60_000,
   /** After this time without a byte the kernel asks whether the peer is still there, milliseconds. */

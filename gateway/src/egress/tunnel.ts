@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { PROBLEM_TYPE, PlatformError, type Problem } from "@fnctl/control-plane/contract/errors";
 import type { Dialled } from "./dial.ts";
+import { FirstFlightPieces } from "./first-flight-pieces.ts";
 import { judgeFirstFlight } from "./first-flight.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { Passage, type TunnelDeps } from "./passage.ts";
@@ -76,33 +77,35 @@ function upstreamClosed({ passage, client }: Ends): void {
 
 /** No byte of the client is sent on before its first bytes have named the target host. */
 function readFirstFlight({ passage, client, target }: Ends, socket: Socket, head: Buffer): void {
-  let bytes = head;
-  const late = setTimeout(
-    () => (bytes.length > 0 || target.port === 443 ? passage.end("no-first-flight") : undefined),
-    EGRESS_LIMITS.firstFlightMs,
-  );
-  const pass = (): void => {
-    clearTimeout(late);
-    client.off("data", onData).off("end", pass);
-    client.on("data", (chunk: Buffer) => passage.count(chunk.length, "bytesUp"));
-    if (bytes.length > 0 && !passage.count(bytes.length, "bytesUp")) return;
-    if (bytes.length > 0) socket.write(bytes);
-    client.pipe(socket);
-  };
-  const judge = (): void => {
+  const pieces = new FirstFlightPieces((bytes) => {
     try {
-      if (bytes.length > 0 && judgeFirstFlight(bytes, target)) pass();
+      if (judgeFirstFlight(bytes, target)) pass(bytes);
     } catch (error) {
-      clearTimeout(late);
       passage.end(error instanceof PlatformError ? `refused: ${error.message}` : "refused");
     }
-  };
-  const onData = (chunk: Buffer): void => {
-    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
-    judge();
-  };
-  client.once("close", () => clearTimeout(late));
+  });
+  const late = setTimeout(
+    () => (pieces.length > 0 || target.port === 443 ? passage.end("no-first-flight") : undefined),
+    EGRESS_LIMITS.firstFlightMs,
+  );
+  function stop(): void {
+    clearTimeout(late);
+    pieces.stop();
+  }
+  function pass(bytes: Buffer): void {
+    stop();
+    client.off("data", onData);
+    client.on("data", (chunk: Buffer) => passage.count(chunk.length, "bytesUp"));
+    if (!passage.count(bytes.length, "bytesUp")) return;
+    socket.write(bytes);
+    client.pipe(socket);
+  }
+  const onData = (chunk: Buffer): void => pieces.add(chunk);
+  client.once("close", stop);
   client.on("data", onData);
-  client.once("end", () => socket.end());
-  judge();
+  client.once("end", () => {
+    pieces.end();
+    socket.end();
+  });
+  if (head.length > 0) pieces.add(head);
 }
