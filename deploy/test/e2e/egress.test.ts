@@ -79,6 +79,15 @@ test("a proxy's client is served in plain HTTP, and its refusals are told in the
   expect(log).toContain("egress: plain.outside.test:80 is not allowed. To allow it, add it to");
 });
 
+test("SRV records of an allowed name are all told, and allow nothing that they name", async () => {
+  await deployFixture("reaches-srv", "reaches.js", { egress: { allow: ["db.outside.test:27017"] } });
+  const ask = async (by: string, host: string) => (await call("reaches-srv", `/?by=${by}&host=${host}`)).text();
+  const shards = (await ask("srv", "_mongodb._tcp.db.outside.test")).split(",");
+  expect([shards.length, shards]).toEqual([15, expect.arrayContaining(["shard0.outside.test:27017", "shard14.outside.test:27017"])]);
+  expect(await ask("lookup", "shard0.outside.test")).toBe("failed: ENOTFOUND");
+  expect(await ask("srv", "_mongodb._tcp.other.outside.test")).toBe("failed: ENOTFOUND");
+});
+
 test("says what it may reach", async () => {
   const told = async (name: string) => /^reaches +(.*)$/m.exec((await fnctl(["describe", name])).stdout)?.[1];
   await deployFixture("reaches-told", "reaches.js", { egress: { allow: ALLOW.slice(0, 4) } });

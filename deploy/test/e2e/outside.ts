@@ -6,7 +6,7 @@ import { createServer as createHttp, type IncomingMessage, type ServerResponse }
 import { createServer as createHttps } from "node:https";
 import { createServer as createTcp, type Server } from "node:net";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
-import { decode, encode, type StringAnswer } from "dns-packet";
+import { decode, encode, type Answer, type StringAnswer } from "dns-packet";
 
 /** Where the servers listen; the platform under test may reach it, and no other address of its own machine. */
 export const ADDRESS = "127.77.0.1";
@@ -36,6 +36,15 @@ async function addressesOf(name: string): Promise<string[]> {
   return (await lookup(name, { all: true, family: 4 }).catch(() => [])).map(({ address }) => address);
 }
 
+/** Servers of a service, more than a datagram of 512 bytes holds. */
+const shards = (name: string): Answer[] =>
+  Array.from({ length: 15 }, (_, i) => ({
+    type: "SRV",
+    name,
+    ttl: 1,
+    data: { port: 27_017, priority: 0, weight: 0, target: `shard${i}.outside.test` },
+  }));
+
 async function startDns(): Promise<Datagrams> {
   const server = createSocket("udp4");
   server.on("message", (message, { address, port }) => {
@@ -43,6 +52,12 @@ async function startDns(): Promise<Datagrams> {
     const [question] = questions;
     if (question === undefined) return;
     void addressesOf(question.name.toLowerCase()).then((found) => {
+      if (question.type === "SRV")
+        return void server.send(
+          encode({ type: "response", id: id ?? 0, questions: [question], answers: shards(question.name) }),
+          port,
+          address,
+        );
       const answers = question.type === "A" ? found.map((data): StringAnswer => ({ type: "A", name: question.name, ttl: 1, data })) : [];
       server.send(
         encode({ type: "response", id: id ?? 0, flags: found.length === 0 ? 3 : 0, questions: [question], answers }),

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, type TestContext } from "vitest";
 import { CLOSED as CLOSED_ADDRESSES, PUBLIC } from "../src/hostile-dns.ts";
 
 interface Found {
@@ -60,54 +60,63 @@ beforeAll(() => {
   }
 }, 120_000);
 
-const it = (name: string, check: (found: Record<string, Found>) => void): void =>
-  test(name, (context) => (all === undefined ? context.skip("unshare --net needs root") : check(all)));
+const here = (context: TestContext): Record<string, Found> => all ?? context.skip("unshare --net needs root");
 
-it("what is closed is there, and tells", (found) => {
+test("what is closed is there, and tells", (context) => {
+  const found = here(context);
   for (const address of THERE) expect(found[`@${address}`]).toMatchObject({ told: `hello from ${address}`, arrived: [address] });
 });
 
 describe("a name that leads to", () => {
   for (const [name, address] of SERVED)
-    it(`${address} is reached there`, (found) => {
+    test(`${address} is reached there`, (context) => {
+      const found = here(context);
       expect(found[name]).toMatchObject({ told: expect.stringContaining(`hello from ${address}`) as string, arrived: [address], own: [] });
     });
   for (const name of CLOSED)
-    it(`what is closed is not reached: ${name}`, (found) => {
+    test(`what is closed is not reached: ${name}`, (context) => {
+      const found = here(context);
       expect(found[name]).toMatchObject({ told: expect.stringMatching(/^HTTP\/1.1 403 /) as string, arrived: [], own: [] });
       expect(found[name]?.told).toContain(`${name} leads to an address that functions may not reach.`);
     });
-  it("another place the second time (rebinding) is judged the second time", (found) => {
+  test("another place the second time (rebinding) is judged the second time", (context) => {
+    const found = here(context);
     // Each connection asks once, so that what was checked is what is dialled.
     expect(found["rebinding.example#1"]).toMatchObject({ arrived: [PUBLIC.v4], own: [] });
     expect(found["rebinding.example#1"]?.asked.filter((asked) => asked.startsWith("A "))).toHaveLength(1);
     expect(found["rebinding.example#2"]).toMatchObject({ told: expect.stringContaining("may not reach") as string, arrived: [], own: [] });
   });
-  it("a thousand dead addresses is given up after a few", (found) => {
+  test("a thousand dead addresses is given up after a few", (context) => {
+    const found = here(context);
     expect(found["dead.example"]).toMatchObject({ told: expect.stringMatching(/^HTTP\/1.1 503 /) as string, arrived: [], own: [] });
   });
-  it("nothing is told so, in time", (found) => {
+  test("nothing is told so, in time", (context) => {
+    const found = here(context);
     for (const name of ["silent.example", "nowhere.example"])
       expect(found[name]).toMatchObject({ told: expect.stringContaining(`${name} has no address.`) as string, arrived: [] });
   });
-  it("somewhere without a rule is not asked for", (found) => {
+  test("somewhere without a rule is not asked for", (context) => {
+    const found = here(context);
     expect(found["good.elsewhere"]).toMatchObject({ told: expect.stringContaining("is not allowed") as string, arrived: [], asked: [] });
   });
 });
 
 describe("SRV and TXT", () => {
-  it("of a name that a rule covers are told, up to a number, whole", (found) => {
+  test("of a name that a rule covers are told, up to a number, whole", (context) => {
+    const found = here(context);
     const lines = found[RECORDS.srv]!.told.trimEnd().split("\n");
     expect(lines).toHaveLength(32);
     const target = Buffer.concat([Buffer.from("\x06shard0\x09elsewhere\x07example\0", "latin1")]);
     expect(lines[0]).toBe(`200 000000006989${target.toString("hex")}`);
     expect(found[RECORDS.txt]?.told).toBe("200 03ff00410162\n");
   });
-  it("that are not there are none, and those of a server that never answers are not told", (found) => {
+  test("that are not there are none, and those of a server that never answers are not told", (context) => {
+    const found = here(context);
     expect(found[RECORDS.none]?.told).toBe("200 ");
     expect(found[RECORDS.silent]?.told).toMatch(/^503 /);
   });
-  it("allow nothing that they name", (found) => {
+  test("allow nothing that they name", (context) => {
+    const found = here(context);
     for (const question of [RECORDS.elsewhere, RECORDS.target])
       expect(found[question]).toMatchObject({ told: expect.stringMatching(/^403 /) as string, asked: [] });
   });

@@ -74,7 +74,7 @@ function createAnswer(asked: string[]): (query: DecodedPacket) => Packet | undef
     const say = NAMES[name];
     const answers = say?.[type] === undefined ? [] : say[type](counts.get(key)!);
     if (answers === undefined) return undefined;
-    const named = answers.map((answer) => ({ ...answer, name: answer.name === "" ? question.name : answer.name }) as Answer);
+    const named = answers.map((answer) => ({ ...answer, name: answer.name === "" ? question.name : answer.name }));
     return { type: "response", id, flags: say === undefined ? UNKNOWN : 0, questions: [question], answers: named };
   };
 }

@@ -9,8 +9,7 @@ import { requireName } from "./names.ts";
 import type { TunnelDeps } from "./passage.ts";
 import type { Source } from "./source.ts";
 
-export const RECORD_TYPES = ["srv", "txt"] as const;
-export type RecordType = (typeof RECORD_TYPES)[number];
+export type RecordType = "srv" | "txt";
 /** RDATA of each record, as it goes over the wire (RFC 1035 section 3.3.14, RFC 2782), without compression. */
 export type LookUp = (type: RecordType, name: string) => Promise<Buffer[]>;
 export type AnswerRecords = (source: Source, type: RecordType, name: string, gone: AbortSignal) => Promise<Buffer[]>;
@@ -37,7 +36,7 @@ function counted(text: string): Buffer {
 }
 
 /** `_mongodb._tcp.db.example.com` is about `db.example.com` (RFC 2782), and covered by a rule for it. */
-export const subjectOf = (name: string): string => name.replace(/^_[^.]+\.(?:_[^.]+\.)?/, "");
+const subjectOf = (name: string): string => name.replace(/^_[^.]+\.(?:_[^.]+\.)?/, "");
 const NOTHING = new Set(["ENODATA", "ENOTFOUND"]);
 
 export function createAnswerRecords(deps: Pick<TunnelDeps, "policies" | "pace" | "log">, lookUp: LookUp): AnswerRecords {

@@ -21,11 +21,11 @@ function portsOf(name: string): string {
 }
 /** RDATA of an SRV record that names `t<i>.example`, and of a TXT record of so many bytes. */
 const service = (i: number) => Buffer.concat([Buffer.from([0, 1, 0, 2, 0x69, 0x89, `t${i}`.length]), Buffer.from(`t${i}\x07example\0`)]);
-const text = (bytes: number) => Buffer.concat([Buffer.of(bytes), Buffer.alloc(bytes, "x")]);
+const textOf = (bytes: number) => Buffer.concat([Buffer.of(bytes), Buffer.alloc(bytes, "x")]);
 const data: Record<string, Buffer[]> = {
   "/srv/_mongodb._tcp.a.example": [service(0), service(1)],
   "/srv/_many._tcp.a.example": Array.from({ length: 32 }, (_, i) => service(i)),
-  "/txt/a.example": [text(200), text(255)],
+  "/txt/a.example": [textOf(200), textOf(255)],
   "/txt/none.example": [],
 };
 const proxy = createHttp((request, response) => {
@@ -67,7 +67,8 @@ const address = (name: string) => resolver.resolve4(name).then(([first]) => firs
 const sixth = (name: string) => resolver.resolve6(name).then(String, code);
 const services = (name: string) =>
   resolver.resolveSrv(name).then((all) => all.map((one) => `${one.priority} ${one.weight} ${one.port} ${one.name}`).toSorted(), code);
-const texts = (name: string) => resolver.resolveTxt(name).then((all) => all.map(([one = ""]) => one.length).toSorted(), code);
+const texts = (name: string) =>
+  resolver.resolveTxt(name).then((all) => all.map(([one = ""]) => one.length).toSorted((x, y) => x - y), code);
 /** Says `text`, half-closes, and resolves with how many bytes came back, and the first of them. */
 function talk(host: string, port: number, text: string): Promise<string> {
   return new Promise((resolve) => {
