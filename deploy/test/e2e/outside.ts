@@ -6,7 +6,7 @@ import { createServer as createHttp, type IncomingMessage, type ServerResponse }
 import { createServer as createHttps } from "node:https";
 import { createServer as createTcp, type Server } from "node:net";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
-import { decode, encode, type Answer, type StringAnswer } from "dns-packet";
+import { decode, encode, type Answer, type Question, type StringAnswer } from "dns-packet";
 
 /** Where the servers listen; the platform under test may reach it, and no other address of its own machine. */
 export const ADDRESS = "127.77.0.1";
@@ -45,6 +45,11 @@ const shards = (name: string): Answer[] =>
     data: { port: 27_017, priority: 0, weight: 0, target: `shard${i}.outside.test` },
   }));
 
+function answersOf({ type, name }: Question, found: readonly string[]): Answer[] {
+  if (type === "SRV") return shards(name);
+  return type === "A" ? found.map((data): StringAnswer => ({ type: "A", name, ttl: 1, data })) : [];
+}
+
 async function startDns(): Promise<Datagrams> {
   const server = createSocket("udp4");
   server.on("message", (message, { address, port }) => {
@@ -52,13 +57,7 @@ async function startDns(): Promise<Datagrams> {
     const [question] = questions;
     if (question === undefined) return;
     void addressesOf(question.name.toLowerCase()).then((found) => {
-      if (question.type === "SRV")
-        return void server.send(
-          encode({ type: "response", id: id ?? 0, questions: [question], answers: shards(question.name) }),
-          port,
-          address,
-        );
-      const answers = question.type === "A" ? found.map((data): StringAnswer => ({ type: "A", name: question.name, ttl: 1, data })) : [];
+      const answers = answersOf(question, found);
       server.send(
         encode({ type: "response", id: id ?? 0, flags: found.length === 0 ? 3 : 0, questions: [question], answers }),
         port,
