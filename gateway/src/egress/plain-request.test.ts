@@ -233,6 +233,21 @@ describe("what is refused", () => {
   });
 });
 
+it("has an answer whose head is as long as it may be", async () => {
+  const { url } = await upstream((_request, response) =>
+    response.writeHead(200, { x: "x".repeat(EGRESS_LIMITS.answerHeadBytes - 1_024) }).end("ok"),
+  );
+  const request = sendRequest({
+    socketPath: join(at("root"), "i1/s"),
+    agent: false,
+    path: `${url}/`,
+    headers: { host: new URL(url).host },
+    maxHeaderSize: 2 * EGRESS_LIMITS.answerHeadBytes,
+  });
+  request.end();
+  expect(await textOf(await answerOf(request))).toBe("ok");
+});
+
 describe("an open request", () => {
   it("ends, with its connection, when its client leaves", async () => {
     const server = await tcpServer();
