@@ -136,6 +136,18 @@ describe("a plain request", () => {
     expect([answer.statusCode, answer.statusMessage, answer.headers["set-cookie"]]).toEqual([418, "Short", ["a=1", "b=2"]]);
     expect([answer.trailers, answer.headers["x-hop"]]).toEqual([{ "x-sum": '{"x-end":"yes"}' }, undefined]);
   });
+  it.each([
+    ["HEAD", 200],
+    ["GET", 204],
+    ["GET", 304],
+  ])("%s whose answer is %i has fields, and no body", async (method, status) => {
+    const { url } = await upstream((_request, response) =>
+      response.writeHead(status, { etag: '"x"', ...(status === 204 ? {} : { "content-length": 5 }) }).end(),
+    );
+    const { answer, text } = await get(`${url}/`, {}, method);
+    expect([answer.statusCode, answer.headers.etag, text]).toEqual([status, '"x"', ""]);
+    expect(answer.headers["content-length"]).toBe(status === 204 ? undefined : "5");
+  });
   it("follows no redirect", async () => {
     const { url } = await upstream((_request, response) => response.writeHead(302, { location: "http://169.254.169.254/" }).end());
     const { status, answer } = await get(`${url}/`);
@@ -203,6 +215,17 @@ describe("what is refused", () => {
     expect(answered.status).toBe(status);
     expect(answered.got()).toContain(text);
     expect([server.sockets.size, server.got()]).toEqual([0, ""]);
+  });
+  it("a body that waits for 100 (Continue), without asking for it", async () => {
+    await control("PUT", "i1", rules([80]));
+    const request = send("PUT", "http://other.example/", { "content-length": "4", expect: "100-continue" });
+    let continued = false;
+    request
+      .on("continue", () => (continued = true))
+      .on("error", () => undefined)
+      .flushHeaders();
+    const answer = await answerOf(request);
+    expect([answer.statusCode, (await textOf(answer)).includes("other.example:80"), continued]).toEqual([403, true, false]);
   });
   it("names that lead inside", async () => {
     names["mixed.example"] = ["127.0.0.1", "169.254.169.254"];
