@@ -12,8 +12,10 @@ my ($UNIX, $INET, $INET6, $STREAM, $DGRAM) = (1, 2, 10, 1, 2);
 my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
 my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN, $EINPROGRESS, $SO_ERROR) = (4, 2048, 4, 11, 115, 4);
 my ($TYPE_A, $CLASS_IN, $SERVFAIL, $NXDOMAIN, $NOTIMP) = (1, 1, 2, 3, 4);
+my %RECORDS = (16 => "txt", 33 => "srv");    # types that are asked for outside
+my ($DATAGRAM, $CUT) = (512, 0x0200);
 my ($TTL, $HELD, $HEAD) = (60, 64 * 1024, 16 * 1024);
-my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES, $MOST_ASKED) = (1000, 1000, 200, 64);
+my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES, $MOST_ASKED, $MOST_STREAMS) = (1000, 1000, 200, 64, 64);
 my $FRESH = 1;    # an answer of the proxy's counts so many seconds; rules that change hold for whoever asks later
 my $PROXY_PORT = 3128;
 my $PATIENCE = 5;           # seconds for a connection to the proxy
@@ -21,11 +23,16 @@ my $AGAIN = 60;             # seconds until a credential is asked for again afte
 
 my ($credential, $said, $renew_at) = ("", "", 0);
 my (%answers, %asking, %known, %told, %reads, %writes, %handle, %opening);
-my ($rin, $win, $pairs, $asked, $number) = ("", "", 0, 0, 0);
+my ($rin, $win, $pairs, $asked, $number, $streams) = ("", "", 0, 0, 0, 0);
 $SIG{PIPE} = "IGNORE";
 
 my $resolver = bound($DGRAM, "127.0.0.1", 53) or exit 1;
-on_read($resolver, sub { answer_query($resolver) });
+on_read($resolver, sub {
+    my $peer = recv($resolver, my $query, $DATAGRAM, 0);
+    answer_query($query, $DATAGRAM, sub { send $resolver, $_[0], 0, $peer }) if defined $peer;
+});
+my $stream = bound($STREAM, "127.0.0.1", 53) or exit 1;
+on_read($stream, \&accept_questions);
 my $door = bound($STREAM, "127.0.0.1", $PROXY_PORT) or exit 1;
 on_read($door, sub { accept_pair($door, undef) });
 on_read(\*STDIN, \&read_input);
@@ -112,10 +119,32 @@ sub forget_oldest {
     for my $listener (values %{ (delete $known{$oldest})->{listeners} }) { off_read($listener); close $listener }
 }
 
-# RFC 1035 section 4. One question; the answer repeats it.
+# What is too long for a datagram is asked for again here (RFC 7766): each message behind its length, until whoever asks closes.
+sub accept_questions {
+    accept(my $client, $stream) or return;
+    return if $streams >= $MOST_STREAMS;
+    $streams++;
+    fcntl($client, $SETFL, $NONBLOCK);
+    my $held = "";
+    my $close = sub { return if !fileno $client; off_read($client); close $client; $streams-- };
+    # Whoever does not read its answers gets no more of them.
+    my $reply = sub { $close->() if fileno $client and (syswrite($client, pack "n/a*", $_[0]) || 0) != 2 + length $_[0] };
+    on_read($client, sub {
+        my $count = sysread($client, $held, 65536, length $held);
+        return if !defined $count and ($! == $EAGAIN or $! == $EINTR);
+        return $close->() if !$count;
+        while (length $held >= 2 and length $held >= 2 + unpack "n", $held) {
+            my $query = unpack "n/a", $held;
+            substr($held, 0, 2 + length $query, "");
+            answer_query($query, 65535, $reply);
+        }
+    });
+}
+
+# RFC 1035 section 4. One question; the answer repeats it, with as many records as `$room` bytes hold.
 sub answer_query {
-    my $peer = recv($resolver, my $query, 512, 0);
-    return if !defined $peer or length $query < 17;
+    my ($query, $room, $reply) = @_;
+    return if length $query < 17;
     my ($id, $flags, $questions) = unpack "n3", $query;
     return if $flags & 0x8000 or $questions != 1;
     my ($at, @labels) = (12);
@@ -126,14 +155,22 @@ sub answer_query {
     }
     my ($type, $class) = unpack "n2", substr $query, $at + 1, 4;
     my $name = lc join ".", @labels;
-    ask($name, sub {
-        my ($code, @records) = resolve($name, $type, $class, @_);
-        my $head = pack "n6", $id, 0x8080 | ($flags & 0x7900) | $code, 1, scalar @records, 0, 0;
-        send $resolver, $head . substr($query, 12, $at + 5 - 12) . join("", @records), 0, $peer;
+    my $kind = $class == $CLASS_IN && $RECORDS{$type} || "names";
+    ask("$kind/$name", sub {
+        my ($code, @data) = $kind eq "names" ? resolve($name, $type, $class, @_) : records(@_);
+        my $answer = substr $query, 12, $at + 5 - 12;
+        my ($count, $cut) = (0, 0);
+        for (@data) {
+            my $record = pack "n3Nn/a*", 0xC00C, $type, $CLASS_IN, $TTL, $_;
+            $cut = $CUT, last if 12 + length($answer) + length $record > $room;
+            $answer .= $record;
+            $count++;
+        }
+        $reply->(pack("n6", $id, 0x8080 | ($flags & 0x7900) | $cut | $code, 1, $count, 0, 0) . $answer);
     });
 }
 
-# `@all`: the ports that the proxy gave; an undefined one: it could not be asked.
+# `@all`: the ports that the proxy gave; an undefined one: it could not be asked. An answer's code, and its data.
 sub resolve {
     my ($name, $type, $class, @all) = @_;
     return $NXDOMAIN if !@all;
@@ -141,20 +178,25 @@ sub resolve {
     return $NOTIMP if $class != $CLASS_IN;
     return 0 if $type != $TYPE_A;    # the name exists, and has nothing of this type (RFC 2308 section 2.2)
     my $ip = address_of($name, @all);
-    return $SERVFAIL if !$ip;
-    return (0, pack("n3Nn", 0xC00C, $TYPE_A, $CLASS_IN, $TTL, 4) . pack("C4", split /\./, $ip));
+    return $ip ? (0, pack "C4", split /\./, $ip) : $SERVFAIL;
+}
+# `@all`: "ok" and the data of records.
+sub records {
+    my ($ok, @data) = @_;
+    return $NXDOMAIN if !@_;
+    return defined $ok ? (0, map { pack "H*", $_ } @data) : $SERVFAIL;
 }
 
-# Asks the proxy for a name's ports; who asks for the same name meanwhile gets the same answer, and where there is none the last one counts.
+# Asks the proxy for a name's ports or records, `kind/name`; who asks for the same meanwhile gets the same answer, and where there is none the last one counts.
 sub ask {
     my ($name, $answered) = @_;
     my $fresh = $answers{$name};
     return $answered->(@{ $fresh->{ports} }) if $fresh and time - $fresh->{at} < $FRESH;
     return push @{ $asking{$name} }, $answered if $asking{$name};
     return if keys %asking >= $MOST_ASKED;    # whoever asked asks again
-    return $answered->() if $name !~ /^[a-z0-9_.-]{1,253}$/;
+    return $answered->() if $name !~ m{^[a-z]+/[a-z0-9_.-]{1,253}$};
     $asking{$name} = [$answered];
-    open_proxy("GET /names/$name HTTP/1.0\r\n" . who() . "\r\n", sub {
+    open_proxy("GET /$name HTTP/1.0\r\n" . who() . "\r\n", sub {
         my ($proxy) = @_;
         return tell_all($name, $fresh ? @{ $fresh->{ports} } : undef) if !$proxy;    # it begins again; what connects is judged by it anyway
         my $text = "";
@@ -174,9 +216,10 @@ sub read_ports {
     close $proxy;
     my ($status, $body) = $$text =~ m{^HTTP/1\.[01] (\d{3}).*?\r\n\r\n(.*)$}s;
     my @ports = (undef);
-    if (($status || "") eq "200") { @ports = grep { $_ > 0 and $_ < 65536 } $body =~ /(\d{1,5})/g }
+    if (($status || "") eq "200" and $name !~ m{^names/}) { @ports = ("ok", split /\n/, $body) }
+    elsif (($status || "") eq "200") { @ports = grep { $_ > 0 and $_ < 65536 } $body =~ /(\d{1,5})/g }
     elsif (($status || "") eq "403") { @ports = (); say_once(reason_in($body)) }
-    else { say_once(reason_in($body) || "$name: the egress proxy does not answer.") }
+    else { say_once(reason_in($body) || substr($name, 1 + index $name, "/") . ": the egress proxy does not answer.") }
     %answers = () if keys %answers >= $MOST_NAMES and !$answers{$name};
     if (!@ports or defined $ports[0]) { $answers{$name} = { at => time, ports => \@ports } }
     elsif ($answers{$name}) { @ports = @{ $answers{$name}{ports} } }
@@ -204,8 +247,9 @@ sub accept_pair {
     open_proxy($hello, sub {
         my ($proxy) = @_;
         if (!$proxy) { $pairs--; return reset_client($client) }
-        my $pair = { ends => [$client, $proxy], held => ["", ""], done => [0, 0], greet => defined $target ? "" : who() };
+        my $pair = { ends => [$client, $proxy], held => ["", ""], done => [0, 0] };
         if (!defined $target) {
+            ($pair->{is_new}, $pair->{greet}) = (1, who());
             pump($pair, $_) for 0, 1;
             return;
         }
@@ -242,7 +286,7 @@ sub read_end {
     return if !defined $count and ($! == $EAGAIN or $! == $EINTR);
     return end_pair($pair) if !defined $count;
     # Whoever speaks to the proxy itself need not know the credential: it is put behind the first line.
-    if ($from == 0 and $pair->{greet} ne "") {
+    if ($from == 0 and $pair->{greet}) {
         return if $count and $pair->{held}[0] !~ s/\r\n/\r\n$pair->{greet}/ and length $pair->{held}[0] < $HEAD;
         $pair->{greet} = "";
     }
@@ -250,7 +294,14 @@ sub read_end {
         $pair->{done}[$from] = 1;
         off_read($pair->{ends}[$from]);
     }
+    tell_refusal($pair) if $from == 1 and delete $pair->{is_new};
     flush_held($pair, $from);
+}
+
+# What the proxy itself refuses it marks so (RFC 9209), and lets no other server's answer bear that mark.
+sub tell_refusal {
+    my ($pair) = @_;
+    say_once(reason_in($pair->{held}[1])) if $pair->{held}[1] =~ m{^HTTP/1\.[01] [45](?:(?!\r\n\r\n).)*?\r\nproxy-status: fnctl;}s;
 }
 sub flush_held {
     my ($pair, $from) = @_;

@@ -42,11 +42,17 @@ test.for<[string, string, string[]]>([
     expect(found).toMatchObject({
       sixth: "ENODATA",
       missing: ["ENOTFOUND", "ENOTFOUND"],
+      services: ["1 2 27017 t0.example", "1 2 27017 t1.example"],
+      manyServices: 32,
+      texts: [200, 255],
+      noTexts: ["ENODATA", "ENOTFOUND", "ESERVFAIL"],
       echoed: "19 a.example:443:hello",
       large: expect.stringMatching(/^3000015 a\.example:5432:x+$/),
       refused: "ECONNRESET",
       closed: "ECONNREFUSED",
       byProxy: expect.stringContaining("b.example:1:more"),
+      plain: expect.stringContaining("HTTP/1.1 403"),
+      forged: expect.stringContaining("HTTP/1.1 403"),
       atOnce: 1,
       // One port that the function uses itself costs that port of that name, and nothing else.
       busy: "18 busy.example:443:x",
@@ -65,6 +71,8 @@ test.for<[string, string, string[]]>([
     });
     expect(found["log"]).toContain("egress: single is not allowed. Allow it.");
     expect(found["log"]).toContain("egress: no.example:443 is refused. Ask for another.");
+    expect(found["log"]).toContain("egress: http://plain.example/ is refused.");
+    expect(found["log"]).not.toContain("forged");
     expect(found["log"]).toContain("busy.example:8080 cannot be reached");
   },
 );

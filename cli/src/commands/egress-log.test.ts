@@ -42,7 +42,7 @@ test("a name that was only looked up is suggested unless its port is known", () 
 test("nothing that a rule cannot open, or that the tenant refuses itself", () => {
   const others = [
     refused("localhost:80"),
-    refused("10.0.0.1:80"),
+    refused("2852039166:80"),
     refused("billing.fn.internal:80"),
     refused("inside.example:443", { outcome: "FORBIDDEN: inside.example leads to an address that functions may not reach." }),
     refused("evil.example:443", { outcome: "FORBIDDEN: evil.example:443 is denied by a rule of the tenant's own." }),

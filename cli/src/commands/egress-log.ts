@@ -1,5 +1,5 @@
 // What functions reached or were refused, and the rules that would allow the latter.
-import { ownTextSchema, ruleFor } from "@fnctl/control-plane/contract/egress-rules";
+import { ownTextSchema, ruleFor, splitTarget } from "@fnctl/control-plane/contract/egress-rules";
 import { egressConnectionSchema, egressRuleSchema, page } from "@fnctl/control-plane/contract/resources";
 import type { Command } from "commander";
 import type { z } from "zod";
@@ -62,7 +62,7 @@ interface Suggestion {
   times: number;
   last: string;
 }
-const hostOf = (target: string): string => target.split(":")[0] ?? "";
+const hostOf = (target: string): string => splitTarget(target).host;
 const IS_DENIED = / is denied by a rule /;
 /** What only lacks a rule: not what the tenant refuses itself, and no address that rules cannot open. */
 const LACKS_A_RULE = / is not allowed\.$/;
@@ -71,7 +71,7 @@ const LACKS_A_RULE = / is not allowed\.$/;
 export function suggestRules(refused: readonly Connection[]): Suggestion[] {
   const found = new Map<string, Suggestion>();
   for (const { target, outcome, function: name, at, notLogged } of refused) {
-    const [host = "", port] = target.split(":");
+    const { host, port } = splitTarget(target);
     const rule = ruleFor(host, port === undefined ? 443 : Number(port));
     if (!LACKS_A_RULE.test(outcome) || !ownTextSchema.safeParse({ action: "allow", rule }).success) continue;
     const isDenied = refused.some((other) => other.function === name && hostOf(other.target) === host && IS_DENIED.test(other.outcome));

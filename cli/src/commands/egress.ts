@@ -47,7 +47,9 @@ export const egress: Register = (program, io) => {
 };
 
 const withTarget = (command: ReturnType<typeof addCommand>) =>
-  command.argument("<rule>", "api.example.com, db.example.com:5432 or *.example.com").option("--function <name>", "for this function only");
+  command
+    .argument("<rule>", "api.example.com, db.example.com:5432, *.example.com or 10.1.0.0/16:5432")
+    .option("--function <name>", "for this function only");
 
 function checkRule(body: { action: "allow" | "deny"; rule: string }): void {
   const { error } = ownTextSchema.safeParse(body);

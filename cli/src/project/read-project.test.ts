@@ -78,15 +78,19 @@ test("mistakes in what it may reach, each at its rule", () => {
     "    - https://api.example.com",
     "    - {host: db.example.com}",
     "    - {host: '*.com', ports: [5432, 0]}",
-    "    - 127.0.0.1:80",
+    "    - 127.0.0.01:80",
+    "    - 10.1.2.3/16",
+    "    - '[::ffff:10.1.2.3]:443'",
+    "    - 10.1.0.0/16:5432",
   ];
-  const write = "write a host name with an optional port: api.example.com, db.example.com:5432 or *.example.com";
+  const write =
+    "write a host name, an address or a range with an optional port: api.example.com, db.example.com:5432, *.example.com, 10.1.2.3, 10.1.0.0/16:5432 or [2001:db8::1]";
   expect(mistakesOf(text(rules))).toEqual([
     `6:7 allow: ${write}`,
     "7:7 ports is missing",
     `8:14 host: ${write}`,
     "8:37 ports: a port is a number from 1 to 65535",
-    `9:7 allow: ${write}`,
+    ...[9, 10, 11].map((line) => `${line}:7 allow: ${write}`),
   ]);
   expect(mistakesOf(text(["egress: everything"]))).toEqual(["3:9 egress: write `public`, or `allow:` with a list of host names"]);
   expect(mistakesOf(text(["egress: {alow: [a.example]}"]))).toEqual([

@@ -1,5 +1,6 @@
 // What a function may reach, as its owner writes it in `fnctl.yaml`, and as the egress proxy applies it.
 import { z } from "zod";
+import { ADDRESS_PATTERN, hostOfAddress, isAddressHost, isAddressRule, rangeHolds } from "./address-rules.ts";
 import { cidrSchema } from "./cidr.ts";
 import { LIMITS } from "./limits.ts";
 import { CALL_PORT, callName, calledFunction, isCallName } from "./function-calls.ts";
@@ -21,19 +22,22 @@ const DEFAULT_PORTS = [443];
 const PUBLIC_PORTS = [80, 443];
 /** Stands for every name. */
 const ANY_HOST = "*";
-const WRITE = "write a host name with an optional port: api.example.com, db.example.com:5432 or *.example.com";
+const WRITE =
+  "write a host name, an address or a range with an optional port: api.example.com, db.example.com:5432, *.example.com, 10.1.2.3, 10.1.0.0/16:5432 or [2001:db8::1]";
 const PORT = "a port is a number from 1 to 65535";
+
+const RULE_HOST = `(?:(?:\\*\\.)?${NAME.replaceAll("a-z", "A-Za-z")}|${ADDRESS_PATTERN})`;
 
 const portSchema = z.int(PORT).min(1, PORT).max(65_535, PORT);
 const hostSchema = z
   .string()
   .max(255)
-  .regex(new RegExp(`^(?:\\*\\.)?${NAME.replaceAll("a-z", "A-Za-z")}$`), { error: WRITE, abort: true })
+  .regex(new RegExp(`^${RULE_HOST}$`), { error: WRITE, abort: true })
   .refine((host) => isPattern(host.toLowerCase()), WRITE);
 const textSchema = z
   .string(WRITE)
   .max(261)
-  .regex(new RegExp(`^(?:\\*\\.)?${NAME.replaceAll("a-z", "A-Za-z")}(?::[0-9]{1,5})?$`), { error: WRITE, abort: true })
+  .regex(new RegExp(`^${RULE_HOST}(?::[0-9]{1,5})?$`), { error: WRITE, abort: true })
   .refine((text) => {
     const { host, ports } = readText(text);
     return isPattern(host) && ports.every((port) => port >= 1 && port <= 65_535);
@@ -55,7 +59,7 @@ export const egressSchema = z.union(
 );
 export type EgressConfig = z.infer<typeof egressSchema>;
 
-/** One rule as it is applied. `host`: a name, `*.` and a name (exactly one label more), or `*` (every name). */
+/** One rule as it is applied. `host`: a name, `*.` and a name (exactly one label more), `*` (every name), an address, or a range of them. */
 export const allowedSchema = z.strictObject({
   host: z.string().max(255),
   ports: z.array(portSchema).min(1).max(LIMITS.egressPorts),
@@ -74,8 +78,12 @@ export function allowedBy(egress: EgressConfig | undefined): Allowed[] {
   });
 }
 
-/** `*.example.com` stands for exactly one label (SECURITY B6). `host` is in lower case. */
+/**
+ * `*.example.com` stands for exactly one label (SECURITY B6). `host` is in lower case. An address is never meant by a rule for names, nor the other way
+ * round.
+ */
 export function hostMatches(pattern: string, host: string): boolean {
+  if (isAddressHost(host)) return rangeHolds(pattern, host);
   if (pattern === ANY_HOST) return host.includes(".") && !isCallName(host); // a single label is a name of somebody's own network
   if (!pattern.startsWith("*.")) return pattern === host;
   const dot = host.indexOf(".");
@@ -126,6 +134,15 @@ export function portsOf(rules: Effective, host: string): number[] {
   const allows = [...rules.allow.filter((rule) => hostMatches(rule.host, host)), ...own.filter(({ action }) => action === "allow")];
   return [...new Set(allows.flatMap(({ ports }) => ports))].filter((port) => !denied.has(port));
 }
+/** Whether the tenant itself refuses an address, whatever name leads there. */
+export const isAddressDenied = (rules: Effective, address: string, port: number): boolean =>
+  rules.own.some(
+    (rule) =>
+      rule.action === "deny" &&
+      isAddressRule(rule.host) &&
+      (rule.ports.length === 0 || rule.ports.includes(port)) &&
+      matches(rule, rules.functionId, hostOfAddress(address)),
+  );
 /** Whether the tenant itself refuses a name, on some port. */
 export const isDenied = (rules: Effective, host: string): boolean =>
   rules.own.some((rule) => rule.action === "deny" && matches(rule, rules.functionId, host));
@@ -140,8 +157,8 @@ export const ownTextSchema = z
     path: ["rule"],
   })
   .transform(({ action, rule }): Pick<OwnRule, "action" | "host" | "ports"> => {
-    const { host, ports } = readText(rule);
-    return { action, host, ports: action === "deny" && !rule.includes(":") ? [] : ports };
+    const { host, port } = splitTarget(rule);
+    return { action, host: host.toLowerCase(), ports: port === undefined && action === "deny" ? [] : readText(rule).ports };
   });
 /** The text that `ownTextSchema` reads as this rule. */
 export const ownText = ({ action, host, ports }: Pick<OwnRule, "action" | "host" | "ports">): string =>
@@ -154,15 +171,19 @@ export function ruleFor(host: string, port: number): string {
   return port === 443 ? host : `${host}:${port}`;
 }
 
+/** `host`, `host:port`, `[address]` or `[address]:port`, in its parts. */
+export function splitTarget(text: string): { host: string; port: string | undefined } {
+  const [, host = text, port] = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(text) ?? [];
+  return { host, port };
+}
 function readText(text: string): Allowed {
-  const colon = text.indexOf(":");
-  return colon === -1
-    ? { host: text.toLowerCase(), ports: DEFAULT_PORTS }
-    : { host: text.slice(0, colon).toLowerCase(), ports: [Number(text.slice(colon + 1))] };
+  const { host, port } = splitTarget(text);
+  return { host: host.toLowerCase(), ports: port === undefined ? DEFAULT_PORTS : [Number(port)] };
 }
 
 /** A wildcard needs a name of two labels behind it: `*.com` is everybody's. */
 function isPattern(host: string): boolean {
+  if (isAddressRule(host)) return true;
   const wildcard = host.startsWith("*.");
   const name = wildcard ? host.slice(2) : host;
   return isHostName(name) && !LOCAL.test(name) && !isCallName(name) && (!wildcard || name.includes("."));

@@ -6,7 +6,7 @@ import { createServer as createHttp, type IncomingMessage, type ServerResponse }
 import { createServer as createHttps } from "node:https";
 import { createServer as createTcp, type Server } from "node:net";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
-import { decode, encode, type StringAnswer } from "dns-packet";
+import { decode, encode, type Answer, type Question, type StringAnswer } from "dns-packet";
 
 /** Names that lead elsewhere, as an attacker's would. */
 const odd = (address: string): Record<string, string[]> => ({
@@ -39,6 +39,20 @@ async function addressesOf(name: string, names: ReadonlyMap<string, string[]>, o
   return (await lookup(name, { all: true, family: 4 }).catch(() => [])).map(({ address }) => address);
 }
 
+/** Servers of a service, more than a datagram of 512 bytes holds. */
+const shards = (name: string): Answer[] =>
+  Array.from({ length: 15 }, (_, i) => ({
+    type: "SRV",
+    name,
+    ttl: 1,
+    data: { port: 27_017, priority: 0, weight: 0, target: `shard${i}.outside.test` },
+  }));
+
+function answersOf({ type, name }: Question, found: readonly string[]): Answer[] {
+  if (type === "SRV") return shards(name);
+  return type === "A" ? found.map((data): StringAnswer => ({ type: "A", name, ttl: 1, data })) : [];
+}
+
 async function startDns(at: string, names: ReadonlyMap<string, string[]>): Promise<Datagrams> {
   const server = createSocket("udp4");
   server.on("message", (message, { address, port }) => {
@@ -46,7 +60,7 @@ async function startDns(at: string, names: ReadonlyMap<string, string[]>): Promi
     const [question] = questions;
     if (question === undefined) return;
     void addressesOf(question.name.toLowerCase(), names, at).then((found) => {
-      const answers = question.type === "A" ? found.map((data): StringAnswer => ({ type: "A", name: question.name, ttl: 1, data })) : [];
+      const answers = answersOf(question, found);
       server.send(
         encode({ type: "response", id: id ?? 0, flags: found.length === 0 ? 3 : 0, questions: [question], answers }),
         port,

@@ -28,6 +28,7 @@ export function reachCases(place: () => Place): void {
       expect(await ask("fetch", "api.outside.test")).toBe("http api.outside.test /x");
       expect(await ask("sync", "api.outside.test")).toBe("http api.outside.test /x");
       expect(await ask("tcp", "db.outside.test", "5432")).toBe("ready\nand back\n");
+      expect(await ask("variables", "api.outside.test")).toMatch(/^http api.outside.test(:80)? \/x$/);
       expect(await ask("lookup", "api.outside.test")).toMatch(/^127\.1\.\d+\.\d+$/);
     });
 
@@ -43,6 +44,8 @@ export function reachCases(place: () => Place): void {
       ["fetch", "private.outside.test", ""],
       ["fetch", "mixed.outside.test", ""],
       ["fetch", "loopback.outside.test", ""],
+      ["variables", "private.outside.test", ""],
+      ["variables", "api.outside.test", "5432"],
     ])("does not reach, by %s, %s %s", async (by, host, port) => expect(await ask(by, host, port)).toMatch(/^failed: /));
 
     test("is told in its log what was refused, and the rule that would allow it", async () => {
@@ -57,6 +60,31 @@ export function reachCases(place: () => Place): void {
       );
       expect(log).toContain("egress: metadata.outside.test leads to an address that functions may not reach.");
     });
+  });
+
+  test("a proxy's client is served in plain HTTP, and its refusals are told in the log", async () => {
+    await deployFixtureTo(place(), "reaches-plain", "reaches.js", {
+      egress: { allow: ["api.outside.test:80", `${place().outside.address.replace(/\d+$/, "0")}/24:80`] },
+    });
+    const ask = async (host: string) => (await place().call("reaches-plain", `/?by=absolute&host=${host}`)).text();
+    expect(await ask("api.outside.test")).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*http api.outside.test \/x/);
+    expect(await ask(place().outside.address)).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*http [\d.]+ \/x/); // an address, as a proxy is asked for it
+    expect(await ask("127.77.1.1")).toMatch(/^HTTP\/1.1 403 [^]*fnctl egress allow 127.77.1.1:80/);
+    expect(await ask("plain.outside.test")).toMatch(/^HTTP\/1.1 403 [^]*fnctl egress allow plain.outside.test:80/);
+    const log = await until(
+      async () => (await place().fnctl(["logs", "reaches-plain"])).stdout,
+      (text) => text.includes("plain.outside.test"),
+    );
+    expect(log).toContain("egress: plain.outside.test:80 is not allowed. To allow it, add it to");
+  });
+
+  test("SRV records of an allowed name are all told, and allow nothing that they name", async () => {
+    await deployFixtureTo(place(), "reaches-srv", "reaches.js", { egress: { allow: ["db.outside.test:27017"] } });
+    const ask = async (by: string, host: string) => (await place().call("reaches-srv", `/?by=${by}&host=${host}`)).text();
+    const shards = (await ask("srv", "_mongodb._tcp.db.outside.test")).split(",");
+    expect([shards.length, shards]).toEqual([15, expect.arrayContaining(["shard0.outside.test:27017", "shard14.outside.test:27017"])]);
+    expect(await ask("lookup", "shard0.outside.test")).toBe("failed: ENOTFOUND");
+    expect(await ask("srv", "_mongodb._tcp.other.outside.test")).toBe("failed: ENOTFOUND");
   });
 
   test("says what it may reach", async () => {

@@ -1,6 +1,8 @@
 // A tenant's own rules from the API to open connections: a real Postgres, its notices, the change stream over a socket, and the egress proxy.
+import { once } from "node:events";
 import { rmSync } from "node:fs";
 import http from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createEgressRecords } from "@fnctl/control-plane/egress/records";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
@@ -128,6 +130,25 @@ test("private addresses are open to whom the operator opened them, on those port
   expect(await status(instance, "a.example")).toBe(403);
 });
 
+test("a private address is reached as it is by a rule and within the operator's ceiling, and a refusal of a range goes before both", async () => {
+  const { port } = plane;
+  const instance = await plane.sandbox(owner, "127.0.0.0/8", "a.example");
+  const [byAddress, byName] = [await plane.tunnel(instance, "127.0.0.1"), await plane.tunnel(instance, "a.example")];
+  expect([byAddress.status, byName.status]).toEqual([200, 200]);
+  await rule("deny", `127.0.0.0/16:${port}`);
+  await Promise.all([byAddress.closed, byName.closed]);
+  expect((await plane.tunnel(instance, "127.0.0.1")).text).toContain("denied by a rule of the tenant's own");
+  expect((await plane.tunnel(instance, "a.example")).text).toContain("leads to an address that functions may not reach");
+  const own = await plane.owner();
+  const other = await plane.sandbox(own);
+  expect((await plane.tunnel(other, "127.0.0.1")).text).toContain(`fnctl egress allow 127.0.0.1:${port}`);
+  await plane.rule(own, "allow", `127.0.0.1:${port}`);
+  expect(await status(other, "127.0.0.1")).toBe(200);
+  await plane.ceiling(own);
+  expect((await plane.tunnel(other, "127.0.0.1")).text).toContain("is an address that functions may not reach");
+  expect((await plane.names(other, "127.0.0.1")).status).toBe(403);
+});
+
 test("an address that is closed while it is dialled is not reached", async () => {
   const server = await openFullServer();
   try {
@@ -156,6 +177,32 @@ test("a connection that is denied while it is dialled is answered so, at once", 
     expect([answered, text.includes("denied by a rule")]).toEqual([403, true]);
   } finally {
     server.close();
+  }
+});
+
+test("a plain request is under the same rules, and is cut by a change of them", async () => {
+  const server = http.createServer((request, response) => void (request.url === "/open" ? response.write("open") : response.end("whole")));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    await plane.ceiling(owner, { addresses: "127.0.0.1", ports: [port] });
+    const instance = await plane.sandbox(owner);
+    const ask = async (path: string) => {
+      const target = `http://a.example:${port}${path}`;
+      const options = { socketPath: plane.at(`root/${instance}/s`), path: target, headers: { host: `a.example:${port}` }, agent: false };
+      const [answer] = (await once(http.get(options as http.RequestOptions), "response")) as [http.IncomingMessage];
+      return answer;
+    };
+    expect((await ask("/")).statusCode).toBe(403);
+    await rule("allow", `a.example:${port}`);
+    expect((await ask("/")).statusCode).toBe(200);
+    const open = await ask("/open");
+    expect(open.statusCode).toBe(200);
+    await rule("deny", "a.example");
+    await expect(once(open.resume(), "end")).rejects.toThrow(/aborted/);
+    expect((await ask("/")).statusCode).toBe(403);
+  } finally {
+    server.close().closeAllConnections();
   }
 });
 

@@ -3,7 +3,7 @@ import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
 import type { FunctionClaims } from "@fnctl/control-plane/contract/egress-credential";
 import type { Allowed } from "@fnctl/control-plane/contract/egress-rules";
-import { PlatformError } from "@fnctl/control-plane/contract/errors";
+import { PlatformError, type Problem } from "@fnctl/control-plane/contract/errors";
 import { FUNCTION_EGRESS, type EgressSource } from "@fnctl/control-plane/contract/internal";
 import type { EgressClaims } from "@fnctl/control-plane/service/egress-credential";
 import { bearerOf, type ReadCredential } from "./credential.ts";
@@ -12,12 +12,15 @@ import { answerName } from "./names.ts";
 import { egressProblem, problemAnswer } from "./refusal.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import type { Source } from "./source.ts";
-import { createSourceServer, type Caller, type ConnectRequest } from "./source-listener.ts";
+import { callerOf, createSourceServer, type Caller } from "./source-listener.ts";
+import type { AnswerRecords } from "./dns-records.ts";
+import { refusePlain, runPlainRequest } from "./plain-request.ts";
 import { Strangers } from "./strangers.ts";
 import { runTunnel, type TunnelDeps } from "./tunnel.ts";
 
 export interface CredentialDeps extends TunnelDeps {
   readCredential: ReadCredential;
+  answerRecords: AnswerRecords;
   /** A new credential for a function's that still counts. Absent: there are none. */
   renew?: ((credential: string) => Promise<string>) | undefined;
 }
@@ -64,13 +67,13 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
     strangers.known(client);
     return source;
   }
-  async function connected(request: ConnectRequest): Promise<void> {
-    const { client } = request;
+  /** Serves whom is known, unless it has left meanwhile. */
+  async function serve(caller: Caller, known: (source: Source) => Promise<void>, unknown: (problem: Told) => void): Promise<void> {
     try {
-      const source = await identify(request);
-      if (!client.destroyed) return await runTunnel(deps, source, request);
+      const source = await identify(caller);
+      if (!caller.client.destroyed) return await known(source);
     } catch (error) {
-      if (!client.destroyed) refuseCaller(client, error);
+      if (!caller.client.destroyed) unknown(strangersProblem(error));
     }
   }
   async function renew(caller: Caller): Promise<string> {
@@ -81,8 +84,20 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
   }
 
   const server = createSourceServer({
-    onConnect: (request) => void connected(request),
+    onConnect: (request) =>
+      void serve(
+        request,
+        (source) => runTunnel(deps, source, request),
+        (problem) => request.client.end(problemAnswer(problem)),
+      ),
+    onPlain: (asked) =>
+      void serve(
+        callerOf(asked.request),
+        (source) => runPlainRequest(deps, source, asked),
+        (problem) => refusePlain(asked.request, asked.response, problem),
+      ),
     onName: async (name, gone, caller) => answerName(deps, await identify(caller), name, gone),
+    onRecords: async (type, name, gone, caller) => deps.answerRecords(await identify(caller), type, name, gone),
     onCredential: renew,
     maxConnections: () => EGRESS_LIMITS.openConnections,
   });
@@ -100,14 +115,13 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
   };
 }
 
+type Told = Omit<Problem, "facts">;
 const NO_CREDENTIAL = new PlatformError("UNAUTHENTICATED", "The egress proxy does not know this sandbox.");
 
 /** Whoever is not known is told how to become it; 407 is what clients of a proxy understand (RFC 9110 section 15.5.8). */
-function refuseCaller(client: Duplex, error: unknown): void {
+function strangersProblem(error: unknown): Told {
   const { problem } = egressProblem(error);
-  const unknown = problem.code === "UNAUTHENTICATED";
-  const told = unknown ? { ...problem, status: 407, title: "Proxy Authentication Required" } : problem;
-  client.end(problemAnswer(told, unknown ? 'proxy-authenticate: Basic realm="fnctl"\r\n' : ""));
+  return problem.code === "UNAUTHENTICATED" ? { ...problem, status: 407, title: "Proxy Authentication Required" } : problem;
 }
 
 /** A function's credential counts from its own pod alone: whoever else has got it reaches nothing by it. */

@@ -41,6 +41,7 @@ beforeEach(async () => {
     policies: openPolicies({ control: undefined, file: undefined, changed: () => undefined, warn: () => undefined }),
     pace: new Pace(EGRESS_LIMITS.questions),
     count: new TunnelCount(),
+    answerRecords: async () => [],
     readCredential: createReadCredential(createEgressCredentialReader(SECRET)),
     log: (record) => void own.push(record),
   });

@@ -1,6 +1,7 @@
 // Connects to a target: resolves the name, checks every address, and dials a checked address, so that the name is never resolved again.
 import { lookup, Resolver } from "node:dns/promises";
 import type { Socket } from "node:net";
+import { bareAddress, isAddressHost } from "@fnctl/control-plane/contract/address-rules";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { calledFunction } from "@fnctl/control-plane/contract/function-calls";
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
@@ -53,7 +54,8 @@ export function createDial({ mayDial, callFunction, resolve, upstreamProxy }: Di
     if (called !== undefined) return callFunction(settings, called, signal);
     const owner = settings.tenantId ?? instance;
     const inTurn = (host: string) => queue.run({ owner, urgent: true }, async () => (signal.aborted ? [] : resolve(host)));
-    const deps = { policy: (address: string) => mayDial(settings, address, target.port), resolve: inTurn };
+    const policy = (address: string) => mayDial(settings, address, target.port);
+    const deps = { policy, resolve: isAddressHost(target.host) ? async (host: string) => [bareAddress(host)] : inTurn };
     const addresses = await resolveChecked(deps, target, upstreamProxy !== undefined);
     if (upstreamProxy !== undefined) return connectThrough(upstreamProxy, target, signal);
     let last: unknown;
@@ -82,10 +84,14 @@ async function resolveChecked(
     });
   const denied = addresses.find((address) => !deps.policy(address));
   if (denied === undefined) return addresses;
-  throw new PlatformError("FORBIDDEN", `${target.host} leads to an address that functions may not reach.`, {
-    hint: "Private, loopback, link-local, metadata and reserved addresses are closed; the operator may open some to a tenant.",
-    facts: { address: denied }, // for the operator's log
-  });
+  throw new PlatformError(
+    "FORBIDDEN",
+    `${target.host} ${isAddressHost(target.host) ? "is" : "leads to"} an address that functions may not reach.`,
+    {
+      hint: "Private, loopback, link-local, metadata and reserved addresses are closed; the operator may open some to a tenant. A tenant's own rules may deny an address, too: `fnctl egress ls`.",
+      facts: { address: denied }, // for the operator's log
+    },
+  );
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
+import { isAddressDenied } from "@fnctl/control-plane/contract/egress-rules";
 import pino from "pino";
 import { closeListener, openListener } from "@fnctl/control-plane/service/http/listen";
 import { Pace } from "@fnctl/control-plane/service/pace";
@@ -13,6 +14,7 @@ import { createReadCredential } from "./credential.ts";
 import { createEgressCredentialReader } from "@fnctl/control-plane/service/egress-credential";
 import { createCredentialServer, type CredentialDeps } from "./credential-listener.ts";
 import { createDial, resolveBy, systemResolve, type MayDial, type Resolve } from "./dial.ts";
+import { createAnswerRecords, createLookUp } from "./dns-records.ts";
 import { RecordReport } from "./record-report.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { openPolicies, type Policies } from "./policies.ts";
@@ -60,8 +62,10 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
   }
   const pace = new Pace(EGRESS_LIMITS.questions);
   const deps: TunnelDeps = { dial, mayDial, policies, pace, count: new TunnelCount(), log: keep };
-  door = settings.listen === undefined ? undefined : await openDoor({ ...deps, renew: control?.renew }, settings.listen, secret);
-  registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, root: settings.root, warn });
+  const answerRecords = createAnswerRecords(deps, createLookUp(settings.dns));
+  door =
+    settings.listen === undefined ? undefined : await openDoor({ ...deps, answerRecords, renew: control?.renew }, settings.listen, secret);
+  registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, answerRecords, root: settings.root, warn });
   const admin = createControlServer({ secret, registry });
   const listener = await openListener(admin, settings.control, { mode: 0o660 });
   return {
@@ -84,6 +88,7 @@ function addressJudge({ allowPrivate, functionPrivate }: EgressSettings, policie
   return (settings, address, port) => {
     if (platform.has(address)) return false;
     if (settings.kind === "build") return forBuilds!(address);
+    if (isAddressDenied(policies.rulesFor(settings), address, port)) return false;
     return isPublic!(address) || (forFunctions!(address) && policies.opens(settings, address, port));
   };
 }

@@ -1,4 +1,5 @@
 // A client's first bytes must name the host that it asked for (SECURITY B5), as TLS server name or in an HTTP/1 Host field.
+import { isAddressHost } from "@fnctl/control-plane/contract/address-rules";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { readClientHello } from "./client-hello.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
@@ -18,8 +19,7 @@ export function judgeFirstFlight(bytes: Buffer, target: Target): boolean {
   const hello = readClientHello(bytes);
   switch (hello.state) {
     case "complete":
-      if (hello.serverName !== target.host) refuse(`The TLS server name is not ${target.host}.`);
-      return true;
+      return judgeServerName(hello.serverName, target);
     case "broken":
       return refuse("The first bytes are no valid TLS ClientHello.");
     case "incomplete":
@@ -28,6 +28,14 @@ export function judgeFirstFlight(bytes: Buffer, target: Target): boolean {
       if (TLS_ONLY.has(target.port)) refuse(`Only TLS is spoken to port ${target.port}.`);
       return judgePlain(bytes, target);
   }
+}
+
+/** An address has no server name (RFC 6066 section 3). With one it would be some name's server that was asked, for which there is no rule. */
+function judgeServerName(serverName: string | undefined, { host }: Target): true {
+  const wanted = isAddressHost(host) ? undefined : host;
+  if (serverName !== wanted)
+    refuse(wanted === undefined ? "A TLS server name was sent to an address." : `The TLS server name is not ${host}.`);
+  return true;
 }
 
 /** Protocols other than TLS and HTTP (databases, mail) pass, because the host and its address were checked already. */

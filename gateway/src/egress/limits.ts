@@ -30,8 +30,14 @@ export const EGRESS_LIMITS = {
    * Milliseconds.
    */
   questions: { perSecond: 1_000, burst: 2_000, waitMs: 5_000, owners: 10_000 },
+  /** How long a refused client may take to read the reason, milliseconds. */
+  refusalMs: 1_000,
+  /** Head of an answer to a plain request, bytes. */
+  answerHeadBytes: 32 * 1024,
   /** Refusals of one sandbox that are logged in a second; the rest is counted. */
   refusalsPerSecond: 10,
+  /** SRV and TXT records of one answer, and their bytes. */
+  dnsAnswer: { records: 32, bytes: 4_096 },
   /** How long one DNS server is waited for, where the operator names some. */
   dnsTryMs: 1_000,
   connectMs: 10_000,
@@ -40,6 +46,9 @@ export const EGRESS_LIMITS = {
   /** From CONNECT's answer to a whole first flight (TLS ClientHello), milliseconds and bytes. */
   firstFlightMs: 10_000,
   firstFlightBytes: 32 * 1024,
+  /** So many looks at a first flight at once with a piece of it; after that, one in this time, milliseconds. */
+  firstFlightLooks: 32,
+  firstFlightPauseMs: 20,
   /** How long a tunnel may be without a byte, milliseconds; it lives no longer than its sandbox. */
   idleMs: 15 * 60_000,
   /** After this time without a byte the kernel asks whether the peer is still there, milliseconds. */

@@ -1,23 +1,30 @@
 // A sandbox's resolver asks for a name before anything connects: what the rules say of it now, and no address.
 import { isDenied, isHostName, portsOf } from "@fnctl/control-plane/contract/egress-rules";
 import { toProblem, type PlatformError } from "@fnctl/control-plane/contract/errors";
+import { turnOf, type TunnelDeps } from "./passage.ts";
 import { refusalOf } from "./refusal.ts";
 import { startRecord, type Source } from "./source.ts";
-import { turnOf, type TunnelDeps } from "./tunnel.ts";
 
-/** The ports on which a name may be reached. Throws FORBIDDEN when there are none; that is logged, because no connection follows it. */
-export async function answerName(
-  deps: Pick<TunnelDeps, "policies" | "pace" | "log">,
-  source: Source,
-  name: string,
-  gone: AbortSignal,
-): Promise<number[]> {
+type Deps = Pick<TunnelDeps, "policies" | "pace" | "log">;
+
+/** The ports on which a name may be reached. Throws FORBIDDEN when there are none. */
+export const answerName = (deps: Deps, source: Source, name: string, gone: AbortSignal): Promise<number[]> =>
+  requireName(deps, source, [name.toLowerCase()], gone);
+
+/**
+ * The ports of the first of these names that a rule covers. Throws FORBIDDEN, of the last one, when there are none; that is logged, because no
+ * connection follows it.
+ */
+export async function requireName(deps: Deps, source: Source, names: readonly string[], gone: AbortSignal): Promise<number[]> {
   await turnOf(deps, source, gone);
   const rules = deps.policies.rulesFor(source.settings);
-  const host = name.toLowerCase();
-  const ports = isHostName(host) ? portsOf(rules, host) : [];
-  if (ports.length > 0) return ports;
-  const refusal = refusalOf(isDenied(rules, host) ? "denied" : "no rule", host, undefined);
+  for (const name of names) {
+    const ports = isHostName(name) ? portsOf(rules, name) : [];
+    if (ports.length > 0) return ports;
+    if (isDenied(rules, name)) break;
+  }
+  const host = names.at(-1)!;
+  const refusal = refusalOf(names.some((name) => isDenied(rules, name)) ? "denied" : "no rule", host, undefined);
   const record = source.refusals.admit({ ...startRecord(source), target: host.slice(0, 300), outcome: outcomeOf(refusal) });
   if (record !== undefined) deps.log(record);
   throw refusal;

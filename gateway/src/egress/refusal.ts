@@ -9,10 +9,27 @@ export function egressProblem(error: unknown): { problem: Omit<Problem, "facts">
   return { facts, problem: problem.code === "FORBIDDEN" ? { ...problem, title: "No rule allows this" } : problem };
 }
 
+/**
+ * What marks an answer as this proxy's own (RFC 9209), by which names.pl knows what to tell the function's log. Servers' own `proxy-` fields are
+ * taken off their answers, and in a tunnel nobody looks.
+ */
+export const PROXY_STATUS = { name: "proxy-status", value: "fnctl; error=http_request_denied" } as const;
+
+/** Told with 407 (RFC 9110 section 11.7.1). */
+export const PROXY_AUTHENTICATE = { "proxy-authenticate": 'Basic realm="fnctl"' };
+
 /** A problem as an answer of HTTP/1.1, on a connection whose request Node has handed over whole. */
-export function problemAnswer({ status, title, ...rest }: Omit<Problem, "facts">, fields = ""): string {
-  const body = JSON.stringify({ status, title, ...rest });
-  return `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${fields}connection: close\r\n\r\n${body}`;
+export function problemAnswer(problem: Omit<Problem, "facts">): string {
+  const body = JSON.stringify(problem);
+  const fields = {
+    "content-type": PROBLEM_TYPE,
+    "content-length": String(Buffer.byteLength(body)),
+    [PROXY_STATUS.name]: PROXY_STATUS.value,
+    ...(problem.status === 407 ? PROXY_AUTHENTICATE : {}),
+    connection: "close",
+  };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${problem.status} ${problem.title}\r\n${lines.join("")}\r\n${body}`;
 }
 
 /** `port` undefined: a name alone was asked for. */
@@ -27,6 +44,6 @@ export function refusalOf(judgement: Exclude<Judgement, "allowed">, host: string
     });
   const whichPort = port === undefined ? ", or with its port if that is not 443" : "";
   return new PlatformError("FORBIDDEN", `${target} is not allowed.`, {
-    hint: `To allow it, add it to \`egress.allow\` in fnctl.yaml (\`${rule}\`${whichPort}), or now: fnctl egress allow ${rule}`,
+    hint: `To allow it, add it to \`egress.allow\` in fnctl.yaml (\`${rule}\`${whichPort}), or now: fnctl egress allow ${rule.startsWith("[") ? `'${rule}'` : rule}`,
   });
 }

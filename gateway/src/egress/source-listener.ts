@@ -1,10 +1,12 @@
-// The listener that one sandbox sees: it serves CONNECT, and questions about names, on the sandbox's own Unix socket.
+// The listener that one sandbox sees: it serves CONNECT, plain requests in absolute form, and questions about names, on the sandbox's own Unix socket.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { EGRESS_CREDENTIAL_PATH } from "@fnctl/control-plane/contract/egress-credential";
 import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/errors";
+import type { RecordType } from "./dns-records.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
+import { isAbsolute } from "./plain-target.ts";
 import { egressProblem } from "./refusal.ts";
 
 /** Who asks, where that is not the listener itself. */
@@ -19,20 +21,25 @@ export interface ConnectRequest extends Caller {
 }
 export interface SourceHandlers {
   onConnect(request: ConnectRequest): void;
+  /** Absent: plain requests are not served. */
+  onPlain?(exchange: { request: IncomingMessage; response: ServerResponse }): void;
   /** The ports of a name, or why there are none. Absent: nobody asks. */
   onName?(name: string, gone: AbortSignal, caller: Caller): Promise<number[]>;
+  /** SRV or TXT records of a name, as a resolver's answer holds them. Absent: nobody asks. */
+  onRecords?(type: RecordType, name: string, gone: AbortSignal, caller: Caller): Promise<Buffer[]>;
   /** A new credential. Absent: there are none. */
   onCredential?(caller: Caller): Promise<string>;
   maxConnections(): number;
 }
-const NAME_PATH = /^\/names\/([^/?#\s]{1,253})$/;
+type Questions = Pick<SourceHandlers, "onName" | "onRecords" | "onCredential">;
+const QUESTION_PATH = /^\/(names|srv|txt)\/([^/?#\s]{1,253})$/;
 
-export function createSourceServer({ onConnect, onName, onCredential, maxConnections }: SourceHandlers): Server {
+export function createSourceServer({ onConnect, onPlain, maxConnections, ...questions }: SourceHandlers): Server {
   const server = createServer({
     insecureHTTPParser: false,
     maxHeaderSize: EGRESS_LIMITS.headerBytes,
     headersTimeout: EGRESS_LIMITS.headersMs,
-    requestTimeout: EGRESS_LIMITS.headersMs,
+    requestTimeout: 0, // a body may take its time, as what a tunnel carries may
     connectionsCheckingInterval: 1_000,
     keepAliveTimeout: 1_000,
   });
@@ -46,23 +53,27 @@ export function createSourceServer({ onConnect, onName, onCredential, maxConnect
     ).length;
     // Two Host fields are ambiguous, so they are replaced by a value that no target matches.
     const host = hosts > 1 ? "\0" : request.headers.host;
-    onConnect({ authority: request.url ?? "", host, proxyAuthorization: request.headers["proxy-authorization"], client, head });
+    onConnect({ ...callerOf(request), authority: request.url ?? "", host, client, head });
   });
-  server.on("request", (request, response) => {
+  function requested(request: IncomingMessage, response: ServerResponse): void {
     if (ending.has(request.socket)) return cut(request.socket);
     ending.add(request.socket);
+    if (onPlain !== undefined && isAbsolute(request.url ?? "")) return onPlain({ request, response });
     request.resume();
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const question = request.method === "GET" ? questionOf(request, gone.signal) : undefined;
-    if (question === undefined) return refuse(response, CONNECT_ONLY, { allow: "CONNECT" });
-    question.then(
-      (text) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(`${text}\n`),
+    const answer = answerOf(questions, request, gone.signal);
+    if (answer === undefined) return refuse(response, NOT_FOR_A_PROXY, { allow: "CONNECT" });
+    answer.then(
+      (text) => response.writeHead(200, { "content-type": "text/plain", connection: "close" }).end(text),
       (error: unknown) => refuse(response, error),
     );
-  });
+  }
+  server.on("request", requested);
+  // Whether the body shall come is for whoever the request is for to say (RFC 9110 section 10.1.1).
+  server.on("checkContinue", requested);
   server.on("clientError", (_error, socket) => {
-    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    if (socket.writable && !ending.has(socket)) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     else socket.destroy();
   });
   // This limit also counts connections that have not sent a request yet; tunnels are counted separately.
@@ -72,13 +83,28 @@ export function createSourceServer({ onConnect, onName, onCredential, maxConnect
     });
   });
   return server;
+}
 
-  function questionOf(request: IncomingMessage, gone: AbortSignal): Promise<string> | undefined {
-    const caller = { proxyAuthorization: request.headers["proxy-authorization"], client: request.socket };
-    if (request.url === EGRESS_CREDENTIAL_PATH) return onCredential?.(caller);
-    const name = NAME_PATH.exec(request.url ?? "")?.[1];
-    return name === undefined ? undefined : onName?.(name, gone, caller).then((ports) => ports.join(" "));
-  }
+export const callerOf = ({ headers, socket }: IncomingMessage): Caller => ({
+  proxyAuthorization: headers["proxy-authorization"],
+  client: socket,
+});
+
+/** What a sandbox's resolver asked for, a line an answer of a list; undefined: it is no question, or nobody answers such. */
+function answerOf(
+  { onName, onRecords, onCredential }: Questions,
+  request: IncomingMessage,
+  gone: AbortSignal,
+): Promise<string> | undefined {
+  const { method, url = "" } = request;
+  if (method !== "GET") return undefined;
+  if (url === EGRESS_CREDENTIAL_PATH) return onCredential?.(callerOf(request)).then((credential) => `${credential}\n`);
+  const [, kind, name] = QUESTION_PATH.exec(url) ?? [];
+  if (kind === undefined || name === undefined) return undefined;
+  if (kind === "names") return onName?.(name, gone, callerOf(request)).then((ports) => `${ports.join(" ")}\n`);
+  return onRecords?.(kind as RecordType, name, gone, callerOf(request)).then((records) =>
+    records.map((record) => `${record.toString("hex")}\n`).join(""),
+  );
 }
 
 /**
@@ -90,8 +116,8 @@ function cut(socket: Socket & { parser?: { onIncoming: unknown } | null }): void
   socket.destroy();
 }
 
-const CONNECT_ONLY = new PlatformError("METHOD_NOT_ALLOWED", "This proxy speaks CONNECT only.", {
-  hint: "Use https:// addresses, or a client that tunnels plain HTTP through CONNECT.",
+const NOT_FOR_A_PROXY = new PlatformError("METHOD_NOT_ALLOWED", "This is a proxy, which serves no paths of its own.", {
+  hint: "Send CONNECT host:port, or a whole http:// address as the request's target.",
 });
 function refuse(response: ServerResponse, error: unknown, fields: Record<string, string> = {}): void {
   const { problem } = egressProblem(error);

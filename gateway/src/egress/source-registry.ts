@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { egressSourceSchema, type EgressSource } from "@fnctl/control-plane/contract/internal";
 import { closeListener, openListener, type OpenListener } from "@fnctl/control-plane/service/http/listen";
+import type { AnswerRecords } from "./dns-records.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { answerName } from "./names.ts";
+import { runPlainRequest } from "./plain-request.ts";
 import type { Source } from "./source.ts";
 import { createSourceServer } from "./source-listener.ts";
 import { runTunnel, type TunnelDeps } from "./tunnel.ts";
@@ -26,6 +28,7 @@ export interface SourceRegistry {
 
 interface Deps extends TunnelDeps {
   root: string;
+  answerRecords: AnswerRecords;
   warn(message: string, facts: Record<string, unknown>): void;
 }
 interface Entry {
@@ -98,7 +101,9 @@ class Registry implements SourceRegistry {
     const source: Source = { instance, settings, bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
     const server = createSourceServer({
       onConnect: (request) => void runTunnel(this.deps, source, request),
+      onPlain: (asked) => void runPlainRequest(this.deps, source, asked),
       onName: (name, gone) => answerName(this.deps, source, name, gone),
+      onRecords: (type, name, gone) => this.deps.answerRecords(source, type, name, gone),
       maxConnections: () => source.settings.maxConnections,
     });
     this.entries.set(instance, {

@@ -66,8 +66,7 @@ describe("what a sandbox could pile up", () => {
     await until(async () => (await dial(`good.example:${PORT_OF_NOBODY}`)).status === 503);
   });
   it("questions of one tenant beyond a burst come at a pace, from whichever sandbox; another tenant's come at once", async () => {
-    await control("PUT", "i1", rules([443]));
-    await control("PUT", "i2", rules([443]));
+    for (const id of ["i1", "i2"]) await control("PUT", id, rules([443], { maxConnections: 100 }));
     await control("PUT", "i3", rules([443], { tenantId: OTHER }));
     const { burst, perSecond } = EGRESS_LIMITS.questions;
     const ask = (instance: string) => send({ socketPath: join(at("root"), `${instance}/s`), method: "GET", path: "/names/no.example" });

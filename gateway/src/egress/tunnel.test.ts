@@ -19,6 +19,22 @@ describe("the first flight (B5: SNI and Host agree)", () => {
     }
     await until(() => server.got() === hello.toString("latin1").repeat(2));
   });
+  it("passes a ClientHello that comes byte by byte, and refuses one that never ends", async () => {
+    const server = await tcpServer();
+    await control("PUT", "i1", rules([server.port]));
+    const hello = await clientHello("good.example");
+    const slow = await dial(`good.example:${server.port}`);
+    slow.socket.setNoDelay(true);
+    for (const byte of hello) {
+      slow.socket.write(Buffer.of(byte));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await until(() => server.got() === hello.toString("latin1"));
+    const endless = await dial(`good.example:${server.port}`, { first: "\x16\x03\x01\x40\x00\x01\x00\xff\xff" });
+    endless.socket.write(Buffer.alloc(40_000, "\x16"));
+    await until(() => endless.closed());
+    expect(server.got()).toBe(hello.toString("latin1"));
+  });
   it("lets nothing out for another name, or none", async () => {
     const server = await tcpServer();
     await control("PUT", "i1", rules([server.port]));

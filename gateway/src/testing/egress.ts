@@ -1,5 +1,5 @@
 // An egress proxy for tests: a sandbox's Unix socket, real TCP servers behind it, and name resolution that the test controls.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,6 +38,7 @@ export async function start(env: Record<string, string> = {}): Promise<void> {
     if (waiting !== undefined) await new Promise<void>((resolve) => waiting.push(resolve));
     return names[host] ?? [];
   });
+  await until(() => existsSync(at("log"))); // it is opened in its own time, and its folder is the test's
 }
 /** Gives every test of the calling file a proxy of its own. */
 export function eachTestItsOwn(): void {
@@ -57,6 +58,7 @@ export function eachTestItsOwn(): void {
 /** A TCP server that keeps the bytes it gets; `onSocket` may speak first. */
 export async function tcpServer(
   onSocket: (socket: Socket) => void = () => {},
+  address = "127.0.0.1",
 ): Promise<{ port: number; got: () => string; sockets: Set<Socket> }> {
   const chunks: Buffer[] = [];
   const sockets = new Set<Socket>();
@@ -67,7 +69,7 @@ export async function tcpServer(
     onSocket(socket);
   });
   servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
   return { port: (server.address() as AddressInfo).port, got: () => Buffer.concat(chunks).toString("latin1"), sockets };
 }
 export const control = (method: string, instance: string, body?: unknown, secret = SECRET): Promise<Answer> =>

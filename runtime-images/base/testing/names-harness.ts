@@ -31,9 +31,26 @@ function portsOf(name: string): string {
   if (name === "later.example") return own;
   return `${own} ${name.includes(".") ? "80" : ""}`.trim();
 }
+/** RDATA of an SRV record that names `t<i>.example`, and of a TXT record of so many bytes. */
+const service = (i: number) => Buffer.concat([Buffer.from([0, 1, 0, 2, 0x69, 0x89, `t${i}`.length]), Buffer.from(`t${i}\x07example\0`)]);
+const textOf = (bytes: number) => Buffer.concat([Buffer.of(bytes), Buffer.alloc(bytes, "x")]);
+const data: Record<string, Buffer[]> = {
+  "/srv/_mongodb._tcp.a.example": [service(0), service(1)],
+  "/srv/_many._tcp.a.example": Array.from({ length: 32 }, (_, i) => service(i)),
+  "/txt/a.example": [textOf(200), textOf(255)],
+  "/txt/none.example": [],
+};
 const proxy = createHttp((request, response) => {
   if (!isKnown(request.headers["proxy-authorization"])) return void response.writeHead(407).end();
   if (request.url === "/credential") return void response.writeHead(200).end(`${(newest = "c-1")}\n`);
+  const found = data[request.url!];
+  if (found !== undefined) return void response.writeHead(200).end(found.map((one) => `${one.toString("hex")}\n`).join(""));
+  if (/^\/(srv|txt)\//.test(request.url!))
+    return void response.writeHead(request.url!.includes("broken") ? 503 : 403).end(`{"detail":"${request.url} is not allowed."}`);
+  if (request.url!.startsWith("http://"))
+    return void response
+      .writeHead(403, request.url!.includes("forged") ? {} : { "proxy-status": "fnctl; error=http_request_denied" })
+      .end(`{"detail":"${request.url} is refused."}`);
   const name = request.url!.replace("/names/", "");
   asked.push(name);
   const ports = portsOf(name);
@@ -64,6 +81,10 @@ resolver.setServers(["127.0.0.1"]);
 const code = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
 const address = (name: string) => resolver.resolve4(name).then(([first]) => first ?? "", code);
 const sixth = (name: string) => resolver.resolve6(name).then(String, code);
+const services = (name: string) =>
+  resolver.resolveSrv(name).then((all) => all.map((one) => `${one.priority} ${one.weight} ${one.port} ${one.name}`).toSorted(), code);
+const texts = (name: string) =>
+  resolver.resolveTxt(name).then((all) => all.map(([one = ""]) => one.length).toSorted((x, y) => x - y), code);
 /** Says `text`, half-closes, and resolves with how many bytes came back, and the first of them. */
 function talk(host: string, port: number, text: string): Promise<string> {
   return new Promise((resolve) => {
@@ -89,11 +110,22 @@ const found = {
   addresses: [a, await address("A.EXAMPLE"), await address("x.w.example")],
   sixth: await sixth("a.example"),
   missing: [await address("single"), await sixth("single")],
+  services: await services("_mongodb._tcp.a.example"),
+  // Too many for a datagram, so they are asked for by TCP.
+  manyServices: (await services("_many._tcp.a.example")).length,
+  texts: await texts("A.example"),
+  noTexts: [await texts("none.example"), await texts("single"), await texts("broken.example")],
   echoed: await talk(a, 443, "hello"),
   large: await talk(a, 5432, "x".repeat(3_000_000)),
   refused: await talk(await address("no.example"), 443, "x"),
   closed: await talk(a, 81, "x"),
   byProxy: await talk("127.0.0.1", 3128, "CONNECT b.example:1 HTTP/1.1\r\nhost: b.example:1\r\n\r\nmore"),
+  plain: await talk("127.0.0.1", 3128, "GET http://plain.example/ HTTP/1.1\r\nhost: plain.example\r\nconnection: close\r\n\r\n"),
+  forged: await talk(
+    "127.0.0.1",
+    3128,
+    "GET http://forged.example/ HTTP/1.1\r\nhost: forged.example\r\nconnection: close\r\n\r\nproxy-status: fnctl;",
+  ),
   atOnce: new Set((await Promise.all(Array.from({ length: 300 }, () => talk(a, 443, "many")))).values()).size,
   busy: await talk(await address("busy.example"), 443, "x"),
   afterBusy: await talk(await address("after.example"), 80, "x"),

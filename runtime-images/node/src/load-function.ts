@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import { userStack } from "./failures.ts";
 import { findHandler, type Found } from "./handler-kind.ts";
 import type { InitRequest } from "./protocol.ts";
+import { proxyVariables } from "./proxy-variables.ts";
 import type { Handle } from "./running.ts";
 import { serveFetch } from "./serve-fetch.ts";
 import { serveLambda } from "./serve-lambda.ts";
@@ -21,7 +22,11 @@ export interface LoadedFunction {
 
 /** `file`: absolute path of the entry. Rejects with whatever the user's module throws; `toInitFailure` makes it readable. */
 export async function loadFunction(init: InitRequest, file: string): Promise<LoadedFunction> {
-  Object.assign(process.env, init.env, { FNCTL_TENANT: init.tenant, FNCTL_FUNCTION: init.function, FNCTL_VERSION: String(init.version) });
+  Object.assign(process.env, proxyVariables(), init.env, {
+    FNCTL_TENANT: init.tenant,
+    FNCTL_FUNCTION: init.function,
+    FNCTL_VERSION: String(init.version),
+  });
   nameSourcesInStacks();
   const started = performance.now();
   const found = await watchLoad(async () =>

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from .handler_kind import find_handler
 from .lifespan import start_lifespan
 from .protocol import IMPORT_ROOTS_FILE, PACKAGES_FOLDER
+from .proxy_variables import proxy_variables
 from .serve_lambda import lambda_app
 
 # Parts of this bootstrap that a function may bring along in another version.
@@ -29,7 +30,8 @@ class Loaded(NamedTuple):
 
 async def load_function(init: dict[str, Any], code_folder: str) -> Loaded:
     """Raises whatever the user's module raises."""
-    os.environ.update(init["env"], FNCTL_TENANT=init["tenant"], FNCTL_FUNCTION=init["function"], FNCTL_VERSION=str(init["version"]))
+    own = {"FNCTL_TENANT": init["tenant"], "FNCTL_FUNCTION": init["function"], "FNCTL_VERSION": str(init["version"])}
+    os.environ.update(proxy_variables() | init["env"] | own)
     file = PurePosixPath(init["entry"]["file"])
     os.chdir(code_folder)  # it was not there when the process started
     roots = _import_roots(code_folder)
