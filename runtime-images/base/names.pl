@@ -13,8 +13,7 @@ my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
 my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN, $EINPROGRESS, $SO_ERROR) = (4, 2048, 4, 11, 115, 4);
 my ($TYPE_A, $CLASS_IN, $SERVFAIL, $NXDOMAIN, $NOTIMP) = (1, 1, 2, 3, 4);
 my %RECORDS = (16 => "txt", 33 => "srv");    # types that are asked for outside
-my ($DATAGRAM, $CUT) = (512, 0x0200);
-my ($TTL, $HELD, $HEAD) = (60, 64 * 1024, 16 * 1024);
+my ($TTL, $DATAGRAM, $HELD, $HEAD) = (60, 512, 64 * 1024, 16 * 1024);
 my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES, $MOST_ASKED, $MOST_STREAMS) = (1000, 1000, 200, 64, 64);
 my $FRESH = 1;    # an answer of the proxy's counts so many seconds; rules that change hold for whoever asks later
 my $PROXY_PORT = 3128;
@@ -25,6 +24,7 @@ my ($credential, $said, $renew_at) = ("", "", 0);
 my (%answers, %asking, %known, %told, %reads, %writes, %handle, %opening);
 my ($rin, $win, $pairs, $asked, $number, $streams) = ("", "", 0, 0, 0, 0);
 $SIG{PIPE} = "IGNORE";
+require $0 =~ s{[^/]*$}{dns-message.pl}r;
 
 my $resolver = bound($DGRAM, "127.0.0.1", 53) or exit 1;
 on_read($resolver, sub {
@@ -141,43 +141,25 @@ sub accept_questions {
     });
 }
 
-# RFC 1035 section 4. One question; the answer repeats it, with as many records as `$room` bytes hold.
+# An answer holds as many records as fit into `$room` bytes.
 sub answer_query {
-    my ($query, $room, $reply) = @_;
-    return if length $query < 17;
-    my ($id, $flags, $questions) = unpack "n3", $query;
-    return if $flags & 0x8000 or $questions != 1;
-    my ($at, @labels) = (12);
-    while (my $length = unpack "x${at}C", $query) {
-        return if $length > 63 or $at + $length + 5 >= length $query;
-        push @labels, substr $query, $at + 1, $length;
-        $at += $length + 1;
-    }
-    my ($type, $class) = unpack "n2", substr $query, $at + 1, 4;
-    my $name = lc join ".", @labels;
-    my $kind = $class == $CLASS_IN && $RECORDS{$type} || "names";
-    ask("$kind/$name", sub {
-        my ($code, @data) = $kind eq "names" ? resolve($name, $type, $class, @_) : records(@_);
-        my $answer = substr $query, 12, $at + 5 - 12;
-        my ($count, $cut) = (0, 0);
-        for (@data) {
-            my $record = pack "n3Nn/a*", 0xC00C, $type, $CLASS_IN, $TTL, $_;
-            $cut = $CUT, last if 12 + length($answer) + length $record > $room;
-            $answer .= $record;
-            $count++;
-        }
-        $reply->(pack("n6", $id, 0x8080 | ($flags & 0x7900) | $cut | $code, 1, $count, 0, 0) . $answer);
+    my ($message, $room, $reply) = @_;
+    my $query = read_query($message) or return;
+    my $kind = $query->{class} == $CLASS_IN && $RECORDS{ $query->{type} } || "names";
+    ask("$kind/$query->{name}", sub {
+        my ($code, @data) = $kind eq "names" ? resolve($query, @_) : records(@_);
+        $reply->(write_answer($query, $code, $TTL, $room, @data));
     });
 }
 
 # `@all`: the ports that the proxy gave; an undefined one: it could not be asked. An answer's code, and its data.
 sub resolve {
-    my ($name, $type, $class, @all) = @_;
+    my ($query, @all) = @_;
     return $NXDOMAIN if !@all;
     return $SERVFAIL if !defined $all[0];
-    return $NOTIMP if $class != $CLASS_IN;
-    return 0 if $type != $TYPE_A;    # the name exists, and has nothing of this type (RFC 2308 section 2.2)
-    my $ip = address_of($name, @all);
+    return $NOTIMP if $query->{class} != $CLASS_IN;
+    return 0 if $query->{type} != $TYPE_A;    # the name exists, and has nothing of this type (RFC 2308 section 2.2)
+    my $ip = address_of($query->{name}, @all);
     return $ip ? (0, pack "C4", split /\./, $ip) : $SERVFAIL;
 }
 # `@all`: "ok" and the data of records.

@@ -1,6 +1,6 @@
 // What each root file system adds to its Debian packages, and how its process is started.
 import { cp, symlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ENTER_PROGRAM, NAMES_PROGRAM } from "@fnctl/control-plane/contract/runtime-protocol";
 import type { BuildOptions, OutputFile } from "esbuild";
 import { placeEsbuild, placeNode, placeNpm, placeWheels } from "./host-packages.ts";
@@ -35,8 +35,11 @@ const ENTER = ENTER_PROGRAM.slice(1);
 /** How the process is started in a pod: there nobody else mounts its folders. */
 export const inPod = (process: ProcessSpec): ProcessSpec => ({ ...process, args: ["/usr/bin/perl", ENTER_PROGRAM, ...process.args] });
 const placeEnter = (root: string, packageRoot: string): Promise<void> => cp(join(packageRoot, "base/enter.pl"), join(root, ENTER));
-const placeNames = (root: string, packageRoot: string): Promise<void> =>
-  cp(join(packageRoot, "base/names.pl"), join(root, NAMES_PROGRAM.slice(1)));
+async function placeNames(root: string, packageRoot: string): Promise<void> {
+  const program = join(root, NAMES_PROGRAM.slice(1));
+  await cp(join(packageRoot, "base/names.pl"), program);
+  await cp(join(packageRoot, "base/dns-message.pl"), join(dirname(program), "dns-message.pl")); // it looks for it beside itself
+}
 
 export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
   node24: {
