@@ -68,10 +68,10 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
     return source;
   }
   /** Serves whom is known, unless it has left meanwhile. */
-  async function serve(caller: Caller, known: (source: Source) => Promise<void>, unknown: (problem: Told) => void): Promise<void> {
+  async function serve(caller: Caller, serving: (source: Source) => Promise<void>, unknown: (problem: Told) => void): Promise<void> {
     try {
       const source = await identify(caller);
-      if (!caller.client.destroyed) return await known(source);
+      if (!caller.client.destroyed) return await serving(source);
     } catch (error) {
       if (!caller.client.destroyed) unknown(strangersProblem(error));
     }
