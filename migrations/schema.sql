@@ -53,6 +53,14 @@ egress_rule.action text not null
 egress_rule.host text not null
 egress_rule.ports ARRAY not null
 egress_rule.created_at timestamp with time zone not null default now()
+egress_usage.tenant_id uuid not null
+egress_usage.day date not null
+egress_usage.function_id uuid not null
+egress_usage.proxy text not null
+egress_usage.connections bigint not null
+egress_usage.bytes_up bigint not null
+egress_usage.bytes_down bigint not null
+egress_usage.open_ms bigint not null
 function.id uuid not null
 function.tenant_id uuid not null
 function.name text not null
@@ -152,6 +160,9 @@ egress_rule: FOREIGN KEY (tenant_id) REFERENCES tenant(id)
 egress_rule: FOREIGN KEY (tenant_id, function_id) REFERENCES function(tenant_id, id) ON DELETE CASCADE
 egress_rule: PRIMARY KEY (tenant_id, id)
 egress_rule: UNIQUE NULLS NOT DISTINCT (tenant_id, function_id, host, ports)
+egress_usage: CHECK ((length(proxy) <= 64))
+egress_usage: FOREIGN KEY (tenant_id) REFERENCES tenant(id)
+egress_usage: PRIMARY KEY (tenant_id, day, function_id, proxy)
 function: CHECK (((name ~ '^[a-z](-?[a-z0-9])*$'::text) AND (length(name) <= 40)))
 function: FOREIGN KEY (tenant_id) REFERENCES tenant(id)
 function: PRIMARY KEY (tenant_id, id)
@@ -196,6 +207,7 @@ egress_ceiling: system_set for ALL to {fnctl_system} using (true) check (true)
 egress_record: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 egress_rule: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 egress_rule: system_read for SELECT to {fnctl_system} using (true) check ()
+egress_usage: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 function: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
 function: system_read for SELECT to {fnctl_system} using (true) check ()
 idempotency: app_own for ALL to {fnctl_app} using ((tenant_id = current_tenant())) check ((tenant_id = current_tenant()))
@@ -223,6 +235,7 @@ egress_ceiling: SELECT to fnctl_app
 egress_record: DELETE, INSERT, SELECT to fnctl_app
 egress_rule: DELETE, INSERT, SELECT, UPDATE to fnctl_app
 egress_rule: SELECT to fnctl_system
+egress_usage: DELETE, INSERT, SELECT, UPDATE to fnctl_app
 function: DELETE, INSERT, SELECT, UPDATE to fnctl_app
 function: SELECT to fnctl_system
 idempotency: DELETE, INSERT, SELECT, UPDATE to fnctl_app

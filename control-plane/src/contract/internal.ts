@@ -19,6 +19,7 @@ export const INTERNAL_PATHS = {
   logChannels: "/internal/v1/log-channels",
   egressRecords: "/internal/v1/egress/records",
   egressCredential: "/internal/v1/egress/credential",
+  egressUsage: "/internal/v1/egress/usage",
 } as const;
 
 /** Everything ingress needs to serve one function without asking the control plane. */
@@ -210,6 +211,21 @@ const egressRecordSchema = z.strictObject({
   notLogged: z.int().min(0),
 });
 export type EgressRecord = z.infer<typeof egressRecordSchema>;
+/** What a function has moved through one proxy on one day (UTC), since that proxy began. */
+const egressUseSchema = z.strictObject({
+  tenantId: uuidSchema,
+  functionId: uuidSchema,
+  day: z.iso.date(),
+  connections: z.int().min(0),
+  bytesUp: z.int().min(0),
+  bytesDown: z.int().min(0),
+  /** The sum of the connections' lives, milliseconds. */
+  openMs: z.int().min(0),
+});
+export type EgressUse = z.infer<typeof egressUseSchema>;
+/** `proxy`: one name for the life of its process (contract/holder.ts). */
+export const egressUsageSchema = z.strictObject({ proxy: z.string().max(64), uses: z.array(egressUseSchema).max(LIMITS.egressReport) });
+
 /** A sandbox's credential that still counts, for which a new one is asked; in the answer the new one. */
 export const egressCredentialSchema = z.strictObject({ credential: z.string().max(4096) });
 export const egressReportSchema = z.strictObject({ records: z.array(egressRecordSchema).max(LIMITS.egressReport) });

@@ -50,6 +50,9 @@ export const LIMITS = {
   /** Records of connections that a tenant keeps, and those of one report of an egress proxy's. */
   egressRecords: 5_000,
   egressReport: 500,
+  /** Days for which it is kept what a function moved through the egress proxies, and days of functions in one answer. */
+  egressUsageDays: 35,
+  egressUsageRows: 1_000,
   /** Requests that wait for a busy function, and how long one of them waits. */
   queueDepth: 200,
   queueMs: 10_000,

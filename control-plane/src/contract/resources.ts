@@ -192,6 +192,24 @@ export const egressConnectionSchema = z
     notLogged: z.int(),
   })
   .meta({ id: "EgressConnection" });
+/** What a function moved through the egress proxies on one day (UTC); some seconds old. */
+export const egressUsageSchema = z
+  .object({
+    day: z.iso.date(),
+    /** null: functions that are gone. */
+    function: slugSchema.nullable(),
+    connections: z.int(),
+    bytesUp: z.int(),
+    bytesDown: z.int(),
+    /** The sum of the connections' lives, milliseconds. */
+    openMs: z.int(),
+  })
+  .meta({ id: "EgressUsage" });
+export const egressUsageQuerySchema = z.object({
+  function: slugSchema.optional(),
+  /** So many days, today included. */
+  days: z.coerce.number().int().min(1).max(LIMITS.egressUsageDays).default(7),
+});
 export const egressLogQuerySchema = pageQuerySchema.extend({
   function: slugSchema.optional(),
   refused: z

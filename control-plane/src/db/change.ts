@@ -22,6 +22,7 @@ export type ChangeEvent =
   | "egress.ceiling"
   | "egress.rule"
   | "egress.records"
+  | "egress.usage"
   | "function.live"
   | "function.remove"
   | "function.failure"

@@ -1,5 +1,5 @@
 // The tables as drizzle sees them. They are defined in migrations/sql; a test compares the two.
-import { bigint, boolean, customType, integer, jsonb, pgSchema, primaryKey, text, timestamp, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, customType, date, integer, jsonb, pgSchema, primaryKey, text, timestamp, uuid } from "drizzle-orm/pg-core";
 import type { FunctionConfig } from "../contract/config.ts";
 import type { PrivateRange } from "../contract/egress-rules.ts";
 import type { Problem } from "../contract/errors.ts";
@@ -173,6 +173,21 @@ export const egressCeiling = fnctl.table("egress_ceiling", {
   tenantId: uuid("tenant_id").primaryKey(),
   private: jsonb("private").$type<PrivateRange[]>().notNull(),
 });
+
+export const egressUsage = fnctl.table(
+  "egress_usage",
+  {
+    tenantId: uuid("tenant_id").notNull(),
+    day: date("day").notNull(),
+    functionId: uuid("function_id").notNull(),
+    proxy: text("proxy").notNull(),
+    connections: bigint("connections", { mode: "number" }).notNull(),
+    bytesUp: bigint("bytes_up", { mode: "number" }).notNull(),
+    bytesDown: bigint("bytes_down", { mode: "number" }).notNull(),
+    openMs: bigint("open_ms", { mode: "number" }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.day, table.functionId, table.proxy] })],
+);
 
 export const egressRecord = fnctl.table(
   "egress_record",

@@ -1,11 +1,11 @@
 // What functions reached, and what they were refused: each tenant's newest records, as egress proxies report them.
 import { and, desc, eq, inArray, lt, sql } from "drizzle-orm";
 import type { EgressRecord } from "../contract/internal.ts";
-import { PlatformError } from "../contract/errors.ts";
 import { LIMITS } from "../contract/limits.ts";
 import { PLATFORM } from "../db/change.ts";
 import { egressRecord, fn } from "../db/schema.ts";
 import type { TenantDatabase } from "../db/tenant-database.ts";
+import { keepParts } from "./keep-parts.ts";
 
 export interface RecordQuery {
   /** Name of a function; undefined: all. */
@@ -40,18 +40,8 @@ export function createEgressRecords(db: TenantDatabase, onError: (error: unknown
       await tx.delete(egressRecord).where(and(eq(egressRecord.tenantId, tenantId), sql`${egressRecord.id} <= (${oldest})`));
     });
   return {
-    /**
-     * A report, of any tenants. Throws UNAVAILABLE when the database is away, so that it is sent again. What fails otherwise would fail again: it
-     * is lost, it is that tenant's part alone, and whoever sent it goes on.
-     */
-    async keep(records: readonly EgressRecord[]): Promise<void> {
-      const parts = Map.groupBy(records, ({ tenantId }) => tenantId);
-      const done = await Promise.allSettled(Array.from(parts, ([tenantId, own]) => keepOf(tenantId, own)));
-      const reasons = done.flatMap((part) => (part.status === "rejected" ? [part.reason as unknown] : []));
-      const away = reasons.find((reason): reason is PlatformError => reason instanceof PlatformError && reason.code === "UNAVAILABLE");
-      for (const reason of reasons) if (reason !== away) onError(reason);
-      if (away !== undefined) throw away;
-    },
+    /** A report, of any tenants. Throws UNAVAILABLE when the database is away, so that it is sent again. */
+    keep: (records: readonly EgressRecord[]): Promise<void> => keepParts(records, keepOf, onError),
     /** The newest first. */
     list: (tenantId: string, query: RecordQuery) =>
       db.read(tenantId, (tx) =>

@@ -12,6 +12,7 @@ import { createSystemDatabase } from "../db/system-database.ts";
 import { createTenantDatabase } from "../db/tenant-database.ts";
 import { createFreeSpace } from "../service/free-space.ts";
 import { createEgressRecords } from "../egress/records.ts";
+import { createEgressUsage } from "../egress/usage.ts";
 import { createOwnRules } from "../egress/own-rules.ts";
 import { createFunctionStore } from "../functions/function-store.ts";
 import { createLayerCache } from "../images/layer-cache.ts";
@@ -52,6 +53,7 @@ export async function wireData(settings: ControlPlaneSettings, onError: (error: 
     functions: createFunctionStore(db, caps),
     ownRules: createOwnRules(db),
     egressRecords: createEgressRecords(db, onError),
+    egressUsage: createEgressUsage(db, onError),
     builds: createBuildStore(db, caps),
     blobs: createBlobStore(db, settings.FNCTL_SPOOL_DIR, caps),
     images,

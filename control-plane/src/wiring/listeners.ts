@@ -64,7 +64,7 @@ export async function openListeners(input: ListenersInput): Promise<{ close(): v
     const { leases, host } = sandboxes;
     const isRunning = (instance: string, versionId: string): boolean => leases.table.get(instance)?.versionId === versionId;
     const renew = host.renewEgress && ((credential: string) => host.renewEgress!(credential, isRunning));
-    return createEgressListener({ secret, feed: changes.feed, records: data.egressRecords, renew, onError });
+    return createEgressListener({ secret, feed: changes.feed, records: data.egressRecords, usage: data.egressUsage, renew, onError });
   }
   function internalOf({ secret, onError }: ListenersInput) {
     const { leases, reconciler, pool } = sandboxes;

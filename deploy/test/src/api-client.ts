@@ -15,6 +15,8 @@ export interface Call {
   raw?: Buffer;
   token?: string;
   headers?: Record<string, string>;
+  /** Absent: a minute. */
+  timeoutMs?: number;
 }
 export interface BuildEnd {
   state: "succeeded" | "failed" | "superseded";
@@ -47,6 +49,9 @@ export async function archive(files: Files): Promise<Buffer> {
   return gzipSync(Buffer.concat(chunks));
 }
 
+/** A build with packages, on a machine with other work. */
+const BUILD_MS = 170_000;
+
 export function createApiClient({ url, tenant, token }: ApiClientOptions) {
   function api(method: string, path: string, options: Call = {}): Promise<Response> {
     const body = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
@@ -57,7 +62,7 @@ export function createApiClient({ url, tenant, token }: ApiClientOptions) {
         ...(options.body === undefined ? {} : { "content-type": "application/json" }),
         ...options.headers,
       },
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(options.timeoutMs ?? 60_000),
       ...(body === undefined ? {} : { body: body as string }),
     });
   }
@@ -78,7 +83,7 @@ export function createApiClient({ url, tenant, token }: ApiClientOptions) {
   /** Creates a version from the unchanged archive, and follows its build to the end. */
   async function deployArchive(name: string, source: Buffer, config: Record<string, unknown> = {}, as = token()): Promise<Deployed> {
     const version = await create(name, source, config, as);
-    const stream = await api("GET", `/v1/builds/${version.build.id}/events`, { token: as });
+    const stream = await api("GET", `/v1/builds/${version.build.id}/events`, { token: as, timeoutMs: BUILD_MS });
     const events = (await stream.text())
       .trim()
       .split("\n")

@@ -5,6 +5,7 @@ import { createApi } from "@fnctl/control-plane/api/app";
 import { DEFAULT_CAPS, type TenantCaps } from "@fnctl/control-plane/contract/tenant-caps";
 import type { FreeSpace } from "@fnctl/control-plane/service/free-space";
 import { createEgressRecords } from "@fnctl/control-plane/egress/records";
+import { createEgressUsage } from "@fnctl/control-plane/egress/usage";
 import { createOwnRules } from "@fnctl/control-plane/egress/own-rules";
 import { createInstanceTable } from "@fnctl/control-plane/instances/leases/instance-table";
 import { randomBytes } from "node:crypto";
@@ -28,6 +29,7 @@ export async function createApiPlatform(
     tokens: createTokenStore(db, caps),
     ownRules: createOwnRules(db),
     egressRecords: createEgressRecords(db, (error) => void errors.push(error)),
+    egressUsage: createEgressUsage(db, (error) => void errors.push(error)),
     endpoint: { domain: "localhost", publicUrl: "http://localhost:8080" },
     instances: createInstanceTable(),
     enqueueBuild: () => undefined,

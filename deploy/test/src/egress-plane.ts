@@ -16,6 +16,7 @@ import { versionRulesTopic } from "@fnctl/control-plane/changes/topics/version-r
 import type { EgressSource } from "@fnctl/control-plane/contract/internal";
 import { createEgressCredentials } from "@fnctl/control-plane/egress/egress-credentials";
 import { createEgressRecords } from "@fnctl/control-plane/egress/records";
+import { createEgressUsage } from "@fnctl/control-plane/egress/usage";
 import { startEgress, type Egress } from "../../../gateway/src/egress/egress.ts";
 import { readEgressSettings } from "../../../gateway/src/egress/settings.ts";
 import { createApiPlatform, type ApiPlatform } from "./api-platform.ts";
@@ -165,7 +166,14 @@ function createStream(postgres: TestPostgres, { platform }: ApiPlatform, socketP
       });
       await notices.start();
       server = createHttp(
-        createEgressListener({ secret: SECRET, feed, records: createEgressRecords(platform.db, onError), renew, onError }),
+        createEgressListener({
+          secret: SECRET,
+          feed,
+          records: createEgressRecords(platform.db, onError),
+          usage: createEgressUsage(platform.db, onError),
+          renew,
+          onError,
+        }),
       );
       rmSync(socketPath, { force: true });
       await new Promise<void>((resolve) => server.listen(socketPath, resolve));

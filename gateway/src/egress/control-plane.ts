@@ -8,6 +8,8 @@ import { createChangesClient, type ChangesClient } from "../replica/changes-clie
 import { FEED_LIMITS } from "../replica/limits.ts";
 
 export interface ControlPlane extends ChangesClient {
+  /** The name under which this process reports. */
+  holder: string;
   post(path: string, body: object): Promise<unknown>;
   /** A new credential for a sandbox's that still counts. Throws FORBIDDEN. */
   renew(credential: string): Promise<string>;
@@ -23,8 +25,10 @@ export function createControlPlane(address: ListenAddress, secret: string, ca: s
     connections: 4,
     timeoutMs: FEED_LIMITS.callMs,
   });
+  const holder = holderName("egress");
   return {
-    ...createChangesClient(caller, holderName("egress")),
+    ...createChangesClient(caller, holder),
+    holder,
     post: (path, body) => caller.ask({ method: "POST", path, body }, z.unknown()),
     renew: async (credential) =>
       (await caller.ask({ method: "POST", path: INTERNAL_PATHS.egressCredential, body: { credential } }, egressCredentialSchema))

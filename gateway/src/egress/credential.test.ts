@@ -10,6 +10,7 @@ import { Pace } from "@fnctl/control-plane/service/pace";
 import { cidrSchema } from "@fnctl/control-plane/contract/cidr";
 import { createCredentialServer } from "./credential-listener.ts";
 import { createReadCredential } from "./credential.ts";
+import { Meter } from "./meter.ts";
 import { TunnelCount } from "./tunnel-count.ts";
 import { createCallFunction } from "./call-function.ts";
 import { createDial, type MayDial } from "./dial.ts";
@@ -42,6 +43,7 @@ beforeEach(async () => {
     pace: new Pace(EGRESS_LIMITS.questions),
     count: new TunnelCount(),
     answerRecords: async () => [],
+    meter: new Meter(),
     readCredential: createReadCredential(createEgressCredentialReader(SECRET)),
     log: (record) => void own.push(record),
   });

@@ -21,7 +21,9 @@ import { openPolicies, type Policies } from "./policies.ts";
 import { watchPlatform, type PlatformAddresses } from "./platform-addresses.ts";
 import type { EgressSettings } from "./settings.ts";
 import type { ConnectionRecord } from "./source.ts";
+import { Meter } from "./meter.ts";
 import { TunnelCount } from "./tunnel-count.ts";
+import { reportUsage } from "./usage-report.ts";
 import { openSourceRegistry, type SourceRegistry } from "./source-registry.ts";
 import type { TunnelDeps } from "./tunnel.ts";
 
@@ -61,7 +63,9 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
     report?.add(record);
   }
   const pace = new Pace(EGRESS_LIMITS.questions);
-  const deps: TunnelDeps = { dial, mayDial, policies, pace, count: new TunnelCount(), log: keep };
+  const meter = new Meter(settings.dayCaps);
+  const usage = control && reportUsage({ meter, proxy: control.holder, send: control.post, warn });
+  const deps: TunnelDeps = { dial, mayDial, policies, pace, count: new TunnelCount(), meter, log: keep };
   const answerRecords = createAnswerRecords(deps, createLookUp(settings.dns));
   door =
     settings.listen === undefined ? undefined : await openDoor({ ...deps, answerRecords, renew: control?.renew }, settings.listen, secret);
@@ -76,6 +80,7 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
       door?.end("shutdown");
       await Promise.all([...closed, registry?.close(), policies.stop()]);
       await report?.stop();
+      await usage?.stop();
       await control?.close();
       await new Promise<void>((done) => log.flush(() => done()));
     },

@@ -18,6 +18,16 @@ export const EGRESS_LIMITS = {
   /** Tunnels at a time: of all sandboxes, and of one tenant's. */
   tunnels: 20_000,
   tunnelsPerTenant: 2_000,
+  /** Tunnels at a time of one function, in all its sandboxes. */
+  tunnelsPerFunction: 1_000,
+  /** What one function, and all of a tenant's, may move in a day (`FNCTL_EGRESS_DAY_CAPS`), and how often it is told, milliseconds. */
+  dayCaps: {
+    functionBytes: 200 * 1024 ** 3,
+    functionConnections: 2_000_000,
+    tenantBytes: 1024 ** 4,
+    tenantConnections: 10_000_000,
+  },
+  usageMs: 10_000,
   /** Records that wait to be told: of all tenants, and of one; and how long, milliseconds. */
   records: 10_000,
   recordsPerTenant: 1_000,

@@ -8,7 +8,8 @@ import type { Dial, Dialled, MayDial } from "./dial.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import type { Policies } from "./policies.ts";
 import { egressProblem, refusalOf } from "./refusal.ts";
-import type { TunnelCount } from "./tunnel-count.ts";
+import type { Meter, Metered } from "./meter.ts";
+import type { Counted, TunnelCount } from "./tunnel-count.ts";
 import { startRecord, type ConnectionRecord, type Source } from "./source.ts";
 import type { Target } from "./target.ts";
 
@@ -18,6 +19,7 @@ export interface TunnelDeps {
   policies: Policies;
   pace: Pace;
   count: TunnelCount;
+  meter: Meter;
   log: (record: ConnectionRecord) => void;
 }
 
@@ -54,7 +56,8 @@ export class Passage {
   private readonly gone = new AbortController();
   /** A dial goes on, which is a socket, whether or not its client is still there. */
   private opening = true;
-  private counted: string | undefined = undefined;
+  private counted: Counted | undefined = undefined;
+  private metered: Metered | undefined = undefined;
   private isAnswered = false;
   private refused = false;
   private ended = false;
@@ -97,9 +100,11 @@ export class Passage {
   private async open(target: Target, carry: (target: Target, dialled: Dialled) => void): Promise<void> {
     this.target = target;
     this.requireAllowed(target);
-    const tenant = this.source.settings.tenantId ?? "";
-    this.deps.count.begin(tenant);
-    this.counted = tenant;
+    const { tenantId, functionId } = this.source.settings;
+    const counted = { tenant: tenantId ?? "", function: functionId ?? "" };
+    this.deps.count.begin(counted);
+    this.counted = counted;
+    this.metered = this.deps.meter.begin(this.source.settings);
     const dialled = await this.deps.dial(target, this.source, this.gone.signal);
     dialled.socket.on("error", () => undefined); // whoever carries listens to its end
     if (!this.mayCarry(target, dialled)) return void dialled.socket.destroy();
@@ -145,7 +150,8 @@ export class Passage {
     this.record[direction] += bytes;
     this.source.bytes += bytes;
     this.idle?.refresh();
-    if (this.source.bytes <= this.source.settings.maxBytes) return true;
+    const isWithin = this.metered?.add(bytes, direction) ?? true;
+    if (isWithin && this.source.bytes <= this.source.settings.maxBytes) return true;
     this.end("byte-limit");
     return false;
   }
@@ -184,6 +190,7 @@ export class Passage {
     this.upstream?.destroy();
     this.record.outcome ||= outcome;
     this.record.durationMs = Math.round(performance.now() - this.startedAt);
+    this.metered?.end(this.record.durationMs);
     const record = this.isAnswered ? this.record : this.source.refusals.admit(this.record);
     if (record !== undefined) this.deps.log(record);
   }

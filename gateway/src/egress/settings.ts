@@ -29,6 +29,21 @@ const proxySchema = z
   .transform((text) => new URL(text))
   .optional();
 
+const cap = z.int().min(1).optional();
+const dayCapsSchema = z
+  .preprocess(
+    (value) => (value === undefined || value === "" ? "{}" : value),
+    z.string().transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue({ code: "custom", message: "not JSON" });
+        return z.NEVER;
+      }
+    }),
+  )
+  .pipe(z.strictObject({ functionBytes: cap, functionConnections: cap, tenantBytes: cap, tenantConnections: cap }));
+
 const schema = z
   .object({
     /** On one machine: the folder of the sandboxes' sockets. */
@@ -56,6 +71,8 @@ const schema = z
     FNCTL_EGRESS_PLATFORM_HOSTS: list,
     /** DNS servers to ask for functions' names. Absent: the machine's own resolver. */
     FNCTL_EGRESS_DNS: serverList,
+    /** What a function, and all of a tenant's, may move in a day, where it is not as usual (limits.ts): JSON. */
+    FNCTL_EGRESS_DAY_CAPS: dayCapsSchema,
     FNCTL_EGRESS_LOG: z.string().min(1).default("-"),
   })
   .refine((env) => (env.FNCTL_EGRESS_ROOT === undefined) !== (env.FNCTL_EGRESS_LISTEN === undefined), {
@@ -75,6 +92,7 @@ const schema = z
     functionPrivate: env.FNCTL_EGRESS_FUNCTION_PRIVATE,
     platformHosts: env.FNCTL_EGRESS_PLATFORM_HOSTS,
     dns: env.FNCTL_EGRESS_DNS,
+    dayCaps: env.FNCTL_EGRESS_DAY_CAPS,
     log: env.FNCTL_EGRESS_LOG,
   }));
 

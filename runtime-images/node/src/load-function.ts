@@ -22,7 +22,7 @@ export interface LoadedFunction {
 
 /** `file`: absolute path of the entry. Rejects with whatever the user's module throws; `toInitFailure` makes it readable. */
 export async function loadFunction(init: InitRequest, file: string): Promise<LoadedFunction> {
-  Object.assign(process.env, proxyVariables(), init.env, {
+  Object.assign(process.env, proxyVariables(init.egress), init.env, {
     FNCTL_TENANT: init.tenant,
     FNCTL_FUNCTION: init.function,
     FNCTL_VERSION: String(init.version),

@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
 async def load_function(init: dict[str, Any], code_folder: str) -> Loaded:
     """Raises whatever the user's module raises."""
     own = {"FNCTL_TENANT": init["tenant"], "FNCTL_FUNCTION": init["function"], "FNCTL_VERSION": str(init["version"])}
-    os.environ.update(proxy_variables() | init["env"] | own)
+    os.environ.update(proxy_variables(init.get("egress")) | init["env"] | own)
     file = PurePosixPath(init["entry"]["file"])
     os.chdir(code_folder)  # it was not there when the process started
     roots = _import_roots(code_folder)

@@ -12,8 +12,8 @@ _PROXY = "http://127.0.0.1:3128"
 _LOOPBACK = "localhost,127.0.0.1,::1,127.0.0.0/8"
 
 
-def proxy_variables() -> dict[str, str]:
-    """Empty where the sandbox has no way out."""
-    if not os.path.exists(EGRESS_SOCKET_PATH):
+def proxy_variables(egress: object) -> dict[str, str]:
+    """Empty where the sandbox has no way out: no socket, and in a pod no credential."""
+    if egress is None and not os.path.exists(EGRESS_SOCKET_PATH):
         return {}
     return {"HTTP_PROXY": _PROXY, "http_proxy": _PROXY, "NO_PROXY": _LOOPBACK, "no_proxy": _LOOPBACK}

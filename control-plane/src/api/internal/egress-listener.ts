@@ -2,8 +2,15 @@
 // listener of their own, which knows no tokens, leases or instances.
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { PlatformError } from "../../contract/errors.ts";
-import { INTERNAL_PATHS, appliedRequestSchema, egressCredentialSchema, egressReportSchema } from "../../contract/internal.ts";
+import {
+  INTERNAL_PATHS,
+  appliedRequestSchema,
+  egressCredentialSchema,
+  egressReportSchema,
+  egressUsageSchema,
+} from "../../contract/internal.ts";
 import type { EgressRecords } from "../../egress/records.ts";
+import type { EgressUsage } from "../../egress/usage.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import { createBearerCheck } from "../../service/http/authorised.ts";
 import { readJson } from "../../service/http/json-body.ts";
@@ -17,12 +24,13 @@ export interface EgressListenerDeps {
   secret: string;
   feed: ChangeFeed;
   records: Pick<EgressRecords, "keep">;
+  usage: Pick<EgressUsage, "keep">;
   /** A new credential for one that still counts. Throws FORBIDDEN. Absent: sandboxes have none. */
   renew?: ((credential: string) => Promise<string>) | undefined;
   onError(error: unknown): void;
 }
 
-export function createEgressListener({ secret, feed, records, renew, onError }: EgressListenerDeps): RequestListener {
+export function createEgressListener({ secret, feed, records, usage, renew, onError }: EgressListenerDeps): RequestListener {
   const authorised = createBearerCheck(secret);
   const posts: Record<string, (body: unknown) => unknown> = {
     [INTERNAL_PATHS.applied](body) {
@@ -30,6 +38,10 @@ export function createEgressListener({ secret, feed, records, renew, onError }: 
       feed.applied(holder, at);
     },
     [INTERNAL_PATHS.egressRecords]: (body) => records.keep(egressReportSchema.parse(body).records),
+    [INTERNAL_PATHS.egressUsage](body) {
+      const { proxy, uses } = egressUsageSchema.parse(body);
+      return usage.keep(proxy, uses);
+    },
     async [INTERNAL_PATHS.egressCredential](body) {
       const { credential } = egressCredentialSchema.parse(body);
       if (renew === undefined) throw new PlatformError("NOT_FOUND", "Sandboxes have no credentials here.");

@@ -2,8 +2,17 @@
 import { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
 import { ownText, ownTextSchema } from "../../contract/egress-rules.ts";
-import { createEgressRuleSchema, egressConnectionSchema, egressLogQuerySchema, egressRuleSchema, page } from "../../contract/resources.ts";
+import {
+  createEgressRuleSchema,
+  egressConnectionSchema,
+  egressLogQuerySchema,
+  egressRuleSchema,
+  egressUsageQuerySchema,
+  egressUsageSchema,
+  page,
+} from "../../contract/resources.ts";
 import type { EgressRecords } from "../../egress/records.ts";
+import type { EgressUsage } from "../../egress/usage.ts";
 import type { OwnRules, StoredRule } from "../../egress/own-rules.ts";
 import { fromCursor, toPage } from "../frame/cursor.ts";
 import { callerOf, tenantOf } from "../frame/context.ts";
@@ -14,6 +23,7 @@ import { PROBLEMS, body, json } from "../frame/responses.ts";
 export interface EgressDeps {
   ownRules: OwnRules;
   egressRecords: Pick<EgressRecords, "list">;
+  egressUsage: Pick<EgressUsage, "list">;
 }
 const resource = (row: StoredRule): z.infer<typeof egressRuleSchema> => ({
   id: row.id,
@@ -54,13 +64,23 @@ const LOG = operation("read", {
   request: { query: egressLogQuerySchema },
   responses: { ...PROBLEMS, 200: json(page(egressConnectionSchema), "What functions reached or were refused, the newest first") },
 });
+const USAGE = operation("read", {
+  method: "get",
+  path: "/v1/egress/usage",
+  tags: ["egress"],
+  request: { query: egressUsageQuerySchema },
+  responses: {
+    ...PROBLEMS,
+    200: json(z.object({ items: z.array(egressUsageSchema) }), "What functions moved, by day and function, the newest day first"),
+  },
+});
 type Listed = Awaited<ReturnType<EgressRecords["list"]>>[number];
 const connection = ({ record, function: name }: Listed): z.infer<typeof egressConnectionSchema> => {
   const { tenantId: _tenant, functionId: _function, at, ...rest } = record;
   return { ...rest, function: name, at: at.toISOString() };
 };
 
-export function egressRoutes({ ownRules, egressRecords }: EgressDeps) {
+export function egressRoutes({ ownRules, egressRecords, egressUsage }: EgressDeps) {
   const app = createRouter();
   app.openapi(LIST, async (c) => c.json({ items: (await ownRules.list(tenantOf(c))).map(resource) }, 200));
   app.openapi(SET, async (c) => {
@@ -83,5 +103,6 @@ export function egressRoutes({ ownRules, egressRecords }: EgressDeps) {
       200,
     );
   });
+  app.openapi(USAGE, async (c) => c.json({ items: await egressUsage.list(tenantOf(c), c.req.valid("query")) }, 200));
   return app;
 }
