@@ -4,6 +4,7 @@ import { z } from "zod";
 import { CliError, usage } from "../errors/cli-error.ts";
 import { addCommand, createSession, type GlobalFlags, type Register, type Session } from "../session.ts";
 import { addEgressLog, addEgressSuggest } from "./egress-log.ts";
+import { addEgressUsage } from "./egress-usage.ts";
 import { table } from "../terminal/table.ts";
 
 const PATH = "/v1/egress/rules";
@@ -44,6 +45,7 @@ export const egress: Register = (program, io) => {
   });
   addEgressLog(group, io);
   addEgressSuggest(group, io);
+  addEgressUsage(group, io);
 };
 
 const withTarget = (command: ReturnType<typeof addCommand>) =>
