@@ -1,12 +1,11 @@
 // The world outside of the platform, as its egress proxy sees it: a DNS server with made-up names, and real servers behind them, on an address
 // of loopback that stands for a public one.
-import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttps } from "node:https";
 import { createServer as createTcp, type Server } from "node:net";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
-import { decode, encode, type StringAnswer } from "dns-packet";
+import { startDns } from "../../single/src/example-servers/dns.ts";
 
 /** Where the servers listen; the platform under test may reach it, and no other address of its own machine. */
 export const ADDRESS = "127.77.0.1";
@@ -36,29 +35,10 @@ async function addressesOf(name: string): Promise<string[]> {
   return (await lookup(name, { all: true, family: 4 }).catch(() => [])).map(({ address }) => address);
 }
 
-async function startDns(): Promise<Datagrams> {
-  const server = createSocket("udp4");
-  server.on("message", (message, { address, port }) => {
-    const { id, questions = [] } = decode(message);
-    const [question] = questions;
-    if (question === undefined) return;
-    void addressesOf(question.name.toLowerCase()).then((found) => {
-      const answers = question.type === "A" ? found.map((data): StringAnswer => ({ type: "A", name: question.name, ttl: 1, data })) : [];
-      server.send(
-        encode({ type: "response", id: id ?? 0, flags: found.length === 0 ? 3 : 0, questions: [question], answers }),
-        port,
-        address,
-      );
-    });
-  });
-  await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve));
-  return server;
-}
-
 const listen = (server: Server, port: number): Promise<void> => new Promise((resolve) => server.listen(port, ADDRESS, resolve));
 
 export async function startOutside(): Promise<Outside> {
-  const dns = await startDns();
+  const dns = await startDns("127.0.0.1", 0, addressesOf);
   const authority = await createAuthority("outside");
   const identity = await authority.issue("*.outside.test", "*.wild.outside.test");
   const answer = (scheme: string) => (request: IncomingMessage, response: ServerResponse) => {

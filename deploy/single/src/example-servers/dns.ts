@@ -1,0 +1,28 @@
+// A DNS server of A records, for names that are made up.
+import { createSocket, type Socket } from "node:dgram";
+import { decode, encode, type StringAnswer } from "dns-packet";
+
+const NXDOMAIN = 3;
+const TTL_S = 1;
+
+/** `addressesOf`: IPv4 addresses of a name in lower case; none: there is no such name. */
+export async function startDns(address: string, port: number, addressesOf: (name: string) => Promise<string[]>): Promise<Socket> {
+  const server = createSocket("udp4");
+  async function answer(message: Buffer): Promise<Buffer | undefined> {
+    const { id = 0, questions = [] } = decode(message);
+    const [question] = questions;
+    if (question === undefined) return undefined;
+    const { name, type } = question;
+    const found = await addressesOf(name.toLowerCase());
+    const answers = type === "A" ? found.map((data): StringAnswer => ({ type: "A", name, ttl: TTL_S, data })) : [];
+    return encode({ type: "response", id, flags: found.length === 0 ? NXDOMAIN : 0, questions: [question], answers });
+  }
+  server.on("message", (message, asker) => {
+    answer(message).then(
+      (packet) => packet !== undefined && server.send(packet, asker.port, asker.address),
+      () => undefined, // no DNS message: nobody waits for an answer to it
+    );
+  });
+  await new Promise<void>((resolve, reject) => server.once("error", reject).bind(port, address, resolve));
+  return server;
+}
