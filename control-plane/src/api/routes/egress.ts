@@ -2,7 +2,14 @@
 import { z } from "zod";
 import { PlatformError } from "../../contract/errors.ts";
 import { ownText, ownTextSchema } from "../../contract/egress-rules.ts";
-import { createEgressRuleSchema, egressConnectionSchema, egressLogQuerySchema, egressRuleSchema, page } from "../../contract/resources.ts";
+import {
+  createEgressRuleSchema,
+  egressConnectionSchema,
+  egressLogQuerySchema,
+  egressRuleSchema,
+  madeEgressRuleSchema,
+  page,
+} from "../../contract/resources.ts";
 import type { EgressRecords } from "../../egress/records.ts";
 import type { OwnRules, StoredRule } from "../../egress/own-rules.ts";
 import { fromCursor, toPage } from "../frame/cursor.ts";
@@ -14,6 +21,8 @@ import { PROBLEMS, body, json } from "../frame/responses.ts";
 export interface EgressDeps {
   ownRules: OwnRules;
   egressRecords: Pick<EgressRecords, "list">;
+  /** Resolves when egress proxies have applied all changes that were committed before, or their time for it is over. */
+  published(): Promise<{ egress: boolean }>;
 }
 const resource = (row: StoredRule): z.infer<typeof egressRuleSchema> => ({
   id: row.id,
@@ -36,7 +45,7 @@ const SET = operation("admin", {
   request: body(createEgressRuleSchema),
   responses: {
     ...PROBLEMS,
-    201: json(egressRuleSchema, "The rule, in the place of one of the same target; it holds now, for open connections too"),
+    201: json(madeEgressRuleSchema, "The rule, in the place of one of the same target; once applied it holds for open connections too"),
   },
 });
 const REMOVE = operation("admin", {
@@ -60,13 +69,14 @@ const connection = ({ record, function: name }: Listed): z.infer<typeof egressCo
   return { ...rest, function: name, at: at.toISOString() };
 };
 
-export function egressRoutes({ ownRules, egressRecords }: EgressDeps) {
+export function egressRoutes({ ownRules, egressRecords, published }: EgressDeps) {
   const app = createRouter();
   app.openapi(LIST, async (c) => c.json({ items: (await ownRules.list(tenantOf(c))).map(resource) }, 200));
   app.openapi(SET, async (c) => {
     const { function: name, ...text } = c.req.valid("json");
     const made = await ownRules.set(callerOf(c), { ...ownTextSchema.parse(text), function: name });
-    return c.json(resource(made), 201);
+    const { egress: applied } = await published();
+    return c.json({ ...resource(made), applied }, 201);
   });
   app.openapi(REMOVE, async (c) => {
     await ownRules.remove(callerOf(c), c.req.valid("param").id);
