@@ -13,6 +13,9 @@ export interface ExampleResult {
   outcome: string;
 }
 
+/** The platform that runs, and its CLI. */
+type Running = Pick<Prepared, "settings"> & { folders: { state: Pick<Prepared["folders"]["state"], "app"> } };
+
 /** They reach servers outside, which `--example-servers` plays. */
 export const NEED_SERVERS = new Set(["orders-api", "weather-caller"]);
 
@@ -29,14 +32,14 @@ export async function deployExamples(prepared: Prepared, progress: Progress, aut
 }
 
 /** A copy of the example with the authority beside its code, which is where a function has one of its own. */
-async function withAuthority({ settings }: Prepared, name: string, authority: string): Promise<string> {
+async function withAuthority({ settings }: Running, name: string, authority: string): Promise<string> {
   const copy = path.join(settings.stateDir, "example-servers", name);
   await cp(path.join(folder, name), copy, { recursive: true });
   await writeFile(path.join(copy, "ca.pem"), authority);
   return copy;
 }
 
-async function deployExample(prepared: Prepared, name: string, authority: string | undefined): Promise<ExampleResult> {
+export async function deployExample(prepared: Running, name: string, authority: string | undefined): Promise<ExampleResult> {
   const cli = path.join(prepared.folders.state.app, "fnctl.mjs");
   const env = { ...process.env, FNCTL_CONFIG: prepared.settings.cliConfig, FNCTL_CONTEXT: prepared.settings.contextName, NO_COLOR: "1" };
   const needsAuthority = authority !== undefined && NEED_SERVERS.has(name);

@@ -55,11 +55,10 @@ async function deployCircle(name: string, template: string, main: string): Promi
     const text = await readFile(path.join(cwd, file), "utf8");
     await writeFile(path.join(cwd, file), change(text));
   };
-  const call = /^( *)(?:#|\/\/) ((?:from urllib|answer = urlopen|return fetch).*)$/gm;
-  await edit(main, (text) => text.replace(call, "$1$2").replace("other.fn.internal", `${name}.fn.internal`));
-  await edit(
-    "fnctl.yaml",
-    (text) => `${text.replaceAll(/^# (egress:| +allow:| +- \{)/gm, "$1").replace("function: other", `function: ${name}`)}`,
+  const inComment = /^( *)(?:#|\/\/) ((?:from urllib|answer = urlopen|return fetch).*)$/gm;
+  await edit(main, (text) => text.replace(inComment, "$1$2").replace("other.fn.internal", `${name}.fn.internal`));
+  await edit("fnctl.yaml", (text) =>
+    text.replaceAll(/^# (egress:| +allow:| +- \{)/gm, "$1").replace("function: other", `function: ${name}`),
   );
   const deployed = await fnctl(["deploy"], { cwd });
   expect(deployed, deployed.stderr).toMatchObject({ code: 0 });

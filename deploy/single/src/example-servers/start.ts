@@ -1,7 +1,7 @@
 // Starts what the examples need outside: a Postgres server of its own, under a user of its own, that knows nothing of the platform's; an HTTPS API;
 // and the DNS server that leads their names there. For trying the platform out.
 import { existsSync } from "node:fs";
-import { chown, mkdir, writeFile } from "node:fs/promises";
+import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
 import type { Prepared } from "../platform.ts";
@@ -63,15 +63,12 @@ async function startPostgres({ postgres, folders }: Prepared, supervisor: Superv
   await chown(home, ids.uid, ids.gid);
   const data = path.join(home, "data");
   const program = (name: string) => path.join(postgres, "native/bin", name);
-  if (!existsSync(path.join(data, "PG_VERSION")))
-    await run(
-      "setpriv",
-      [
-        ...[`--reuid=${ids.uid}`, `--regid=${ids.gid}`, "--clear-groups", program("initdb")],
-        ...["-D", data, "-U", "postgres", "-E", "UTF8", "--no-locale", "-A", "trust", "--no-sync"],
-      ],
-      { cwd: "/" },
-    );
+  if (!existsSync(path.join(data, "PG_VERSION"))) {
+    await rm(data, { recursive: true, force: true }); // what a start that was killed left
+    const privileges = [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, "--clear-groups"];
+    const options = ["-D", data, "-U", "postgres", "-E", "UTF8", "--no-locale", "-A", "trust", "--no-sync"];
+    await run("setpriv", [...privileges, program("initdb"), ...options], { cwd: "/" });
+  }
   // Over the socket, whose folder is closed to others, the supervisor is its administrator; by network there is one role, to one database.
   const hba = path.join(folder, "pg_hba.conf");
   await writeFile(hba, `local all postgres trust\nhost ${DATABASE} ${CREDENTIALS.role} 127.0.0.0/8 scram-sha-256\n`);
