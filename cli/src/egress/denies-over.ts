@@ -7,7 +7,9 @@ type Rule = Pick<z.infer<typeof egressRuleSchema>, "action" | "rule" | "function
 
 /** Those that refuse all of what `allow` is about: for all of its functions, or, where it is for all, for some. */
 export function deniesOver<R extends Rule>(allow: Rule, rules: readonly R[]): R[] {
-  const { host, ports } = ownTextSchema.parse(allow);
+  const wanted = ownTextSchema.safeParse(allow).data;
+  if (wanted === undefined) return []; // a newer platform's rule
+  const { host, ports } = wanted;
   return rules.filter((rule) => {
     const deny = ownTextSchema.safeParse(rule).data;
     if (deny?.action !== "deny") return false;
