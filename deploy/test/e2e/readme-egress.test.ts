@@ -80,7 +80,7 @@ test("`up` plays the outside for the examples that need one", async () => {
   for (const name of ["orders-api", "weather-caller"])
     expect(await deployExample(running, name, authority)).toMatchObject({ outcome: expect.stringMatching(/^ok,/) as string });
   expect(started.stdout).toContain("Open to the functions of tenant demo, and to nobody else's.");
-});
+}, 300_000);
 
 test("the section's commands do what it says", async () => {
   const blocks = blocksUnder(HEADING);
