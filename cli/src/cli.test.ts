@@ -39,7 +39,16 @@ test("deploy says aloud that a function may reach every public address", async (
   expect((await run(["deploy"])).stderr).not.toContain("public address");
   const open = await folderWith({ ...PROJECT, "fnctl.yaml": `${PROJECT["fnctl.yaml"]}\negress: public\n` });
   for (const args of [["deploy"], ["deploy", "--dry-run"]])
-    expect((await run(args, { cwd: open })).stderr).toMatch(/validate .*; may reach every public address/);
+    expect((await run(args, { cwd: open })).stderr).toMatch(/^ {2}it may reach every public address on ports 80 and 443;.*$/m);
+});
+
+test("egress allow and deny say so when the proxy has not got the rule yet", async () => {
+  expect((await run(["egress", "allow", "a.example"])).stderr).toBe("allowed a.example for all functions\n");
+  api.state.egressApplied = false;
+  for (const action of ["allow", "deny"])
+    expect((await run(["egress", action, "a.example"])).stderr).toContain(
+      "\n  kept, but not in force yet: the egress proxy is away or late.",
+    );
 });
 
 test("deploy --json: one event a line, the result last", async () => {

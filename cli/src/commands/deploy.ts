@@ -17,6 +17,9 @@ interface Flags extends GlobalFlags {
   waitTimeout: string;
 }
 
+const PUBLIC =
+  "  it may reach every public address on ports 80 and 443; name what it needs under `egress.allow` in fnctl.yaml to close the rest";
+
 export const deploy: Register = (program, io) => {
   addCommand(program, "deploy", "build and publish the functions of fnctl.yaml; prints their addresses")
     .argument("[names...]", "functions of fnctl.yaml to deploy; all when none is named")
@@ -67,6 +70,7 @@ async function deployAll(
         detach: flags.detach === true,
       });
       reporter.result(result);
+      if (entry.config.egress === "public") session.note(PUBLIC);
       if (flags.detach === true) session.note(`  the build goes on; see: fnctl versions ${entry.name}`);
       else if (!flags.promote) session.note(`  built, not served; to serve it: fnctl rollback ${entry.name} ${result.version}`);
     }
@@ -79,7 +83,7 @@ async function dryRun(session: Session, reporter: Reporter, project: Project, ch
   const plans = [];
   for (const entry of chosen) {
     reporter.begin(entry.name);
-    const archive = await validate(reporter, path.resolve(project.root, entry.folder), entry.config);
+    const archive = await validate(reporter, path.resolve(project.root, entry.folder));
     plans.push({
       type: "plan",
       function: entry.name,
@@ -94,6 +98,7 @@ async function dryRun(session: Session, reporter: Reporter, project: Project, ch
     if (session.json) continue;
     session.note(`${plan.function}: ${plan.sourceDigest}`);
     for (const file of plan.files) session.note(`  ${file}`);
+    if (plan.config.egress === "public") session.note(PUBLIC);
   }
   session.note("dry run: nothing was sent");
 }

@@ -1,10 +1,11 @@
 // What functions reached or were refused, and the rules that would allow the latter.
 import { ownTextSchema, ruleFor, splitTarget } from "@fnctl/control-plane/contract/egress-rules";
-import { egressConnectionSchema, egressRuleSchema, page } from "@fnctl/control-plane/contract/resources";
+import { egressConnectionSchema, page } from "@fnctl/control-plane/contract/resources";
 import type { Command } from "commander";
 import type { z } from "zod";
 import type { ApiClient } from "../api/client.ts";
 import type { CliIo } from "../cli-io.ts";
+import { setRule } from "../egress/set-rule.ts";
 import { usage } from "../errors/cli-error.ts";
 import { addCommand, createSession, type GlobalFlags } from "../session.ts";
 import { bytes } from "../terminal/amounts.ts";
@@ -97,9 +98,6 @@ export function addEgressSuggest(group: Command, io: CliIo): void {
       if (items.length > 0 && flags.apply !== true)
         session.note("look at each; then add it to `egress.allow` in fnctl.yaml, or use --apply");
       if (flags.apply !== true || flags.dryRun === true) return;
-      for (const { rule, function: of } of items) {
-        await api.json(egressRuleSchema, "POST", "/v1/egress/rules", { body: { action: "allow", rule, function: of } });
-        session.note(`allowed ${rule} for ${of}`);
-      }
+      for (const { rule, function: of } of items) await setRule(session, { action: "allow", rule, function: of });
     });
 }

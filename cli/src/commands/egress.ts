@@ -1,6 +1,7 @@
 import { ownTextSchema } from "@fnctl/control-plane/contract/egress-rules";
 import { egressRuleSchema } from "@fnctl/control-plane/contract/resources";
 import { z } from "zod";
+import { setRule, scopeOf } from "../egress/set-rule.ts";
 import { CliError, usage } from "../errors/cli-error.ts";
 import { addCommand, createSession, type GlobalFlags, type Register, type Session } from "../session.ts";
 import { addEgressLog, addEgressSuggest } from "./egress-log.ts";
@@ -9,9 +10,7 @@ import { table } from "../terminal/table.ts";
 
 const PATH = "/v1/egress/rules";
 const listSchema = z.object({ items: z.array(egressRuleSchema) });
-type Rule = z.infer<typeof egressRuleSchema>;
 type Flags = GlobalFlags & { function?: string };
-const scopeOf = ({ function: name }: Pick<Rule, "function">): string => name ?? "all functions";
 
 export const egress: Register = (program, io) => {
   const group = program.command("egress").description("say what the tenant's functions may reach, beside their own fnctl.yaml");
@@ -31,9 +30,7 @@ export const egress: Register = (program, io) => {
       const body = { action, rule, function: flags.function ?? null };
       checkRule(body);
       if (flags.dryRun === true) return session.note(`dry run: would ${action} ${rule} for ${scopeOf(body)}`);
-      const made = await (await session.api()).json(egressRuleSchema, "POST", PATH, { body });
-      session.note(`${action === "allow" ? "allowed" : "denied"} ${made.rule} for ${scopeOf(made)}`);
-      session.result(made, "");
+      session.result(await setRule(session, body), "");
     });
   withTarget(addCommand(group, "rm", "remove a rule of the tenant's own")).action(async (rule: string, flags: Flags) => {
     const session = createSession(io, flags);

@@ -39,15 +39,13 @@ async function timed<T>(
   }
 }
 
-/** Says aloud when a function may reach every public address. */
-export function validate(reporter: Reporter, folder: string, { egress }: ProjectFunction["config"]): Promise<Archive> {
-  const reach = egress === "public" ? "; may reach every public address" : "";
+export function validate(reporter: Reporter, folder: string): Promise<Archive> {
   const count = (files: number) => (files === 1 ? "1 file" : `${files} files`);
   return timed(
     reporter,
     "validate",
     () => packFolder(folder),
-    (archive) => `${count(archive.files.length)}, ${bytes(archive.bytes.length)} packed${reach}`,
+    (archive) => `${count(archive.files.length)}, ${bytes(archive.bytes.length)} packed`,
   );
 }
 
@@ -97,7 +95,7 @@ export async function deployFunction(entry: ProjectFunction, folder: string, opt
   const { api, reporter, promote, detach } = options;
   const begun = performance.now();
   reporter.begin(entry.name);
-  const archive = await validate(reporter, folder, entry.config);
+  const archive = await validate(reporter, folder);
   await upload(options, archive);
   const body = { sourceDigest: archive.digest, config: entry.config, promote };
   const version = await api.json(looseVersion, "POST", functionPath(entry.name, "/versions"), {

@@ -14,7 +14,18 @@ access: private
 # max: 10
 # env:
 #   GREETING: Hello
+# What it may reach; nothing if this is absent.
+# egress:
+#   allow:
+#     - api.example.com
+#     - { function: other }
 `;
+
+/** Shown in every template, because circles of functions are ended only where functions pass the chain on. */
+const CALL = "To call another function of yours: allow it in fnctl.yaml, and pass on which calls led here.";
+const PASSED_ON = "The functions that called each other, so that the platform can end a circle of them, and the trace.";
+const NODE_CALL = `// ${CALL}
+    // return fetch("http://other.fn.internal/", { headers: passedOn(request) });`;
 
 const packageFile = (name: string) => `${JSON.stringify({ name, private: true, type: "module" }, null, 2)}\n`;
 
@@ -29,9 +40,15 @@ export default {
     const name = url.searchParams.get("name") ?? "world";
     const greeting: Greeting = { message: \`Hello, \${name}!\`, method: request.method };
     console.log("greeting", name);
+    ${NODE_CALL}
     return Response.json(greeting);
   },
 };
+
+/** ${PASSED_ON} */
+export function passedOn({ headers }: Request): Record<string, string> {
+  return Object.fromEntries([...headers].filter(([name]) => name === "x-fnctl-chain" || name === "traceparent"));
+}
 `;
 const TSCONFIG = `${JSON.stringify({ compilerOptions: { target: "es2024", module: "nodenext", lib: ["es2024", "dom", "dom.iterable"], strict: true, noEmit: true, skipLibCheck: true } }, null, 2)}\n`;
 
@@ -40,9 +57,15 @@ const JAVASCRIPT = `export default {
     const url = new URL(request.url);
     const name = url.searchParams.get("name") ?? "world";
     console.log("greeting", name);
+    ${NODE_CALL}
     return Response.json({ message: \`Hello, \${name}!\`, method: request.method });
   },
 };
+
+/** ${PASSED_ON} */
+export function passedOn({ headers }) {
+  return Object.fromEntries([...headers].filter(([name]) => name === "x-fnctl-chain" || name === "traceparent"));
+}
 `;
 
 const PYTHON = `import json
@@ -51,11 +74,19 @@ const PYTHON = `import json
 def handler(event, context):
     name = (event.get("queryStringParameters") or {}).get("name", "world")
     print("greeting", name)
+    # ${CALL}
+    # from urllib.request import Request, urlopen
+    # answer = urlopen(Request("http://other.fn.internal/", headers=passed_on(event)), timeout=10).read().decode()
     return {
         "statusCode": 200,
         "headers": {"content-type": "application/json"},
         "body": json.dumps({"message": f"Hello, {name}!", "method": event["requestContext"]["http"]["method"]}),
     }
+
+
+def passed_on(event):
+    """${PASSED_ON}"""
+    return {name: event["headers"][name] for name in ("x-fnctl-chain", "traceparent") if name in event["headers"]}
 `;
 
 export const templates = {

@@ -16,7 +16,15 @@ export async function createApiDouble() {
   const blobs = new Map<string, Buffer>();
   const versions: Version[] = [];
   const seen: { method: string; path: string; headers: IncomingMessage["headers"] }[] = [];
-  const state = { live: null as number | null, outcome: {} as Outcome, cutStreams: 0, hold: false, logs: [] as LogRecord[], skewMs: 0 };
+  const state = {
+    live: null as number | null,
+    outcome: {} as Outcome,
+    cutStreams: 0,
+    hold: false,
+    logs: [] as LogRecord[],
+    skewMs: 0,
+    egressApplied: true,
+  };
 
   const origin = () => `http://localhost:${(server.address() as AddressInfo).port}`;
   const fn = () => ({
@@ -102,6 +110,11 @@ export async function createApiDouble() {
         token: { id: randomUUID(), name: "first", prefix: "abcd", scopes: ["admin"], createdAt: NOW, expiresAt: null },
         endpoint: { domain: "localhost", publicUrl: origin() },
       });
+    if (at === "GET /v1/egress/rules") return json(200, { items: [] });
+    if (at === "POST /v1/egress/rules") {
+      const wanted = JSON.parse((await buffer(request)).toString()) as object;
+      return json(201, { ...wanted, id: randomUUID(), createdAt: NOW, applied: state.egressApplied });
+    }
     if (at === "GET /v1/functions") return json(200, { items: versions.length === 0 ? [] : [fn()], nextCursor: null });
     if (at === "POST /v1/functions/hello/versions") return json(201, await createVersion(await buffer(request)));
     if (/^GET \/v1\/builds\/[^/]+\/events$/.test(at)) return sendEvents(response, Number(url.searchParams.get("after") ?? -1));

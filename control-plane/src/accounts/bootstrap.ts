@@ -4,7 +4,7 @@ import type { bootstrapRequestSchema, bootstrapResponseSchema } from "../contrac
 import type { TenantStore } from "./tenant-store.ts";
 
 /** `published` resolves when gateways know the new tokens. */
-export function createBootstrap(tenants: TenantStore, published: () => Promise<void>) {
+export function createBootstrap(tenants: TenantStore, published: () => Promise<unknown>) {
   return async ({ tenant: slug, ...tokens }: z.infer<typeof bootstrapRequestSchema>): Promise<z.infer<typeof bootstrapResponseSchema>> => {
     const tenant = await tenants.createFirst({ slug, ...tokens });
     await published();

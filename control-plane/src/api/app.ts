@@ -17,6 +17,7 @@ import { operatorRoutes, type OperatorDeps } from "./routes/conditions.ts";
 
 export interface ApiDeps extends AccountDeps, BuildDeps, EgressDeps, FunctionDeps, OperatorDeps {
   system: Pick<SystemDatabase, "tokenByHash">;
+  published: EgressDeps["published"];
   logs: LogReader;
   onError(error: unknown, requestId: string): void;
 }

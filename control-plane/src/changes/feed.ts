@@ -160,7 +160,7 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
       });
     },
     /** `reader`, which `follow`s, names itself, so that answers can wait for it; returns the way to end that. */
-    joined: (reader: string) => readers.joined(reader),
+    joined: (reader: string, audience?: Audience) => readers.joined(reader, audience),
     /** `reader` serves everything up to `position`. */
     applied(reader: string, position: string): void {
       const number = numberOf(position);
@@ -168,9 +168,9 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
     },
     /**
      * Resolves when all that was noticed before has been published and the gateways that listen serve it; with those that do not, and
-     * whether a certain one does.
+     * whether a certain one, or a whole audience, does.
      */
-    async settled(): Promise<{ late: string[]; serves(reader: string): boolean }> {
+    async settled(): Promise<Settled> {
       await lost;
       await reads.done();
       const awaited = () => [...unread.values()].filter(({ late }) => !late);
@@ -179,11 +179,22 @@ export function createChangeFeed(topics: readonly HeldTopic[], { ring: capacity,
       for (const one of awaited()) one.late = true;
       const number = ring.last();
       const late = await readers.caughtUp(number);
-      return { late: unread.size === 0 ? late : [...late, "what could not be read"], serves: (reader) => readers.serves(reader, number) };
+      return {
+        late: unread.size === 0 ? late : [...late, "what could not be read"],
+        serves: (reader) => readers.serves(reader, number),
+        allServe: (audience) => unread.size === 0 && readers.allServe(audience, number),
+      };
     },
   };
 }
 export type ChangeFeed = ReturnType<typeof createChangeFeed>;
+
+interface Settled {
+  late: string[];
+  serves(reader: string): boolean;
+  /** Somebody of them is connected, and all of them serve it. */
+  allServe(audience: Audience): boolean;
+}
 
 /** A change, whom it is for, and which item it is of; orders are of none. */
 interface Told {

@@ -50,6 +50,22 @@ describe("waiting for gateways", () => {
     expect(await stateOf(readers.caughtUp(3))).toBe("waits");
   });
 
+  test("knows whether all of an audience serve a change: not when nobody is there, not while one is late", async () => {
+    const readers = createReaders(20);
+    const gone = readers.joined("a gateway");
+    readers.applied("a gateway", 7);
+    expect(readers.allServe("egress", 7)).toBe(false);
+    gone();
+    readers.joined("a proxy", "egress");
+    readers.joined("another", "egress");
+    readers.applied("a proxy", 7);
+    expect(await readers.caughtUp(7)).toEqual(["another"]);
+    expect(readers.allServe("egress", 7)).toBe(false); // it is late, and nobody waits for it any more
+    readers.applied("another", 7);
+    expect(readers.allServe("egress", 7)).toBe(true);
+    expect(readers.allServe("egress", 8)).toBe(false);
+  });
+
   test("is over at once without gateways; a report of an unknown one counts for nothing", async () => {
     const readers = createReaders(LONG_MS);
     readers.applied("nobody", 3);

@@ -1,5 +1,6 @@
 // How far each gateway has applied the change stream, so that an answer of the API can mean "this is what is served now".
 import { EventEmitter, once } from "node:events";
+import type { Audience } from "./topic.ts";
 
 /**
  * How long an answer waits for a gateway that has not applied a change, in ms. A gateway that was late is not waited for until it reports
@@ -8,6 +9,7 @@ import { EventEmitter, once } from "node:events";
 const CATCH_UP_MS = 3_000;
 
 interface Reader {
+  audience: Audience;
   applied: number;
   /** An answer waited for it in vain: it is stuck, or gone without closing its connection. */
   late: boolean;
@@ -20,8 +22,8 @@ export function createReaders(catchUpMs = CATCH_UP_MS) {
 
   return {
     /** A gateway began to read; returns the function to call when it stops. */
-    joined(name: string): () => void {
-      const reader = { applied: -1, late: false };
+    joined(name: string, audience: Audience = "gateways"): () => void {
+      const reader = { audience, applied: -1, late: false };
       readers.set(name, reader);
       return () => {
         if (readers.get(name) === reader) readers.delete(name); // the gateway may have reconnected already, with a newer reader
@@ -38,6 +40,11 @@ export function createReaders(catchUpMs = CATCH_UP_MS) {
     },
     /** The gateway is connected and has reported that it applied the stream up to `position`. */
     serves: (name: string, position: number): boolean => (readers.get(name)?.applied ?? -1) >= position,
+    /** Somebody of this audience is connected, and all of them have reported that they applied the stream up to `position`. */
+    allServe(audience: Audience, position: number): boolean {
+      const theirs = [...readers.values()].filter((reader) => reader.audience === audience);
+      return theirs.length > 0 && theirs.every(({ applied }) => applied >= position);
+    },
     /**
      * Resolves when every gateway that is not late serves all up to `position`, or after `catchUpMs`; returns those that became late now.
      */

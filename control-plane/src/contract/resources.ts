@@ -53,6 +53,8 @@ export const egressRuleSchema = z
     createdAt: time,
   })
   .meta({ id: "EgressRule" });
+/** `applied`: egress proxies hold it already. Otherwise it is kept, and holds as soon as they have it. */
+export const madeEgressRuleSchema = egressRuleSchema.extend({ applied: z.boolean().optional() }).meta({ id: "MadeEgressRule" });
 /** What of private addresses a tenant's functions may reach at all, by names that rules allow. It stands below what the platform opens. */
 export const egressCeilingSchema = z
   .strictObject({ private: z.array(privateRangeSchema).max(LIMITS.egressPrivate) })

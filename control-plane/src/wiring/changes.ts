@@ -60,13 +60,17 @@ export async function hearChanges({ changes, sandboxes, connection, onError, onL
   await notices.start();
   const timer = setInterval(resync, RESYNC_MS);
   return {
-    /** Resolves when gateways serve all changes that were committed before, or after the longest wait for them. */
-    async published(): Promise<void> {
+    /**
+     * Resolves when gateways and egress proxies serve all changes that were committed before, or after the longest wait for them. `egress`: at least
+     * one egress proxy is connected, and all of them do.
+     */
+    async published(): Promise<{ egress: boolean }> {
       await notices.barrier();
       await leases.isolation.settled();
-      const { late, serves } = await feed.settled();
+      const { late, serves, allServe } = await feed.settled();
       if (late.length > 0) onLate(late);
       leases.isolation.endUnconfirmed(serves);
+      return { egress: allServe("egress") };
     },
     /**
      * Resolves when every instance of this tenant, whose risk was raised before, has been checked; throws UNAVAILABLE when one could not be

@@ -15,6 +15,7 @@ const ON_ONE_MACHINE = {
   ...SERVICES,
   driver: "control-plane/src/driver-main.ts",
   "import-base": "deploy/single/src/import-base-main.ts",
+  "example-servers": "deploy/single/src/example-servers/main.ts",
 };
 
 /** CommonJS packages inside an ES module still call `require`. */

@@ -10,6 +10,7 @@ import { INTERNAL_PATHS, bootstrapResponseSchema } from "@fnctl/control-plane/co
 import type { Settings } from "./settings.ts";
 
 export interface FirstTenant {
+  tenantId: string;
   tenant: string;
   secret: string;
   operatorSecret: string;
@@ -34,10 +35,10 @@ export async function ensureFirstTenant(
     });
     const value: unknown = await answer.body.json();
     if (answer.statusCode !== 200) throw new Error(`the first tenant could not be made: ${JSON.stringify(value)}`);
-    const { tenant } = bootstrapResponseSchema.parse(value);
+    const { tenant, tenantId } = bootstrapResponseSchema.parse(value);
     await writeContext(settings, secrets.secret);
     await writeFile(note, `${tenant}\n`);
-    return { tenant, ...secrets };
+    return { tenant, tenantId, ...secrets };
   } finally {
     await client.close();
   }

@@ -82,7 +82,7 @@ async function stopParts(supervisor: Supervisor, driverSocket: string, onNote: (
   const driver = await createDriverClient(driverSocket).catch(() => undefined);
   if (driver !== undefined)
     await Promise.all((await driver.list()).map((instance) => driver.stop(instance.id).catch((error: unknown) => onNote(String(error)))));
-  for (const name of ["driver", "egress", "log-collector", "postgres"]) await supervisor.stop(name);
+  for (const name of ["driver", "egress", "log-collector", "example-postgres", "example-api", "postgres"]) await supervisor.stop(name);
 }
 
 async function startParts(prepared: Prepared, progress: Progress, supervisor: Supervisor, note: (line: string) => void): Promise<void> {

@@ -7,8 +7,10 @@ const WHY: Record<string, string> = {
   EACCES: "may not be used by this user",
 };
 
+const OTHER = "Choose another: FNCTL_LISTEN=127.0.0.1:8081 npm run up";
+
 /** Throws an error that says what to do when `listen` (`host:port`) cannot be bound. */
-export async function refuseTakenPort(listen: string): Promise<void> {
+export async function refuseTakenPort(listen: string, advice = OTHER): Promise<void> {
   const at = listen.lastIndexOf(":");
   const server = net.createServer();
   try {
@@ -17,7 +19,7 @@ export async function refuseTakenPort(listen: string): Promise<void> {
     });
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
-    throw new Error(`${listen} ${WHY[code] ?? `cannot be used (${code})`}. Choose another: FNCTL_LISTEN=127.0.0.1:8081 npm run up`, {
+    throw new Error(`${listen} ${WHY[code] ?? `cannot be used (${code})`}. ${advice}`, {
       cause: error,
     });
   } finally {

@@ -10,6 +10,8 @@ export interface Part {
   args: string[];
   env: Record<string, string>;
   ids?: { uid: number; gid: number };
+  /** It listens on ports below 1024, which is root's right otherwise (capabilities(7)). */
+  bindsLowPorts?: boolean;
   logFile: string;
   /** Signal that asks the part to end; SIGINT is Postgres's fast shutdown. */
   stopSignal?: NodeJS.Signals;
@@ -28,12 +30,20 @@ export function commandOf({
   program,
   args,
   ids,
+  bindsLowPorts,
   stopSignal,
-}: Pick<Part, "program" | "args" | "ids" | "stopSignal">): [string, ...string[]] {
+}: Pick<Part, "program" | "args" | "ids" | "bindsLowPorts" | "stopSignal">): [string, ...string[]] {
+  const kept = bindsLowPorts === true ? ",+net_bind_service" : "";
   const privileges =
     ids === undefined
       ? []
-      : [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, "--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"];
+      : [
+          `--reuid=${ids.uid}`,
+          `--regid=${ids.gid}`,
+          "--clear-groups",
+          "--no-new-privs",
+          ...["--bounding-set", "--inh-caps", "--ambient-caps"].map((set) => `${set}=-all${kept}`),
+        ];
   return ["setpriv", `--pdeathsig=${stopSignal ?? "SIGTERM"}`, ...privileges, "--", program, ...args];
 }
 

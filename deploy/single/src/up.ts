@@ -1,10 +1,13 @@
 // `npm run up`: prepares, starts, shows what to try, stays until Ctrl-C, then drains. `-- --detach` leaves it running until `npm run down`.
+// `-- --example-servers` also starts a Postgres and an HTTPS API for the examples that need them.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { deployExamples } from "./examples.ts";
+import { openExampleServers } from "./example-servers/open.ts";
+import { startExampleServers, withExampleServers } from "./example-servers/start.ts";
 import { ensureFirstTenant, forgetSecrets } from "./first-tenant.ts";
 import { sockets } from "./parts.ts";
 import { prepare, startPlatform } from "./platform.ts";
@@ -23,7 +26,13 @@ async function runningPid(settings: Settings): Promise<number | undefined> {
   return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).includes(import.meta.filename) ? pid : undefined;
 }
 
-async function foreground(settings: Settings, examples: boolean): Promise<void> {
+interface Wanted {
+  examples: boolean;
+  exampleServers: boolean;
+}
+
+async function foreground(given: Settings, { examples, exampleServers }: Wanted): Promise<void> {
+  const settings = exampleServers ? withExampleServers(given) : given;
   const begun = performance.now();
   const running = await runningPid(settings);
   if (running !== undefined)
@@ -43,14 +52,20 @@ async function foreground(settings: Settings, examples: boolean): Promise<void> 
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, end);
   try {
-    const first = await ensureFirstTenant(settings, sockets(prepared.folders).control, prepared.folders.secret);
-    const results = examples ? await deployExamples(prepared, progress) : [];
+    const socket = sockets(prepared.folders);
+    const first = await ensureFirstTenant(settings, socket.control, prepared.folders.secret);
+    const authority = exampleServers
+      ? await progress.step("example servers", () => startExampleServers(prepared, platform.supervisor))
+      : undefined;
+    if (exampleServers && first !== undefined) await openExampleServers(socket.api, first);
+    const results = examples ? await deployExamples(prepared, progress, authority) : [];
     await writeFile(path.join(settings.runDir, "ready"), "");
     process.stdout.write(
       summary({
         settings,
         first,
         results,
+        exampleServers,
         seconds: (performance.now() - begun) / 1000,
         cli: path.join(prepared.folders.state.app, "fnctl.mjs"),
       }),
@@ -116,13 +131,25 @@ async function down(settings: Settings): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { detach: { type: "boolean" }, down: { type: "boolean" }, "no-examples": { type: "boolean" } } });
+  const { values } = parseArgs({
+    options: {
+      detach: { type: "boolean" },
+      down: { type: "boolean" },
+      "no-examples": { type: "boolean" },
+      "example-servers": { type: "boolean" },
+    },
+  });
   const settings = readSettings(process.env);
   if (process.getuid?.() !== 0)
     throw new Error("The single-machine mode needs root: it starts sandboxes and gives each part a user of its own.");
   if (values.down === true) return down(settings);
-  if (values.detach === true) return detached(settings, values["no-examples"] === true ? ["--no-examples"] : []);
-  return foreground(settings, values["no-examples"] !== true);
+  const passedOn = (["no-examples", "example-servers"] as const).filter((name) => values[name] === true);
+  if (values.detach === true)
+    return detached(
+      settings,
+      passedOn.map((name) => `--${name}`),
+    );
+  return foreground(settings, { examples: values["no-examples"] !== true, exampleServers: values["example-servers"] === true });
 }
 
 main().catch((error: unknown) => {

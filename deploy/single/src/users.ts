@@ -32,7 +32,7 @@ async function ensureGroup(name: string): Promise<number> {
   return Number((await lookUp("/etc/group", name))?.[2]);
 }
 
-async function ensureUser(name: string, group: string): Promise<Ids> {
+export async function ensureUser(name: string, group: string): Promise<Ids> {
   const gid = await ensureGroup(group);
   if ((await lookUp("/etc/passwd", name)) === undefined) {
     await run("useradd", [

@@ -15,12 +15,14 @@ async function until(what: string, ready: () => Promise<boolean>): Promise<void>
   }
 }
 
-export const waitForSocket = (file: string): Promise<void> =>
-  until(file, () => {
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const socket = net.connect(file, () => resolve(true)).on("error", () => resolve(false));
-    return promise.finally(() => socket.destroy());
-  });
+function takes(at: net.NetConnectOpts): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = net.connect(at, () => resolve(true)).on("error", () => resolve(false));
+  return promise.finally(() => socket.destroy());
+}
+export const waitForSocket = (file: string): Promise<void> => until(file, () => takes({ path: file }));
+
+export const waitForPort = (host: string, port: number): Promise<void> => until(`${host}:${port}`, () => takes({ host, port }));
 
 /** Waits until a part's own `/healthz`, on its Unix socket, answers 200. */
 export const waitForHealth = (file: string): Promise<void> =>

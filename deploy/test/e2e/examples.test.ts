@@ -59,6 +59,12 @@ describe("Node examples", () => {
     expect(Buffer.from(await answer.arrayBuffer()).equals(body)).toBe(true);
   });
 
+  test("storefront calls another function, and passes on what it says", async () => {
+    expect(await (await open("storefront")).json()).toEqual({ apples: 3 });
+    // Without its database, orders-api answers that, and storefront passes it on: `readme-egress.test.ts` has the database.
+    expect((await open("storefront", "/", post({ item: "apple", quantity: 1 }))).status).toBe(503);
+  });
+
   test("webhook believes its sender only", async () => {
     const body = JSON.stringify({ type: "paid" });
     const signature = `sha256=${createHmac("sha256", "change-me").update(body).digest("hex")}`;

@@ -1,12 +1,12 @@
 // The world outside of the platform, as its egress proxy sees it: a DNS server with made-up names, and real servers behind them, on an address
 // that stands for a public one.
-import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttps } from "node:https";
 import { createServer as createTcp, type Server } from "node:net";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
-import { decode, encode, type Answer, type Question, type StringAnswer } from "dns-packet";
+import type { Answer, Question } from "dns-packet";
+import { addressRecords, startDns } from "../../single/src/example-servers/dns.ts";
 
 /** Names that lead elsewhere, as an attacker's would. */
 const odd = (address: string): Record<string, string[]> => ({
@@ -48,34 +48,13 @@ const shards = (name: string): Answer[] =>
     data: { port: 27_017, priority: 0, weight: 0, target: `shard${i}.outside.test` },
   }));
 
-function answersOf({ type, name }: Question, found: readonly string[]): Answer[] {
-  if (type === "SRV") return shards(name);
-  return type === "A" ? found.map((data): StringAnswer => ({ type: "A", name, ttl: 1, data })) : [];
-}
-
-async function startDns(at: string, names: ReadonlyMap<string, string[]>): Promise<Datagrams> {
-  const server = createSocket("udp4");
-  server.on("message", (message, { address, port }) => {
-    const { id, questions = [] } = decode(message);
-    const [question] = questions;
-    if (question === undefined) return;
-    void addressesOf(question.name.toLowerCase(), names, at).then((found) => {
-      const answers = answersOf(question, found);
-      server.send(
-        encode({ type: "response", id: id ?? 0, flags: found.length === 0 ? 3 : 0, questions: [question], answers }),
-        port,
-        address,
-      );
-    });
-  });
-  await new Promise<void>((resolve) => server.bind(0, at, resolve));
-  return server;
-}
+const answersOf = (question: Question, found: readonly string[]): Answer[] =>
+  question.type === "SRV" ? shards(question.name) : addressRecords(question, found);
 
 /** `address`: this machine's own. */
 export async function startOutside(address: string): Promise<Outside> {
   const names = new Map(Object.entries(odd(address)));
-  const dns = await startDns(address, names);
+  const dns = await startDns(address, 0, (name) => addressesOf(name, names, address), answersOf);
   const authority = await createAuthority("outside");
   const identity = await authority.issue("*.outside.test", "*.wild.outside.test");
   const answer = (scheme: string) => (request: IncomingMessage, response: ServerResponse) => {

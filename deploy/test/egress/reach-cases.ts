@@ -154,6 +154,29 @@ export function reachCases(place: () => Place): void {
     });
   });
 
+  describe("a word that a refusal makes void", () => {
+    const egress = async (...args: string[]) => (await place().fnctl(["egress", ...args])).stderr;
+    beforeAll(async () => {
+      await deployFixtureTo(place(), "reaches-void", "reaches.js", {});
+    });
+
+    test("is told with the refusal and how to lift it", async () => {
+      await egress("deny", "*.void.test");
+      expect(await egress("allow", "a.void.test", "--function", "reaches-void")).toBe(
+        "allowed a.void.test for reaches-void\n  but that has no effect: deny *.void.test for all functions goes before it. To lift it: fnctl egress rm '*.void.test'\n",
+      );
+      await egress("rm", "*.void.test");
+      expect(await egress("allow", "a.void.test", "--function", "reaches-void")).toBe("allowed a.void.test for reaches-void\n");
+    });
+
+    test("is refused where it is about the same host, and the next command is the one that lifts that", async () => {
+      await egress("deny", "b.void.test", "--function", "reaches-void");
+      const refused = await egress("allow", "b.void.test:80", "--function", "reaches-void");
+      expect(refused).toContain("error CONFLICT: b.void.test is denied on every port");
+      expect(refused).toContain("next:    fnctl egress rm b.void.test --function reaches-void\n");
+    });
+  });
+
   test("`public` is every public name on the ports of the web", async () => {
     await deployFixtureTo(place(), "reaches-all", "reaches.js", { egress: "public" });
     const ask = async (by: string, host: string, port = ""): Promise<string> =>

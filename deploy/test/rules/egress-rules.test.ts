@@ -99,6 +99,15 @@ describe("a tenant's own rules", () => {
     await expect.poll(() => status(instance, "a.example"), { timeout: 10_000 }).toBe(403);
   });
 
+  test("say in their answer whether the proxy holds them already", async () => {
+    const applied = async (text: string) => ((await (await rule("allow", text)).json()) as { applied: boolean }).applied;
+    expect(await applied("a.example")).toBe(true);
+    await plane.stopProxy();
+    expect(await applied("b.example")).toBe(false);
+    await plane.startProxy();
+    await expect.poll(() => applied("c.example"), { timeout: 10_000 }).toBe(true);
+  });
+
   test("that are not known yet are waited for, and then the answer is that they are not known", async () => {
     const instance = await plane.sandbox(owner, "a.example");
     await plane.stopPlane();

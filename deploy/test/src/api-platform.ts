@@ -14,11 +14,13 @@ import { by, createBuildPlatform } from "./build-platform.ts";
 import type { TestPostgres } from "./test-postgres.ts";
 
 const ROOM = { require: async () => undefined };
+const AT_ONCE = async () => ({ egress: true });
 
 export async function createApiPlatform(
   postgres: TestPostgres,
   caps: TenantCaps = DEFAULT_CAPS,
   freeSpace: Pick<FreeSpace, "require"> = ROOM,
+  published: () => Promise<{ egress: boolean }> = AT_ONCE,
 ) {
   const platform = await createBuildPlatform(postgres, caps);
   const errors: unknown[] = [];
@@ -33,7 +35,7 @@ export async function createApiPlatform(
     endpoint: { domain: "localhost", publicUrl: "http://localhost:8080" },
     instances: createInstanceTable(),
     enqueueBuild: () => undefined,
-    published: async () => undefined,
+    published,
     raised: async () => undefined,
     buildChanged: async () => undefined,
     onRemoved: () => undefined,

@@ -41,7 +41,7 @@ export async function openEgressPlane({ pods = false } = {}) {
   const at = (name: string) => path.join(folder, name);
   const postgres = await startTestPostgres();
   await postgres.migrate();
-  const api = await createApiPlatform(postgres);
+  const api: ApiPlatform = await createApiPlatform(postgres, undefined, undefined, () => stream.published());
   const upstream = await startUpstream();
   const { port } = upstream;
   const { renew, ...issuer } = createIssuer();
@@ -55,7 +55,6 @@ export async function openEgressPlane({ pods = false } = {}) {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
     const answer = await api.app.request(where, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
     if (answer.status >= 300) throw new Error(`${method} ${where}: ${answer.status} ${await answer.text()}`);
-    if (method !== "GET") await stream.settled();
     return answer;
   }
   return {
@@ -183,10 +182,10 @@ function createStream(postgres: TestPostgres, { platform }: ApiPlatform, socketP
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
-    /** All changes are there that were made before. */
-    async settled(): Promise<void> {
+    /** All changes are there that were made before: as `hearChanges` does it, for which answers of the API wait. */
+    async published(): Promise<{ egress: boolean }> {
       await notices.barrier();
-      await feed.settled(); // as the API does before it answers
+      return { egress: (await feed.settled()).allServe("egress") };
     },
   };
 }

@@ -93,7 +93,7 @@ export function createInternalListener(deps: InternalDeps): RequestListener {
 export async function streamChanges(feed: ChangeFeed, query: URLSearchParams, response: ServerResponse, audience: Audience): Promise<void> {
   const gone = new AbortController();
   const holder = query.get("holder");
-  const left = holder === null ? undefined : feed.joined(holder);
+  const left = holder === null ? undefined : feed.joined(holder, audience);
   response.writeHead(200, { "content-type": "application/x-ndjson" });
   response.on("close", () => {
     gone.abort();

@@ -21,7 +21,7 @@ export interface BuildDeps {
   blobs: BlobStore;
   builds: BuildStore;
   /** Resolves when gateways have applied all changes that were committed before the call, or their time for it is over. */
-  published(): Promise<void>;
+  published(): Promise<unknown>;
   /** Resolves when the build may have news, or after `timeoutMs`. */
   buildChanged(buildId: string, timeoutMs: number): Promise<void>;
 }

@@ -9,6 +9,7 @@ import {
   egressRuleSchema,
   egressUsageQuerySchema,
   egressUsageSchema,
+  madeEgressRuleSchema,
   page,
 } from "../../contract/resources.ts";
 import type { EgressRecords } from "../../egress/records.ts";
@@ -24,6 +25,8 @@ export interface EgressDeps {
   ownRules: OwnRules;
   egressRecords: Pick<EgressRecords, "list">;
   egressUsage: Pick<EgressUsage, "list">;
+  /** Resolves when egress proxies have applied all changes that were committed before, or their time for it is over. */
+  published(): Promise<{ egress: boolean }>;
 }
 const resource = (row: StoredRule): z.infer<typeof egressRuleSchema> => ({
   id: row.id,
@@ -46,7 +49,7 @@ const SET = operation("admin", {
   request: body(createEgressRuleSchema),
   responses: {
     ...PROBLEMS,
-    201: json(egressRuleSchema, "The rule, in the place of one of the same target; it holds now, for open connections too"),
+    201: json(madeEgressRuleSchema, "The rule, in the place of one of the same target; once applied it holds for open connections too"),
   },
 });
 const REMOVE = operation("admin", {
@@ -80,13 +83,14 @@ const connection = ({ record, function: name }: Listed): z.infer<typeof egressCo
   return { ...rest, function: name, at: at.toISOString() };
 };
 
-export function egressRoutes({ ownRules, egressRecords, egressUsage }: EgressDeps) {
+export function egressRoutes({ ownRules, egressRecords, egressUsage, published }: EgressDeps) {
   const app = createRouter();
   app.openapi(LIST, async (c) => c.json({ items: (await ownRules.list(tenantOf(c))).map(resource) }, 200));
   app.openapi(SET, async (c) => {
     const { function: name, ...text } = c.req.valid("json");
     const made = await ownRules.set(callerOf(c), { ...ownTextSchema.parse(text), function: name });
-    return c.json(resource(made), 201);
+    const { egress: applied } = await published();
+    return c.json({ ...resource(made), applied }, 201);
   });
   app.openapi(REMOVE, async (c) => {
     await ownRules.remove(callerOf(c), c.req.valid("param").id);

@@ -18,14 +18,20 @@ import {
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const HOUR_MS = 3_600_000;
 const makeKeys = () => webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
-const life = () => ({ notBefore: new Date(Date.now() - HOUR_MS), notAfter: new Date(Date.now() + HOUR_MS) });
+const lasting = (hours: number) => ({ notBefore: new Date(Date.now() - HOUR_MS), notAfter: new Date(Date.now() + hours * HOUR_MS) });
 
 export interface Identity {
   cert: string;
   key: string;
 }
 
-export async function createAuthority(name: string): Promise<{ ca: string; issue(dnsName: string, ...more: string[]): Promise<Identity> }> {
+interface Authority {
+  ca: string;
+  issue(dnsName: string, ...more: string[]): Promise<Identity>;
+}
+
+export async function createAuthority(name: string, hours = 1): Promise<Authority> {
+  const life = () => lasting(hours);
   const keys = await makeKeys();
   const extensions = [
     new BasicConstraintsExtension(true, 0, true),
