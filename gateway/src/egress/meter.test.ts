@@ -65,7 +65,13 @@ describe("a day's cap", () => {
 
 describe("what was moved", () => {
   const use = (functionId: string, day: string, amounts: object) => ({
-    ...{ tenantId: T, functionId, day: `2026-11-${day}`, connections: 1, bytesUp: 0, bytesDown: 0, openMs: 0 },
+    tenantId: T,
+    functionId,
+    day: `2026-11-${day}`,
+    connections: 1,
+    bytesUp: 0,
+    bytesDown: 0,
+    openMs: 0,
     ...amounts,
   });
 
