@@ -6,7 +6,7 @@
 #   second one     in a pod, seconds until a new credential is asked for; absent: 900, a third of what one lasts
 #   standard output a line when it listens
 #   standard input in a pod a line, the credential that the proxy knows this sandbox by. Its end ends this program, so it ends with whoever started it
-#   standard error a line for the function's log, once for each name or target that is refused
+#   standard error a line for the function's log, once for each name or target that is refused, with the time of CLOCK_MONOTONIC before it
 my ($PROXY, $RENEW) = (shift, shift || 900);
 my ($UNIX, $INET, $INET6, $STREAM, $DGRAM) = (1, 2, 10, 1, 2);
 my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
@@ -15,6 +15,7 @@ my ($TYPE_A, $CLASS_IN, $SERVFAIL, $NXDOMAIN, $NOTIMP) = (1, 1, 2, 3, 4);
 my %RECORDS = (16 => "txt", 33 => "srv");    # types that are asked for outside
 my ($TTL, $DATAGRAM, $HELD, $HEAD) = (60, 512, 64 * 1024, 16 * 1024);
 my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES, $MOST_ASKED, $MOST_STREAMS) = (1000, 1000, 200, 64, 64);
+my ($CLOCK_GETTIME, $MONOTONIC) = (228, 1);
 my $FRESH = 1;    # an answer of the proxy's counts so many seconds; rules that change hold for whoever asks later
 my $PROXY_PORT = 3128;
 my $PATIENCE = 5;           # seconds for a connection to the proxy
@@ -370,5 +371,8 @@ sub say_once {
     my ($line) = @_;
     return if keys %told >= $MOST_LINES or $told{$line}++;
     $line =~ s/[^\x20-\x7e]/?/g;
-    syswrite(STDERR, "egress: $line\n");
+    # When it was: whoever reads it knows which request ran then.
+    my $now = "\0" x 16;
+    syscall($CLOCK_GETTIME, $MONOTONIC, $now);
+    syswrite(STDERR, sprintf("%d.%09d egress: %s\n", unpack("q2", $now), $line));
 }

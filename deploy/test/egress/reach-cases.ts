@@ -48,6 +48,18 @@ export function reachCases(place: () => Place): void {
       ["variables", "api.outside.test", "5432"],
     ])("does not reach, by %s, %s %s", async (by, host, port) => expect(await ask(by, host, port)).toMatch(/^failed: /));
 
+    test("is told so with the request that it was refused to, also when its handler kept the whole process waiting", async () => {
+      for (const by of ["https", "sync"]) {
+        const [host, id] = [`told-${by}.outside.test`, `refused-${by}-1`];
+        await place().call(name, `/?${new URLSearchParams({ by, host }).toString()}`, { headers: { "x-request-id": id } });
+        const told = await until(
+          async () => (await place().fnctl(["logs", name, "--request-id", id])).stdout,
+          (text) => text.includes(host),
+        );
+        expect(told).toMatch(new RegExp(`egress: ${host}(:80)? is not allowed\\.`));
+      }
+    });
+
     test("is told in its log what was refused, and the rule that would allow it", async () => {
       await ask("https", "other.outside.test");
       await ask("fetch", "metadata.outside.test");

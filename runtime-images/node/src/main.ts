@@ -7,6 +7,8 @@ import { captureOutput } from "./log-capture.ts";
 import { startNames } from "./names.ts";
 import { takePodSettings } from "./pod.ts";
 import { CODE_FOLDER, SOCKET_PATH } from "./protocol.ts";
+import { RequestContext, requestContext } from "./request-context.ts";
+import { onlyRequestAt } from "./running.ts";
 import { rehearse } from "./rehearse.ts";
 import { warmFetch } from "./serve-fetch.ts";
 import { EndedWhileLoading } from "./watch-load.ts";
@@ -25,7 +27,14 @@ const socketPath = process.env["FNCTL_SOCKET"] ?? SOCKET_PATH;
 const pod = takePodSettings(process.env);
 const codeFolder = process.env["FNCTL_CODE"] ?? CODE_FOLDER;
 
-const names = startNames(pod?.egress);
+/** What was refused is told with the request that asked for it, if that is known: the only one that ran then. */
+function sayOfNames(line: string, at: number): void {
+  const incoming = onlyRequestAt(at);
+  const say = (): void => output.log("warn", line);
+  if (incoming === undefined) say();
+  else requestContext.run(new RequestContext(incoming), say);
+}
+const names = startNames(pod?.egress, sayOfNames);
 warmFetch();
 // Only time is lost when it fails, e.g. where there is no folder for temporary files.
 await rehearse((folder) => createInstance(folder, pod?.codeBytes), pod !== undefined).catch((error: unknown) =>

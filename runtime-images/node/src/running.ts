@@ -10,6 +10,7 @@ type Tracked = ServerResponse & { [kRun]?: Run };
 
 class Run {
   readonly incoming: IncomingMessage;
+  readonly startedAt = performance.now();
   /** Called when it has ended. */
   waiting: (() => void)[] | undefined = undefined;
   constructor(incoming: IncomingMessage) {
@@ -55,8 +56,19 @@ function onClose(this: Tracked): void {
     return end(...args);
   };
 }
+/** Runs that ended last. */
+const REMEMBERED = 16;
+const past: { run: Run; endedAt: number }[] = [];
+
+/** The only request that ran at `at` (`performance.now`); undefined: there were several, or none. */
+export function onlyRequestAt(at: number): IncomingMessage | undefined {
+  const found = past.filter(({ run, endedAt }) => run.startedAt <= at && at <= endedAt).map(({ run }) => run);
+  for (const run of running) if (run.startedAt <= at) found.push(run);
+  return found.length === 1 ? found[0]?.incoming : undefined;
+}
+
 function ended(run: Run): void {
-  running.delete(run);
+  if (running.delete(run) && past.push({ run, endedAt: performance.now() }) > REMEMBERED) past.shift();
   for (const tell of run.waiting ?? []) tell();
   run.waiting = undefined;
 }

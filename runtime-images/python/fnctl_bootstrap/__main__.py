@@ -11,10 +11,10 @@ output = capture_output()
 
 from . import warm  # noqa: E402, F401 - imports for later use, now that nobody waits
 from .instance import Instance  # noqa: E402
-from .names import start_names  # noqa: E402
+from .names import Names  # noqa: E402
 from .pod import take_pod_settings  # noqa: E402
 from .server import serve  # noqa: E402
 
 pod = take_pod_settings()
-instance = Instance(os.environ.get("FNCTL_CODE", CODE_FOLDER), output, None if pod is None else pod.code_bytes, start_names(pod and pod.egress))
+instance = Instance(os.environ.get("FNCTL_CODE", CODE_FOLDER), output, None if pod is None else pod.code_bytes, Names(pod and pod.egress))
 serve(instance, os.environ.get("FNCTL_SOCKET", SOCKET_PATH) if pod is None else pod)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import re
 from typing import Any
 
 from .answer import Answer
@@ -14,11 +16,13 @@ from .names import Names
 from .protocol import CODE_DIGEST_HEADER, CODE_PATH, HEALTH_PATH, INIT_PATH, PREFIX, PROTOCOL, RUNTIME, SETTLED_PATH
 from .running import Running
 
+# Before each line of names.pl: the time of CLOCK_MONOTONIC, seconds.
+_STAMP = re.compile(r"\d+\.\d+")
 _INIT_BODY_BYTES = 1024 * 1024
 
 
 class Instance:
-    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None, names: Names = lambda _egress: None) -> None:
+    def __init__(self, code_folder: str, output: Output, code_bytes: int | None = None, names: Names | None = None) -> None:
         self._names = names
         self._code_folder = code_folder
         # In a pod, the most that the code may have which is sent in; elsewhere it lies there already.
@@ -133,7 +137,7 @@ class Instance:
         self._state = "loading"
         try:
             init = json.loads(await _read(receive))
-            self._names(init.get("egress"))
+            self._begin_names(init.get("egress"))
             loaded = await load_function(init, self._code_folder)
         except BaseException as error:
             self._state = "failed"
@@ -144,6 +148,25 @@ class Instance:
         self._app = loaded.app
         self._state = "ready"
         await send_json(send, 200, {"importMs": loaded.import_ms, "kind": loaded.kind})
+
+
+    def _begin_names(self, egress: Any) -> None:
+        if self._names is None:
+            return
+        self._names.begin(egress)
+        if self._names.lines is not None:
+            asyncio.get_running_loop().add_reader(self._names.lines, self._tell_of_names, self._names.lines)
+
+    def _tell_of_names(self, lines: int) -> None:
+        """What was refused is told with the request that asked for it, if that is known: the only one that ran then. A line is written at once."""
+        data = os.read(lines, 65536)
+        if not data:
+            asyncio.get_running_loop().remove_reader(lines)
+        for line in data.decode("utf-8", "replace").splitlines():
+            at, _, said = line.partition(" ")
+            token = current_request.set(self._running.only_at(float(at)) if _STAMP.fullmatch(at) else None)
+            self._output.log("warn", said)
+            current_request.reset(token)
 
 
 def _init_failure(error: BaseException) -> dict[str, str]:
