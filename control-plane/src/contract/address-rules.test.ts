@@ -6,6 +6,7 @@ import {
   egressSchema,
   hostMatches,
   isAddressDenied,
+  isNamed,
   judgeTarget,
   ownText,
   ownTextSchema,
@@ -84,7 +85,7 @@ describe("a range", () => {
     ["10.1.0.0/16", "10.1.0.0/24", false],
     ["10.1.0.0/16", "a.example", false],
     ["a.example", "10.1.2.3", false],
-    ["*", "10.1.2.3", false],
+    ["*", "10.1.2.3", true],
   ])("%s and %s: %s", (rule, host, holds) => {
     expect(rangeHolds(rule, host)).toBe(holds);
     expect(hostMatches(rule, host)).toBe(holds);
@@ -118,7 +119,14 @@ describe("rules for addresses", () => {
     for (const refusal of ["10.2.0.0/16", "10.1.2.3:80", "[::/0]"]) expect(judged(["deny", refusal])).toBe("allowed");
     expect(judgeTarget(effective([], ["allow", "10.1.2.3:5432"]), "10.1.2.3", 5432)).toBe("allowed");
     expect(judgeTarget(effective([], ["allow", "10.1.2.3"]), "10.1.2.3", 5432)).toBe("no rule");
-    expect(judgeTarget({ ...effective([]), allow: allowedBy("public") }, "203.0.113.9", 443)).toBe("no rule");
+    expect(judgeTarget({ ...effective([]), allow: allowedBy("public") }, "203.0.113.9", 443)).toBe("allowed");
+  });
+  it("name what they mean, and `public` names nothing", () => {
+    const rules = { ...effective(["10.1.2.3"], ["allow", "own.example"]), functionId: null };
+    const both = { ...rules, allow: [...rules.allow, ...allowedBy("public")] };
+    const hosts = ["10.1.2.3", "own.example", "10.1.2.4", "other.example"];
+    expect(hosts.map((host) => isNamed(both, host, 443))).toEqual([true, true, false, false]);
+    expect(hosts.map((host) => judgeTarget(both, host, 443))).toEqual(["allowed", "allowed", "allowed", "allowed"]);
   });
   it("refuse what names lead to, in whatever text", () => {
     const rules = effective(

@@ -80,10 +80,10 @@ export function allowedBy(egress: EgressConfig | undefined): Allowed[] {
 
 /**
  * `*.example.com` stands for exactly one label (SECURITY B6). `host` is in lower case. An address is never meant by a rule for names, nor the other way
- * round.
+ * round; `*` means both.
  */
 export function hostMatches(pattern: string, host: string): boolean {
-  if (isAddressHost(host)) return rangeHolds(pattern, host);
+  if (isAddressHost(host)) return pattern === ANY_HOST || rangeHolds(pattern, host);
   if (pattern === ANY_HOST) return host.includes(".") && !isCallName(host); // a single label is a name of somebody's own network
   if (!pattern.startsWith("*.")) return pattern === host;
   const dot = host.indexOf(".");
@@ -124,6 +124,10 @@ export function judgeTarget(rules: Effective, host: string, port: number): Judge
   const allowed = own.length > 0 || rules.allow.some((rule) => rule.ports.includes(port) && hostMatches(rule.host, host));
   return allowed ? "allowed" : "no rule";
 }
+
+/** Whether a target is allowed by a rule that names it, and not only because everything public is: a private address needs that. */
+export const isNamed = (rules: Effective, host: string, port: number): boolean =>
+  judgeTarget({ ...rules, allow: rules.allow.filter((rule) => rule.host !== ANY_HOST) }, host, port) === "allowed";
 
 /** The ports on which a name may be reached; none: it may not be reached. */
 export function portsOf(rules: Effective, host: string): number[] {

@@ -13,6 +13,8 @@ import { quantile, type Row } from "./rows.ts";
 
 /** Every version's instance ends a second after its last request, so that the next one is cold again. */
 const SETTINGS = "access: public\nidleTimeout: 1s\n";
+/** As many rules as a function with several services has. */
+const RULES = `egress: { allow: [${Array.from({ length: 10 }, (_, i) => `service-${i}.example.com`).join(", ")}] }\n`;
 const HELLO = `export default { fetch: () => new Response("hello") };\n`;
 const FUNCTIONS = 8;
 const ROUNDS = 5;
@@ -73,11 +75,16 @@ export async function coldPool(): Promise<Row[]> {
   try {
     const names = Array.from({ length: FUNCTIONS }, (_, index) => `hello-${index}`);
     for (const name of names) await platform.deploy(name, { "index.js": HELLO }, SETTINGS);
+    const ruled = names.map((name) => `${name}-ruled`);
+    for (const name of ruled) await platform.deploy(name, { "index.js": HELLO }, `${SETTINGS}${RULES}`);
     await samples(platform, names.slice(0, 2), async () => undefined); // warms up gateway and control plane
     const bare: number[] = [];
     const all: number[] = [];
-    for (let round = 0; round < ROUNDS; round++)
+    const withRules: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
       all.push(...(await samples(platform, names, async () => bare.push(await bareSpecialisation(host)))));
+      withRules.push(...(await samples(platform, ruled, async () => bare.push(await bareSpecialisation(host)))));
+    }
     const unpacked = await samples(platform, names, () => empty(path.join(platform.stateDir, "layers")));
     const floor = { floor: quantile(bare, 0.5), floorWhat: "driver.load + init + request, no platform" };
     const rows: Row[] = [
@@ -97,6 +104,7 @@ export async function coldPool(): Promise<Row[]> {
         floor: quantile(bare, 0.99),
         floorWhat: "same",
       },
+      { what: "same, of versions with ten egress rules, p50", value: quantile(withRules, 0.5), unit: "ms", goal: 17, ...floor },
       { what: "same, layer not unpacked, p50", value: quantile(unpacked, 0.5), unit: "ms" },
     ];
     return [...rows, ...(await draining(platform, names)), ...(await packages(platform))];

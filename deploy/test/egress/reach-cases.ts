@@ -189,12 +189,20 @@ export function reachCases(place: () => Place): void {
     });
   });
 
-  test("`public` is every public name on the ports of the web", async () => {
+  test("`public` is nothing private, even where the operator opened it; a rule beside it that names it is", async () => {
     await deployFixtureTo(place(), "reaches-all", "reaches.js", { egress: "public" });
     const ask = async (by: string, host: string, port = ""): Promise<string> =>
       (await place().call("reaches-all", `/?${new URLSearchParams({ by, host, port }).toString()}`)).text();
-    expect(await ask("fetch", "any.outside.test")).toBe("http any.outside.test /x");
+    expect(await ask("lookup", "any.outside.test")).toMatch(/^127\.1\.\d+\.\d+$/);
+    expect(await ask("fetch", "any.outside.test")).toMatch(/^failed: /);
     expect(await ask("tcp", "any.outside.test", "5432")).toMatch(/^failed: /);
+    await place().fnctl(["egress", "allow", "any.outside.test:80", "--function", "reaches-all"]);
+    expect(
+      await until(
+        () => ask("fetch", "any.outside.test"),
+        (text) => text.startsWith("http"),
+      ),
+    ).toBe("http any.outside.test /x");
     expect(await ask("fetch", "private.outside.test")).toMatch(/^failed: /);
   });
 

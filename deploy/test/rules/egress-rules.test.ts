@@ -158,6 +158,18 @@ test("a private address is reached as it is by a rule and within the operator's 
   expect((await plane.names(other, "127.0.0.1")).status).toBe(403);
 });
 
+test("everything public is nothing private, whatever the operator opened; a rule that names it is", async () => {
+  const everything = await plane.sandbox(owner, "*");
+  expect((await plane.tunnel(everything, "a.example")).text).toContain("leads to an address that functions may not reach");
+  expect((await plane.tunnel(everything, "127.0.0.1")).text).toContain("is an address that functions may not reach");
+  await rule("allow", `a.example:${plane.port}`);
+  const opened = await plane.tunnel(everything, "a.example");
+  expect(opened.status).toBe(200);
+  const { items } = (await (await plane.call(owner.token, "GET", "/v1/egress/rules")).json()) as { items: { id: string }[] };
+  await plane.call(owner.token, "DELETE", `/v1/egress/rules/${items[0]!.id}`);
+  await opened.closed;
+});
+
 test("an address that is closed while it is dialled is not reached", async () => {
   const server = await openFullServer();
   try {

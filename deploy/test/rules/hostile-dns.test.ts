@@ -32,6 +32,20 @@ const RECORDS = {
   target: "/names/shard1.elsewhere.example",
 };
 
+/** What `public` reaches: names and addresses, and none of what is closed. */
+const EVERYTHING = [
+  { question: "+good.elsewhere", arrived: [] }, // the name server knows no such name
+  { question: "+good.example", arrived: [PUBLIC.v4] },
+  { question: `+${PUBLIC.v4}`, arrived: [PUBLIC.v4] },
+  { question: `+[${PUBLIC.v6}]`, arrived: [PUBLIC.v6] },
+  { question: "+mixed.example", arrived: [] },
+  { question: "+loopback.example", arrived: [] },
+  ...Object.values(CLOSED_ADDRESSES).map((address) => ({
+    question: `+${address.includes(":") ? `[${address}]` : address}`,
+    arrived: [] as string[],
+  })),
+];
+
 let all: Record<string, Found> | undefined;
 beforeAll(() => {
   try {
@@ -47,6 +61,7 @@ beforeAll(() => {
     ...CLOSED,
     ...REST,
     ...Object.values(RECORDS),
+    ...EVERYTHING.map(({ question }) => question),
   ];
   const script = 'ip link set lo up && exec "$0" "$@"';
   try {
@@ -98,6 +113,12 @@ describe("a name that leads to", () => {
   test("somewhere without a rule is not asked for", (context) => {
     const found = here(context);
     expect(found["good.elsewhere"]).toMatchObject({ told: expect.stringContaining("is not allowed") as string, arrived: [], asked: [] });
+  });
+});
+
+describe("a function that may reach everything public", () => {
+  test.for(EVERYTHING)("$question", ({ question, arrived }, context) => {
+    expect(here(context)[question]).toMatchObject({ arrived, own: [] });
   });
 });
 

@@ -47,10 +47,12 @@ const ownServer = createServer((socket) => {
   socket.end("hello from inside");
 });
 
-function tunnel(host: string): Promise<string> {
+function tunnel(instance: string, host: string): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
-    const socket = connect(at("root/i1/s"), () => socket.write(`CONNECT ${host}:${PORT} HTTP/1.1\r\nhost: ${host}:${PORT}\r\n\r\n`));
+    const socket = connect(at(`root/${instance}/s`), () =>
+      socket.write(`CONNECT ${host}:${PORT} HTTP/1.1\r\nhost: ${host}:${PORT}\r\n\r\n`),
+    );
     socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1"))).on("error", () => undefined);
     socket.once("close", () => resolve(text));
     socket.on("end", () => socket.end());
@@ -102,11 +104,13 @@ const source: EgressSource = {
   maxConnections: 100,
 };
 await ask(at("control"), "PUT", "/internal/v1/sources/i1", source);
+await ask(at("control"), "PUT", "/internal/v1/sources/i2", { ...source, allow: [{ host: "*", ports: [PORT] }] });
 
-/** `@address`, `/path` of the proxy's, or a name; behind `#` is which time it is. */
+/** `@address`, `/path` of the proxy's, or a name; behind `#` is which time it is, behind `+` what asks whoever may reach everything public. */
 function toldOf(question: string): Promise<string> {
   if (question.startsWith("@")) return reach(question.slice(1));
-  return question.startsWith("/") ? ask(at("root/i1/s"), "GET", question) : tunnel(question.replace(/#.*/, ""));
+  if (question.startsWith("/")) return ask(at("root/i1/s"), "GET", question);
+  return question.startsWith("+") ? tunnel("i2", question.slice(1)) : tunnel("i1", question.replace(/#.*/, ""));
 }
 const found: Record<string, Report & { told: string; own: string[] }> = {};
 for (const question of process.argv.slice(3)) {

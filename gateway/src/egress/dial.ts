@@ -35,8 +35,8 @@ export function resolveBy(servers: readonly string[]): Resolve {
   };
 }
 
-/** Whether a sandbox may connect to an address, whatever name led there. */
-export type MayDial = (settings: EgressSource, address: string, port: number) => boolean;
+/** Whether a sandbox may connect to an address to which its target led. */
+export type MayDial = (settings: EgressSource, address: string, target: Target) => boolean;
 
 interface DialDeps {
   mayDial: MayDial;
@@ -54,7 +54,7 @@ export function createDial({ mayDial, callFunction, resolve, upstreamProxy }: Di
     if (called !== undefined) return callFunction(settings, called, signal);
     const owner = settings.tenantId ?? instance;
     const inTurn = (host: string) => queue.run({ owner, urgent: true }, async () => (signal.aborted ? [] : resolve(host)));
-    const policy = (address: string) => mayDial(settings, address, target.port);
+    const policy = (address: string) => mayDial(settings, address, target);
     const deps = { policy, resolve: isAddressHost(target.host) ? async (host: string) => [bareAddress(host)] : inTurn };
     const addresses = await resolveChecked(deps, target, upstreamProxy !== undefined);
     if (upstreamProxy !== undefined) return connectThrough(upstreamProxy, target, signal);

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ListenAddress } from "@fnctl/control-plane/contract/endpoint";
-import { isAddressDenied } from "@fnctl/control-plane/contract/egress-rules";
+import { isAddressDenied, isNamed } from "@fnctl/control-plane/contract/egress-rules";
 import pino from "pino";
 import { closeListener, openListener } from "@fnctl/control-plane/service/http/listen";
 import { Pace } from "@fnctl/control-plane/service/pace";
@@ -87,14 +87,15 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
   };
 }
 
-/** A function reaches what is public, and of private addresses what the platform opens to functions and the operator to its tenant. */
+/** A function reaches what is public, and of private addresses what the platform opens to functions, the operator to its tenant, and a rule names. */
 function addressJudge({ allowPrivate, functionPrivate }: EgressSettings, policies: Policies, platform: PlatformAddresses): MayDial {
   const [isPublic, forBuilds, forFunctions] = [[], allowPrivate, functionPrivate].map((ranges) => createAddressPolicy(ranges));
-  return (settings, address, port) => {
+  return (settings, address, { host, port }) => {
     if (platform.has(address)) return false;
     if (settings.kind === "build") return forBuilds!(address);
-    if (isAddressDenied(policies.rulesFor(settings), address, port)) return false;
-    return isPublic!(address) || (forFunctions!(address) && policies.opens(settings, address, port));
+    const rules = policies.rulesFor(settings);
+    if (isAddressDenied(rules, address, port)) return false;
+    return isPublic!(address) || (forFunctions!(address) && policies.opens(settings, address, port) && isNamed(rules, host, port));
   };
 }
 

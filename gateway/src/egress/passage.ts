@@ -121,12 +121,12 @@ export class Passage {
   /** A dial takes its time, and what rules and the operator say may have changed meanwhile. */
   private mayCarry(target: Target, { address }: Dialled): boolean {
     if (this.ended || this.refused) return false;
-    if (this.isOpen(address, target.port)) return true;
+    if (this.isOpen(address, target)) return true;
     this.refuse(new PlatformError("FORBIDDEN", `${target.host} leads to an address that functions may not reach any more.`));
     return false;
   }
-  private isOpen(address: string, port: number): boolean {
-    return isIP(address) === 0 || this.deps.mayDial(this.source.settings, address, port);
+  private isOpen(address: string, target: Target): boolean {
+    return isIP(address) === 0 || this.deps.mayDial(this.source.settings, address, target);
   }
   /** Rules have changed: what they forbid now ends now. */
   lookAgain(): void {
@@ -137,7 +137,7 @@ export class Passage {
       if (this.isAnswered) return this.end(`cut: ${error instanceof Error ? error.message : ""}`);
       return this.refuse(error);
     }
-    if (!this.isOpen(this.record.address, this.target.port)) this.end("cut: the address was closed.");
+    if (!this.isOpen(this.record.address, this.target)) this.end("cut: the address was closed.");
   }
 
   /** The client has been told that it is served: it cannot be refused any more, only cut. */
