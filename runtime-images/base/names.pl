@@ -7,10 +7,9 @@
 #   standard output a line when it listens
 #   standard input in a pod a line, the credential that the proxy knows this sandbox by. Its end ends this program, so it ends with whoever started it
 #   standard error a line for the function's log, once for each name or target that is refused, with the time of CLOCK_MONOTONIC before it
-my ($PROXY, $RENEW) = (shift, shift || 900);
-my ($UNIX, $INET, $INET6, $STREAM, $DGRAM) = (1, 2, 10, 1, 2);
+my ($INET, $STREAM, $DGRAM) = (2, 1, 2);
 my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
-my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN, $EINPROGRESS, $SO_ERROR) = (4, 2048, 4, 11, 115, 4);
+my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN) = (4, 2048, 4, 11);
 my ($TYPE_A, $CLASS_IN, $SERVFAIL, $NXDOMAIN, $NOTIMP) = (1, 1, 2, 3, 4);
 my %RECORDS = (16 => "txt", 33 => "srv");    # types that are asked for outside
 my ($TTL, $DATAGRAM, $HELD, $HEAD) = (60, 512, 64 * 1024, 16 * 1024);
@@ -18,14 +17,12 @@ my ($MOST_NAMES, $MOST_PAIRS, $MOST_LINES, $MOST_ASKED, $MOST_STREAMS) = (1000, 
 my ($CLOCK_GETTIME, $MONOTONIC) = (228, 1);
 my $FRESH = 1;    # an answer of the proxy's counts so many seconds; rules that change hold for whoever asks later
 my $PROXY_PORT = 3128;
-my $PATIENCE = 5;           # seconds for a connection to the proxy
-my $AGAIN = 60;             # seconds until a credential is asked for again after an attempt that failed
 
-my ($credential, $said, $renew_at) = ("", "", 0);
-my (%answers, %asking, %known, %told, %reads, %writes, %handle, %opening);
-my ($rin, $win, $pairs, $asked, $number, $streams) = ("", "", 0, 0, 0, 0);
+my (%answers, %asking, %known, %told, %reads, %writes, %handle);
+my ($said, $rin, $win, $pairs, $asked, $number, $streams) = ("", "", "", 0, 0, 0, 0);
 $SIG{PIPE} = "IGNORE";
-require $0 =~ s{[^/]*$}{dns-message.pl}r;
+require $0 =~ s{[^/]*$}{$_}r for "dns-message.pl", "way-to-proxy.pl";
+way_to(@ARGV);
 
 my $resolver = bound($DGRAM, "127.0.0.1", 53) or exit 1;
 on_read($resolver, sub {
@@ -55,37 +52,6 @@ sub read_input {
     exit 0 if defined $count ? !$count : ($! != $EINTR and $! != $EAGAIN);
     take_credential($1) if $said =~ s/^([A-Za-z0-9_.-]+)\n//;
     $said = "" if length $said > $HEAD;
-}
-
-# --- The credential
-
-# A little earlier or later, so that sandboxes that began together do not all ask at once.
-sub take_credential { ($credential, $renew_at) = ($_[0], time + $RENEW * (0.8 + rand 0.4)) }
-sub who { return $credential eq "" ? "" : "proxy-authorization: Bearer $credential\r\n" }
-
-sub renew {
-    $renew_at = time + $AGAIN;
-    open_proxy("GET /credential HTTP/1.0\r\n" . who() . "\r\n", sub {
-        my ($proxy) = @_;
-        return if !$proxy;
-        my $text = "";
-        on_read($proxy, sub {
-            my $count = sysread($proxy, $text, $HEAD, length $text);
-            return if !defined $count and ($! == $EAGAIN or $! == $EINTR);
-            return if $count and length $text < $HEAD;
-            off_read($proxy);
-            close $proxy;
-            take_credential($1) if $text =~ m{^HTTP/1\.[01] 200 .*?\r\n\r\n([A-Za-z0-9_.-]+)\n$}s;
-        });
-    });
-}
-
-# How long there is nothing to do but what comes.
-sub pause { return %opening ? 1 : $renew_at ? ($renew_at > time ? $renew_at - time : 0) : undef }
-sub look_at_the_clock {
-    my $now = time;
-    for my $fd (keys %opening) { $opening{$fd}{give_up}->() if $opening{$fd} and $opening{$fd}{until} <= $now }
-    renew() if $renew_at and $renew_at <= $now;
 }
 
 # --- Names
@@ -329,38 +295,6 @@ sub bound {
     listen($socket, 128) or return undef if $type == $STREAM;
     fcntl($socket, $SETFL, $NONBLOCK);
     return $socket;
-}
-# Connects to the proxy, says `$hello`, of which all fits as long as nothing else was written, and calls `$opened` with the connection, or without one.
-sub open_proxy {
-    my ($hello, $opened) = @_;
-    my ($family, $where) = proxy_address();
-    socket(my $proxy, $family, $STREAM, 0) or return $opened->();
-    fcntl($proxy, $SETFL, $NONBLOCK) if $family != $UNIX;    # a Unix socket waits for its place in the line instead of failing
-    my $done = sub {
-        my ($error) = @_;
-        off_write($proxy);
-        delete $opening{ fileno $proxy };
-        if ($error) {
-            say_once("the egress proxy takes no connections: " . ($! = $error));
-            close $proxy;
-            return $opened->();
-        }
-        fcntl($proxy, $SETFL, $NONBLOCK);
-        syswrite($proxy, $hello) if length $hello;
-        $opened->($proxy);
-    };
-    return $done->(0) if connect($proxy, $where);
-    return $done->($! + 0) if $! != $EINPROGRESS;
-    $opening{ fileno $proxy } = { until => time + $PATIENCE, give_up => sub { $done->(110) } };
-    on_write($proxy, sub { $done->(unpack "i", getsockopt($proxy, $SOL_SOCKET, $SO_ERROR)) });
-}
-sub proxy_address {
-    return ($UNIX, pack("Sa*", $UNIX, "$PROXY\0")) if $PROXY =~ m{^/};
-    my ($host, $port) = $PROXY =~ /^\[?([0-9a-f.:]+?)\]?:(\d+)$/ or exit 1;
-    return ($INET, pack("SnC4x8", $INET, $port, split /\./, $host)) if $host =~ /\./;
-    my ($front, $back) = map { [split /:/] } split /::/, $host, 2;
-    my @zeros = (0) x (8 - @$front - @{ $back || [] });
-    return ($INET6, pack("SnNn8N", $INET6, $port, 0, (map { hex } @$front, @zeros, @{ $back || [] }), 0));
 }
 sub on_read  { my $fd = fileno $_[0]; $handle{$fd} = $_[0]; $reads{$fd} = $_[1]; vec($rin, $fd, 1) = 1 }
 sub on_write { my $fd = fileno $_[0]; $writes{$fd} = $_[1]; vec($win, $fd, 1) = 1 }

@@ -38,7 +38,7 @@ const placeEnter = (root: string, packageRoot: string): Promise<void> => cp(join
 async function placeNames(root: string, packageRoot: string): Promise<void> {
   const program = join(root, NAMES_PROGRAM.slice(1));
   await cp(join(packageRoot, "base/names.pl"), program);
-  await cp(join(packageRoot, "base/dns-message.pl"), join(dirname(program), "dns-message.pl")); // it looks for it beside itself
+  for (const part of ["dns-message.pl", "way-to-proxy.pl"]) await cp(join(packageRoot, "base", part), join(dirname(program), part)); // beside it
 }
 
 export const RECIPES: Readonly<Record<RootfsName, Recipe>> = {
