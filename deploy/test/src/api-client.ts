@@ -1,6 +1,7 @@
 // A client of a platform: the management API and the functions' endpoints, over real HTTP.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { parse } from "yaml";
 import tar from "tar-stream";
@@ -51,6 +52,7 @@ export async function archive(files: Files): Promise<Buffer> {
 
 /** A build with packages, on a machine with other work. */
 const BUILD_MS = 170_000;
+const MOST_TRIES = 5;
 
 export function createApiClient({ url, tenant, token }: ApiClientOptions) {
   function api(method: string, path: string, options: Call = {}): Promise<Response> {
@@ -80,6 +82,17 @@ export function createApiClient({ url, tenant, token }: ApiClientOptions) {
     return (await made.json()) as { number: number; build: { id: string } };
   }
 
+  /** A resource; asked for again, as a client does, where the answer says that it may be there later. */
+  async function read(path: string, as: string): Promise<unknown> {
+    for (let attempt = 1; ; attempt++) {
+      const answer = await api("GET", path, { token: as });
+      if (answer.status === 200) return answer.json();
+      const text = await answer.text();
+      if (answer.status !== 503 || attempt === MOST_TRIES) throw new Error(`GET ${path}: ${answer.status} ${text}`);
+      await sleep(Number(answer.headers.get("retry-after") ?? 1) * 1_000);
+    }
+  }
+
   /** Creates a version from the unchanged archive, and follows its build to the end. */
   async function deployArchive(name: string, source: Buffer, config: Record<string, unknown> = {}, as = token()): Promise<Deployed> {
     const version = await create(name, source, config, as);
@@ -89,9 +102,7 @@ export function createApiClient({ url, tenant, token }: ApiClientOptions) {
       .split("\n")
       .map((line) => JSON.parse(line) as { type: string; text?: string; state?: string; problem?: BuildEnd["problem"] });
     const end = events.at(-1) as unknown as BuildEnd;
-    const listed = (await (await api("GET", `/v1/functions/${name}/versions?limit=1`, { token: as })).json()) as {
-      items: { imageDigest: string | null }[];
-    };
+    const listed = (await read(`/v1/functions/${name}/versions?limit=1`, as)) as { items: { imageDigest: string | null }[] };
     const log = events.map((event) => event.text ?? "").join("\n");
     return { ...end, log, version: version.number, imageDigest: listed.items[0]?.imageDigest ?? null };
   }
