@@ -7,7 +7,8 @@ import { startServers, type Servers } from "./servers.ts";
 
 const ANSWERS: Record<string, string> = {
   fetch: "http api.outside.test /x",
-  ...Object.fromEntries(["pg", "ioredis", "mysql2", "grpc", "psycopg", "asyncpg", "redis"].map((library) => [library, "42"])),
+  ...Object.fromEntries(["pg", "websocket", "ioredis", "mysql2", "grpc", "psycopg", "asyncpg", "redis"].map((library) => [library, "42"])),
+  http2: "h2 api.outside.test:443 /x",
   s3: "a-bucket",
   boto3: "a-bucket",
 };
@@ -42,7 +43,7 @@ export function libraryCases(place: () => Place, clients: string): void {
   }
 
   describe.each([
-    ["node", "node24", ["fetch", "undici", "axios", "got", "pg", "ioredis", "mysql2", "grpc", "s3"]],
+    ["node", "node24", ["fetch", "undici", "axios", "got", "http2", "websocket", "pg", "ioredis", "mysql2", "grpc", "s3"]],
     ["python", "python3.13", ["requests", "httpx", "aiohttp", "urllib3", "psycopg", "asyncpg", "redis", "boto3"]],
   ])("%s", (language, runtime, libraries) => {
     beforeAll(async () => {

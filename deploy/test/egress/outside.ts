@@ -1,9 +1,11 @@
 // The world outside of the platform, as its egress proxy sees it: a DNS server with made-up names, and real servers behind them, on an address
 // that stands for a public one.
+import { createHash } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createHttps } from "node:https";
+import { createSecureServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import { createServer as createTcp, type Server } from "node:net";
+import type { Duplex } from "node:stream";
 import { createAuthority } from "@fnctl/control-plane/service/http/testing/authority";
 import type { Answer, Question } from "dns-packet";
 import { addressRecords, startDns } from "../../single/src/example-servers/dns.ts";
@@ -51,20 +53,33 @@ const shards = (name: string): Answer[] =>
 const answersOf = (question: Question, found: readonly string[]): Answer[] =>
   question.type === "SRV" ? shards(question.name) : addressRecords(question, found);
 
+/** A WebSocket server that says the client's first short text once more (RFC 6455 sections 4.2.2 and 5.2). */
+function echoFrame(request: IncomingMessage, socket: Duplex): void {
+  const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`);
+  socket.once("data", (frame: Buffer) => {
+    const mask = frame.subarray(2, 6);
+    const text = frame.subarray(6, 6 + (frame[1]! & 0x7f)).map((byte, i) => byte ^ mask[i % 4]!);
+    socket.write(Buffer.concat([Buffer.of(0x81, text.length), text]));
+  });
+  socket.on("error", () => undefined);
+}
+
 /** `address`: this machine's own. */
 export async function startOutside(address: string): Promise<Outside> {
   const names = new Map(Object.entries(odd(address)));
   const dns = await startDns(address, 0, (name) => addressesOf(name, names, address), answersOf);
   const authority = await createAuthority("outside");
   const identity = await authority.issue("*.outside.test", "*.wild.outside.test");
-  const answer = (scheme: string) => (request: IncomingMessage, response: ServerResponse) => {
-    const host = request.headers.host ?? "";
-    if (host.startsWith("s3.")) response.writeHead(200, { "content-type": "application/xml" }).end(BUCKETS);
-    else response.end(`${scheme} ${host} ${request.url}`);
+  const answer = (scheme: string) => (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
+    const host = request.headers.host ?? request.headers[":authority"]?.toString() ?? "";
+    const by = request.httpVersion === "2.0" ? "h2" : scheme;
+    response.setHeader("content-type", host.startsWith("s3.") ? "application/xml" : "text/plain");
+    response.end(host.startsWith("s3.") ? BUCKETS : `${by} ${host} ${request.url}`);
   };
   const servers: [Server, number][] = [
-    [createHttps(identity, answer("https")), 443],
-    [createHttp(answer("http")), 80],
+    [createHttp2({ ...identity, allowHTTP1: true }, answer("https")), 443],
+    [createHttp(answer("http")).on("upgrade", echoFrame), 80],
     // A server that speaks first, as some databases do.
     [createTcp((socket) => socket.on("error", () => undefined).write(`ready\n`) && void socket.pipe(socket)), 5432],
   ];
