@@ -166,6 +166,16 @@ export function reachCases(place: () => Place): void {
     });
   });
 
+  test("what was moved is told by days", async () => {
+    const told = await until(
+      async () => (await place().fnctl(["egress", "usage", "reaches-node"])).stdout,
+      (text) => text.includes("reaches-node"),
+      30_000, // it is reported every ten seconds
+    );
+    expect(told).toMatch(/^DAY +FUNCTION +CONNECTIONS +UP +DOWN +OPEN\n\d{4}-\d\d-\d\d +reaches-node +[1-9]\d* +[1-9]/);
+    expect((await place().fnctl(["egress", "usage", "--days", "36"])).stderr).toContain("--days is from 1 to 35");
+  });
+
   describe("a word that a refusal makes void", () => {
     const egress = async (...args: string[]) => (await place().fnctl(["egress", ...args])).stderr;
     beforeAll(async () => {
