@@ -3,6 +3,7 @@
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EGRESS_LIMITS } from "../../../gateway/src/egress/limits.ts";
 import { openEgressPlane, type EgressPlane } from "../src/egress-plane.ts";
 
 let plane: EgressPlane;
@@ -103,6 +104,13 @@ describe("a credential", () => {
     plane.running.clear();
     expect(await renew(renewed)).toMatch(/^HTTP\/1\.1 403 /);
     expect(await renew("nonsense")).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
+  test("is renewed a few times at once, and no more", async () => {
+    const credential = await pod((await version([here()])).id);
+    const answers: string[] = [];
+    for (let i = 0; i <= EGRESS_LIMITS.renewals.burst; i++) answers.push((await renew(credential)).slice(9, 12));
+    expect(answers).toEqual([...Array.from({ length: EGRESS_LIMITS.renewals.burst }, () => "200"), "429"]);
   });
 
   test("of a builder is not renewed", async () => {

@@ -1,11 +1,13 @@
 // The egress proxy of a cluster: one TCP port for all sandboxes, which show a credential instead of having a socket of their own.
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { FunctionClaims } from "@fnctl/control-plane/contract/egress-credential";
 import type { Allowed } from "@fnctl/control-plane/contract/egress-rules";
 import { PlatformError, type Problem } from "@fnctl/control-plane/contract/errors";
 import { FUNCTION_EGRESS, type EgressSource } from "@fnctl/control-plane/contract/internal";
 import type { EgressClaims } from "@fnctl/control-plane/service/egress-credential";
+import { Pace } from "@fnctl/control-plane/service/pace";
 import { bearerOf, type ReadCredential } from "./credential.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { answerName } from "./names.ts";
@@ -61,7 +63,10 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
     const before = known.get(client);
     if (before !== undefined) return before;
     const claims = await deps.readCredential(proxyAuthorization);
-    if (claims === undefined || !comesFrom(claims, client)) throw NO_CREDENTIAL;
+    if (claims === undefined || !comesFrom(claims, client)) {
+      await sleep(refusals.wait(addressOf(client))); // who is refused at once asks again at once
+      throw NO_CREDENTIAL;
+    }
     const source = sourceOf(claims.sub, await settingsOf(claims));
     known.set(client, source);
     strangers.known(client);
@@ -76,8 +81,11 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
       if (!caller.client.destroyed) unknown(strangersProblem(error));
     }
   }
+  const refusals = new Pace(EGRESS_LIMITS.unknown);
+  const renewals = new Pace(EGRESS_LIMITS.renewals);
   async function renew(caller: Caller): Promise<string> {
-    await identify(caller);
+    const { instance } = await identify(caller);
+    if (renewals.wait(instance) > 0) throw new PlatformError("RATE_LIMITED", "New credentials are asked for too often.");
     const credential = bearerOf(caller.proxyAuthorization ?? "");
     if (credential === undefined || deps.renew === undefined) throw NO_CREDENTIAL;
     return deps.renew(credential);
@@ -127,9 +135,9 @@ function strangersProblem(error: unknown): Told {
 /** A function's credential counts from its own pod alone: whoever else has got it reaches nothing by it. */
 function comesFrom(claims: EgressClaims, client: Duplex): boolean {
   if ("source" in claims) return true; // a builder's was made before its pod had an address
-  const { remoteAddress = "" } = client as Duplex & { remoteAddress?: string };
-  return remoteAddress.replace(/^::ffff:/i, "") === claims.function.address;
+  return addressOf(client) === claims.function.address;
 }
+const addressOf = (client: Duplex & { remoteAddress?: string }): string => (client.remoteAddress ?? "").replace(/^::ffff:/i, "");
 
 const functionSettings = (own: FunctionClaims, allow: readonly Allowed[]): EgressSource => ({
   tenantId: own.tenantId,

@@ -109,6 +109,16 @@ test("a good credential opens what it names, and the log names tenant and instan
   await expect.poll(() => records).toMatchObject([{ instance: ID, tenant: rules([1]).tenantId, outcome: "closed" }]);
 });
 
+test("whoever is refused at once is refused later and later, and a good credential is not", async () => {
+  const { burst, perSecond } = EGRESS_LIMITS.unknown;
+  await Promise.all(Array.from({ length: burst + perSecond }, () => ask(undefined)));
+  let refused = false;
+  const late = ask(undefined).then(() => (refused = true));
+  expect(await ask(await credential())).toMatch(/^HTTP\/1\.1 200 /);
+  expect(refused).toBe(false);
+  await late;
+});
+
 test("it opens nothing else", async () => {
   expect(await ask(await credential(), "other.example")).toMatch(/^HTTP\/1\.1 403 [^]*other\.example/);
 });

@@ -10,6 +10,10 @@ export const EGRESS_LIMITS = {
   rememberedSources: 10_000,
   /** Name resolution and connecting, milliseconds each. */
   resolveMs: 5_000,
+  /** Refusals of whoever shows no good credential, by address: so many a second, and so many at once; what is beyond waits, so long at most. */
+  unknown: { perSecond: 20, burst: 100, waitMs: 5_000, owners: 10_000 },
+  /** New credentials of one sandbox, which needs one in a quarter of an hour; the control plane makes them. What is beyond is refused. */
+  renewals: { perSecond: 0.1, burst: 5, waitMs: 10_000, owners: 20_000 },
   /**
    * Names that are looked up at a time, for one tenant, and that wait; libuv looks up as many as half of its threads (`UV_THREADPOOL_SIZE`, 64), and
    * a lookup that hangs keeps its thread.
