@@ -1,7 +1,7 @@
 // A tenant's own rules from the API to open connections: a real Postgres, its notices, the change stream over a socket, and the egress proxy,
 // with a server behind it.
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http, { createServer as createHttp, type Server } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -35,8 +35,13 @@ export interface OpenTunnel {
   isClosed(): boolean;
 }
 
-/** `pods`: as in a cluster, one port for all sandboxes, which show a credential; otherwise each has a socket. */
-export async function openEgressPlane({ pods = false } = {}) {
+interface Options {
+  /** As in a cluster: one port for all sandboxes, which show a credential; otherwise each has a socket. */
+  pods?: boolean;
+  /** Of the proxy, beside what it needs. */
+  env?: Record<string, string>;
+}
+export async function openEgressPlane({ pods = false, env: more = {} }: Options = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), "er-"));
   const at = (name: string) => path.join(folder, name);
   const postgres = await startTestPostgres();
@@ -50,7 +55,8 @@ export async function openEgressPlane({ pods = false } = {}) {
   let count = 0;
 
   const door = `127.0.0.1:${await freePort()}`;
-  const env = { ...environment(at), ...(pods ? { FNCTL_EGRESS_LISTEN: door } : { FNCTL_EGRESS_ROOT: at("root") }) };
+  const env = { ...environment(at), ...(pods ? { FNCTL_EGRESS_LISTEN: door } : { FNCTL_EGRESS_ROOT: at("root") }), ...more };
+  writeFileSync(at("secret"), SECRET);
   async function call(token: string, method: string, where: string, body?: unknown): Promise<Response> {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
     const answer = await api.app.request(where, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
@@ -62,6 +68,8 @@ export async function openEgressPlane({ pods = false } = {}) {
     postgres,
     at,
     port,
+    env,
+    pods,
     /** Where pods come in. */
     door,
     ...issuer,
@@ -112,7 +120,7 @@ export async function openEgressPlane({ pods = false } = {}) {
 const environment = (at: (name: string) => string) => ({
   FNCTL_EGRESS_CONTROL_SOCKET: at("control"),
   FNCTL_EGRESS_FEED: at("feed"),
-  FNCTL_INTERNAL_SECRET_FILE: "/unused",
+  FNCTL_INTERNAL_SECRET_FILE: at("secret"),
   FNCTL_EGRESS_FUNCTION_PRIVATE: "127.0.0.1/32",
   FNCTL_EGRESS_LOG: at("log"),
 });

@@ -93,7 +93,7 @@ export class Passage {
     const { settings, tunnels, bytes } = this.source;
     if (tunnels.size > settings.maxConnections)
       throw new PlatformError("RATE_LIMITED", `More than ${settings.maxConnections} connections at once.`);
-    if (bytes >= settings.maxBytes) throw new PlatformError("QUOTA_EXCEEDED", `The limit of ${settings.maxBytes} bytes is used up.`);
+    if (bytes >= settings.maxBytes) throw bytesUsedUp(settings.maxBytes);
     return read();
   }
 
@@ -110,7 +110,7 @@ export class Passage {
     if (!this.mayCarry(target, dialled)) return void dialled.socket.destroy();
     this.upstream = dialled.socket;
     this.record.address = dialled.address;
-    this.idle = setTimeout(() => this.end("idle"), EGRESS_LIMITS.idleMs);
+    this.idle = setTimeout(() => this.cut(silent(target)), EGRESS_LIMITS.idleMs);
     carry(target, dialled);
   }
 
@@ -134,8 +134,7 @@ export class Passage {
     try {
       this.requireAllowed(this.target);
     } catch (error) {
-      if (this.isAnswered) return this.end(`cut: ${error instanceof Error ? error.message : ""}`);
-      return this.refuse(error);
+      return this.cut(error);
     }
     if (!this.isOpen(this.record.address, this.target.port)) this.end("cut: the address was closed.");
   }
@@ -145,15 +144,21 @@ export class Passage {
     this.isAnswered = true;
   }
 
-  /** Counts bytes; false when the cap is reached and this has been ended. */
+  /** Whoever has its answer cannot be told any more, but the record says why it was ended. */
+  private cut(error: unknown): void {
+    if (this.isAnswered) return this.end(`cut: ${error instanceof Error ? error.message : ""}`);
+    this.refuse(error);
+  }
+
+  /** Counts bytes; false when a cap is reached and no more may pass. */
   count(bytes: number, direction: "bytesUp" | "bytesDown"): boolean {
     this.record[direction] += bytes;
     this.source.bytes += bytes;
     this.idle?.refresh();
-    const isWithin = this.metered?.add(bytes, direction) ?? true;
-    if (isWithin && this.source.bytes <= this.source.settings.maxBytes) return true;
-    this.end("byte-limit");
-    return false;
+    const { maxBytes } = this.source.settings;
+    const over = this.metered?.add(bytes, direction) ?? (this.source.bytes > maxBytes ? bytesUsedUp(maxBytes) : undefined);
+    if (over !== undefined) this.cut(over);
+    return over === undefined;
   }
 
   /** Refuses by an HTTP answer, and lets go of what was dialled. */
@@ -195,3 +200,7 @@ export class Passage {
     if (record !== undefined) this.deps.log(record);
   }
 }
+
+const bytesUsedUp = (bytes: number): PlatformError => new PlatformError("QUOTA_EXCEEDED", `The limit of ${bytes} bytes is used up.`);
+const silent = ({ host, port }: Target): PlatformError =>
+  new PlatformError("UNAVAILABLE", `Nothing was said to or by ${host}:${port} for ${EGRESS_LIMITS.idleMs / 60_000} minutes.`);
