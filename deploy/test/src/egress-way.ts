@@ -15,6 +15,8 @@ export interface Allow {
   host: string;
   port: number;
 }
+/** Bytes of what a tunnel says that are kept. */
+const KEPT = 64 * 1024;
 let count = 0;
 
 /** A sandbox of the tenant's function, whose version allows these. */
@@ -52,8 +54,12 @@ export interface Tunnel {
   socket: Socket;
   /** 0: it was closed without an answer. */
   status: number;
-  /** Everything that was said to the client, the answer's head included. */
+  /** What was said to the client, the answer's head included; of much only the beginning. */
   text(): string;
+  /** How many bytes were said to it. */
+  bytes(): number;
+  /** The error by which its socket ended; empty: none. */
+  error(): string;
   isClosed(): boolean;
   closed: Promise<void>;
 }
@@ -61,13 +67,16 @@ export interface Tunnel {
 export function openTunnel({ to, fields }: Way, authority: string): Promise<Tunnel> {
   return new Promise((resolve) => {
     const socket = connect(to);
-    let text = "";
-    const tunnel = { socket, text: () => text, isClosed: () => socket.destroyed, closed: once(socket, "close").then(() => undefined) };
+    let [text, bytes, code] = ["", 0, ""];
+    const closed = new Promise<void>((end) => socket.once("close", () => end()));
+    const tunnel = { socket, text: () => text, bytes: () => bytes, error: () => code, isClosed: () => socket.destroyed, closed };
     const answered = (): void => resolve({ ...tunnel, status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1] ?? 0) });
     socket
-      .on("error", () => undefined)
+      .on("error", (error: NodeJS.ErrnoException) => (code = error.code ?? String(error)))
       .on("close", answered)
       .on("data", (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (text.length > KEPT) return;
         text += chunk.toString("latin1");
         if (text.includes("\r\n\r\n")) answered();
       });

@@ -1,5 +1,6 @@
 // One way through the proxy, of a CONNECT or of a plain request: it is checked, dialled, counted under its source's caps, and logged when it ends.
-import { isIP, type Socket } from "node:net";
+import { isIP, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { judgeTarget } from "@fnctl/control-plane/contract/egress-rules";
 import { PlatformError, type Problem } from "@fnctl/control-plane/contract/errors";
@@ -28,7 +29,8 @@ export interface Client {
   isGone(): boolean;
   /** Answers with a refusal; asked for once, and only before `answered`. */
   refuse(problem: Omit<Problem, "facts">): void;
-  destroy(): void;
+  /** `broken`: what was carried has not come to its own end. */
+  destroy(broken: boolean): void;
 }
 
 /** A question of the tenant's, whichever of its sandboxes asks, is answered now: its turn has come, and its rules are known. */
@@ -40,6 +42,15 @@ export async function turnOf(
   const wait = pace.wait(settings.tenantId ?? instance);
   if (wait > 0) await sleep(wait, undefined, { signal: gone });
   if (settings.kind === "function") await policies.known();
+}
+
+/** The outcome of what has come to its own end. */
+export const CLOSED = "closed";
+
+/** Nobody takes a part for the whole: what was broken off ends with a reset where there is one. A Unix socket has none. */
+export function breakOff(client: Duplex, broken: boolean): void {
+  if (broken && client instanceof Socket && client.remoteFamily !== undefined) client.resetAndDestroy();
+  else client.destroy();
 }
 
 export class Passage {
@@ -191,7 +202,7 @@ export class Passage {
     clearTimeout(this.idle);
     clearTimeout(this.longest);
     if (!this.opening) this.uncount();
-    this.client.destroy();
+    this.client.destroy(this.isAnswered && outcome !== CLOSED);
     this.upstream?.destroy();
     this.record.outcome ||= outcome;
     this.record.durationMs = Math.round(performance.now() - this.startedAt);

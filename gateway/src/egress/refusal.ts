@@ -1,4 +1,5 @@
 // What is told of a target that rules do not allow: which rule would.
+import type { Socket } from "node:net";
 import { ruleFor, type Judgement } from "@fnctl/control-plane/contract/egress-rules";
 import { isCallName } from "@fnctl/control-plane/contract/function-calls";
 import { PROBLEM_TYPE, PlatformError, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
@@ -30,6 +31,12 @@ export function problemAnswer(problem: Omit<Problem, "facts">): string {
   };
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${problem.status} ${problem.title}\r\n${lines.join("")}\r\n${body}`;
+}
+
+/** Tells a connection that is one too many so, whatever it is going to ask, and closes it. */
+export function turnAway(socket: Socket, reason: string): void {
+  const { problem } = egressProblem(new PlatformError("RATE_LIMITED", reason, { hint: "Close some, or keep fewer open." }));
+  socket.on("error", () => undefined).end(problemAnswer(problem), () => socket.destroy());
 }
 
 /** `port` undefined: a name alone was asked for. */
