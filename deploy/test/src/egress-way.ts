@@ -85,9 +85,9 @@ export function openTunnel({ to, fields }: Way, authority: string): Promise<Tunn
   });
 }
 
-/** A plain request in absolute form; its body is the caller's to write and to end. */
+/** A plain request in absolute form, or a question to the proxy itself; its body is the caller's to write and to end. */
 export function openPlain({ to, fields }: Way, method: string, url: string): http.ClientRequest {
-  const headers = { ...fields, host: new URL(url).host };
+  const headers = { ...fields, host: new URL(url, "http://proxy").host };
   const request = http.request({
     createConnection: () => connect(to),
     agent: undefined,

@@ -47,10 +47,12 @@ const ownServer = createServer((socket) => {
   socket.end("hello from inside");
 });
 
-function tunnel(host: string): Promise<string> {
+function tunnel(host: string, instance = "i1"): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
-    const socket = connect(at("root/i1/s"), () => socket.write(`CONNECT ${host}:${PORT} HTTP/1.1\r\nhost: ${host}:${PORT}\r\n\r\n`));
+    const socket = connect(at(`root/${instance}/s`), () =>
+      socket.write(`CONNECT ${host}:${PORT} HTTP/1.1\r\nhost: ${host}:${PORT}\r\n\r\n`),
+    );
     socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1"))).on("error", () => undefined);
     socket.once("close", () => resolve(text));
     socket.on("end", () => socket.end());
@@ -102,9 +104,21 @@ const source: EgressSource = {
   maxConnections: 100,
 };
 await ask(at("control"), "PUT", "/internal/v1/sources/i1", source);
+const other = "00000000-0000-4000-8000-000000000002";
+await ask(at("control"), "PUT", "/internal/v1/sources/i2", { ...source, tenantId: other, functionId: other });
 
-/** `@address`, `/path` of the proxy's, or a name; behind `#` is which time it is. */
+/** More connections to a name than are looked up at a time; resolves with what another tenant is told that asks meanwhile. */
+async function besides(name: string): Promise<string> {
+  let left = 20;
+  const many = Array.from({ length: left }, () => tunnel(name).then(() => (left -= 1)));
+  const told = await tunnel("good.example", "i2");
+  const meanwhile = left > 0 ? "meanwhile" : "afterwards";
+  await Promise.all(many);
+  return `${meanwhile} ${told}`;
+}
+/** `@address`, `/path` of the proxy's, `&name` for who asks besides many that ask for it, or a name; behind `#` is which time it is. */
 function toldOf(question: string): Promise<string> {
+  if (question.startsWith("&")) return besides(question.slice(1));
   if (question.startsWith("@")) return reach(question.slice(1));
   return question.startsWith("/") ? ask(at("root/i1/s"), "GET", question) : tunnel(question.replace(/#.*/, ""));
 }

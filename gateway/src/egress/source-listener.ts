@@ -7,7 +7,7 @@ import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/error
 import type { RecordType } from "./dns-records.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { isAbsolute } from "./plain-target.ts";
-import { egressProblem, turnAway } from "./refusal.ts";
+import { createTurnAway, egressProblem } from "./refusal.ts";
 
 /** Who asks, where that is not the listener itself. */
 export interface Caller {
@@ -77,6 +77,7 @@ export function createSourceServer({ onConnect, onPlain, maxConnections, ...ques
     if (socket.writable && !ending.has(socket)) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     else socket.destroy();
   });
+  const turnAway = createTurnAway();
   // This limit also counts connections that have not sent a request yet; tunnels are counted separately.
   server.on("connection", (socket) => {
     server.getConnections((_error, count) => {
