@@ -10,7 +10,8 @@
 my ($PROXY, $RENEW) = (shift, shift || 900);
 my ($UNIX, $INET, $INET6, $STREAM, $DGRAM) = (1, 2, 10, 1, 2);
 my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
-my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN, $EPIPE, $EINPROGRESS, $SO_ERROR) = (4, 2048, 4, 11, 32, 115, 4);
+my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN, $EINPROGRESS, $SO_ERROR) = (4, 2048, 4, 11, 115, 4);
+my ($SYS_POLL, $POLLHUP) = (7, 16);
 my ($TYPE_A, $CLASS_IN, $SERVFAIL, $NXDOMAIN, $NOTIMP) = (1, 1, 2, 3, 4);
 my %RECORDS = (16 => "txt", 33 => "srv");    # types that are asked for outside
 my ($TTL, $DATAGRAM, $HELD, $HEAD) = (60, 512, 64 * 1024, 16 * 1024);
@@ -285,7 +286,10 @@ sub read_end {
 # broken off, and so its end looks when it is killed. A socket of TCP tells it by a reset, and in plain HTTP the answer says how long it is.
 sub is_broken {
     my ($pair) = @_;
-    return $pair->{target} && !$pair->{done}[0] && !defined send($pair->{ends}[1], "", 0) && $! == $EPIPE;
+    return 0 if !$pair->{target} or $pair->{done}[0];
+    my $poll = pack "iss", fileno $pair->{ends}[1], 0, 0;
+    syscall $SYS_POLL, $poll, 1, 0;
+    return (unpack "iss", $poll)[2] & $POLLHUP;
 }
 
 # What the proxy itself refuses it marks so (RFC 9209), and lets no other server's answer bear that mark.
