@@ -10,6 +10,7 @@
 my ($INET, $STREAM, $DGRAM) = (2, 1, 2);
 my ($SOL_SOCKET, $REUSEADDR, $LINGER, $TCP, $NODELAY) = (1, 2, 13, 6, 1);
 my ($SETFL, $NONBLOCK, $EINTR, $EAGAIN) = (4, 2048, 4, 11);
+my ($SYS_POLL, $POLLHUP) = (7, 16);
 my ($TYPE_A, $CLASS_IN, $SERVFAIL, $NXDOMAIN, $NOTIMP) = (1, 1, 2, 3, 4);
 my %RECORDS = (16 => "txt", 33 => "srv");    # types that are asked for outside
 my ($TTL, $DATAGRAM, $HELD, $HEAD) = (60, 512, 64 * 1024, 16 * 1024);
@@ -202,6 +203,7 @@ sub accept_pair {
             pump($pair, $_) for 0, 1;
             return;
         }
+        $pair->{target} = $target;
         my $answer = "";
         on_read($proxy, sub { read_answer($pair, $target, \$answer) });
     });
@@ -233,7 +235,7 @@ sub read_end {
     my ($pair, $from) = @_;
     my $count = sysread($pair->{ends}[$from], $pair->{held}[$from], 65536, length $pair->{held}[$from]);
     return if !defined $count and ($! == $EAGAIN or $! == $EINTR);
-    return end_pair($pair) if !defined $count;
+    return end_pair($pair) if !defined $count or !$count and $from == 1 and is_broken($pair);
     # Whoever speaks to the proxy itself need not know the credential: it is put behind the first line.
     if ($from == 0 and $pair->{greet}) {
         return if $count and $pair->{held}[0] !~ s/\r\n/\r\n$pair->{greet}/ and length $pair->{held}[0] < $HEAD;
@@ -245,6 +247,16 @@ sub read_end {
     }
     tell_refusal($pair) if $from == 1 and delete $pair->{is_new};
     flush_held($pair, $from);
+}
+
+# Whether the proxy has closed a Unix socket, and not only shut it for writing, before the client had ended: so it does with a connection that was
+# broken off, and so its end looks when it is killed. A socket of TCP tells it by a reset, and in plain HTTP the answer says how long it is.
+sub is_broken {
+    my ($pair) = @_;
+    return 0 if !$pair->{target} or $pair->{done}[0];
+    my $poll = pack "iss", fileno $pair->{ends}[1], 0, 0;
+    syscall $SYS_POLL, $poll, 1, 0;
+    return (unpack "iss", $poll)[2] & $POLLHUP;
 }
 
 # What the proxy itself refuses it marks so (RFC 9209), and lets no other server's answer bear that mark.

@@ -5,20 +5,22 @@ my ($SOL_SOCKET, $SO_ERROR, $SETFL, $NONBLOCK) = (1, 4, 4, 2048);
 my ($EINTR, $EAGAIN, $EINPROGRESS, $ETIMEDOUT) = (4, 11, 115, 110);
 my $HEAD = 16 * 1024;
 my $PATIENCE = 5;    # seconds for a connection
-my $AGAIN = 60;      # seconds until a credential is asked for again after an attempt that failed
 
-my ($proxy_at, $renew_after, $credential, $renew_at) = ("", 0, "", 0);
+my ($proxy_at, $renew_after, $again_after, $credential, $renew_at) = ("", 0, 0, "", 0);
 my %opening;
 
 # The arguments of names.pl.
-sub way_to { ($proxy_at, $renew_after) = ($_[0], $_[1] || 900) }
+sub way_to {
+    ($proxy_at, $renew_after) = ($_[0], $_[1] || 900);
+    $again_after = $renew_after < 60 ? $renew_after : 60;    # after an attempt that failed
+}
 
 # A little earlier or later, so that sandboxes that began together do not all ask at once.
 sub take_credential { ($credential, $renew_at) = ($_[0], time + $renew_after * (0.8 + rand 0.4)) }
 sub who { return $credential eq "" ? "" : "proxy-authorization: Bearer $credential\r\n" }
 
 sub renew {
-    $renew_at = time + $AGAIN;
+    $renew_at = time + $again_after;
     open_proxy("GET /credential HTTP/1.0\r\n" . who() . "\r\n", sub {
         my ($proxy) = @_;
         return if !$proxy;

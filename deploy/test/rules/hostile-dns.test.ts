@@ -23,6 +23,8 @@ const CLOSED = ["mixed", "families", "alias", "mapped", "nat64", "sixtofour", "z
   (name) => `${name}.example`,
 );
 const REST = ["rebinding.example#1", "rebinding.example#2", "dead.example", "silent.example", "nowhere.example", "good.elsewhere"];
+/** Names of one tenant's, besides which another tenant asks for a good one. */
+const BESIDES = ["silent", "thousand", "rebinding"].map((name) => `&${name}.example`);
 const RECORDS = {
   srv: "/srv/_mongodb._tcp.good.example",
   txt: "/txt/good.example",
@@ -60,6 +62,7 @@ beforeAll(() => {
     ...SERVED.map(([name]) => name),
     ...CLOSED,
     ...REST,
+    ...BESIDES,
     ...Object.values(RECORDS),
     ...EVERYTHING.map(({ question }) => question),
   ];
@@ -120,6 +123,12 @@ describe("a function that may reach everything public", () => {
   test.for(EVERYTHING)("$question", ({ question, arrived }, context) => {
     expect(here(context)[question]).toMatchObject({ arrived, own: [] });
   });
+});
+
+test.for(BESIDES)("another tenant is served besides many that ask for %s", (question, context) => {
+  expect(here(context)[question]?.told).toMatch(new RegExp(`^(meanwhile|afterwards) HTTP/1.1 200 [^]*hello from ${PUBLIC.v4}$`));
+  // What never answers keeps those alone waiting that ask for it.
+  if (question.includes("silent")) expect(here(context)[question]?.told).toMatch(/^meanwhile/);
 });
 
 describe("SRV and TXT", () => {

@@ -1,11 +1,12 @@
 // A tenant's own rules from the API to open connections: a real Postgres, its notices, the change stream over a socket, and the egress proxy,
 // with a server behind it.
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http, { createServer as createHttp, type Server } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createEgressListener, type EgressListenerDeps } from "@fnctl/control-plane/api/internal/egress-listener";
 import { createChangeFeed, type ChangeFeed } from "@fnctl/control-plane/changes/feed";
 import { createNoticeStream } from "@fnctl/control-plane/changes/notice-stream";
@@ -20,6 +21,8 @@ import { createEgressUsage } from "@fnctl/control-plane/egress/usage";
 import { startEgress, type Egress } from "../../../gateway/src/egress/egress.ts";
 import { readEgressSettings } from "../../../gateway/src/egress/settings.ts";
 import { createApiPlatform, type ApiPlatform } from "./api-platform.ts";
+import { spawnEgress, type EgressProcess } from "./egress-process.ts";
+import { startTestNames, type TestNames } from "./test-names.ts";
 import { startTestPostgres, type TestPostgres } from "./test-postgres.ts";
 
 export const SECRET = "s".repeat(64);
@@ -35,8 +38,15 @@ export interface OpenTunnel {
   isClosed(): boolean;
 }
 
-/** `pods`: as in a cluster, one port for all sandboxes, which show a credential; otherwise each has a socket. */
-export async function openEgressPlane({ pods = false } = {}) {
+interface Options {
+  /** As in a cluster: one port for all sandboxes, which show a credential; otherwise each has a socket. */
+  pods?: boolean;
+  /** Of the proxy, beside what it needs. */
+  env?: Record<string, string>;
+  /** The proxy is a process of its own, which resolves these names, and all others as loopback. */
+  names?: TestNames;
+}
+export async function openEgressPlane({ pods = false, env: more = {}, names }: Options = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), "er-"));
   const at = (name: string) => path.join(folder, name);
   const postgres = await startTestPostgres();
@@ -46,11 +56,13 @@ export async function openEgressPlane({ pods = false } = {}) {
   const { port } = upstream;
   const { renew, ...issuer } = createIssuer();
   const stream = createStream(postgres, api, at("feed"), pods ? renew : undefined);
-  let egress: Egress;
+  let egress: Pick<Egress, "stop">;
   let count = 0;
 
   const door = `127.0.0.1:${await freePort()}`;
-  const env = { ...environment(at), ...(pods ? { FNCTL_EGRESS_LISTEN: door } : { FNCTL_EGRESS_ROOT: at("root") }) };
+  const env = { ...environment(at), ...(pods ? { FNCTL_EGRESS_LISTEN: door } : { FNCTL_EGRESS_ROOT: at("root") }), ...more };
+  writeFileSync(at("secret"), SECRET);
+  const resolver = names && (await startTestNames(names));
   async function call(token: string, method: string, where: string, body?: unknown): Promise<Response> {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
     const answer = await api.app.request(where, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
@@ -62,6 +74,7 @@ export async function openEgressPlane({ pods = false } = {}) {
     postgres,
     at,
     port,
+    pods,
     /** Where pods come in. */
     door,
     ...issuer,
@@ -73,6 +86,21 @@ export async function openEgressPlane({ pods = false } = {}) {
       egress = await startEgress(readEgressSettings(env), SECRET, async () => ["127.0.0.1"]);
     },
     stopProxy: () => egress.stop(),
+    /** Starts the proxy as a process; resolves when it serves. */
+    async spawnProxy(): Promise<EgressProcess> {
+      const spawned = spawnEgress({ ...env, FNCTL_EGRESS_DNS: resolver!.server });
+      egress = { stop: () => spawned.end("SIGTERM") };
+      const serves = () =>
+        ask(at("control"), "GET", "/healthz").then(
+          ({ status }) => status === 200,
+          () => false,
+        );
+      while (!(await serves())) {
+        if (spawned.hasEnded()) throw new Error("The proxy has ended.");
+        await sleep(50);
+      }
+      return spawned;
+    },
     /** A tenant with a function `hello`, to which the server behind the proxy is open. */
     async owner(): Promise<Owner> {
       const id = await api.platform.tenant();
@@ -103,6 +131,7 @@ export async function openEgressPlane({ pods = false } = {}) {
       await egress.stop();
       await stream.stop();
       upstream.close();
+      resolver?.close();
       await api.close();
       await postgres.stop();
       rmSync(folder, { recursive: true });
@@ -112,7 +141,7 @@ export async function openEgressPlane({ pods = false } = {}) {
 const environment = (at: (name: string) => string) => ({
   FNCTL_EGRESS_CONTROL_SOCKET: at("control"),
   FNCTL_EGRESS_FEED: at("feed"),
-  FNCTL_INTERNAL_SECRET_FILE: "/unused",
+  FNCTL_INTERNAL_SECRET_FILE: at("secret"),
   FNCTL_EGRESS_FUNCTION_PRIVATE: "127.0.0.1/32",
   FNCTL_EGRESS_LOG: at("log"),
 });

@@ -105,9 +105,24 @@ const source: EgressSource = {
 };
 await ask(at("control"), "PUT", "/internal/v1/sources/i1", source);
 await ask(at("control"), "PUT", "/internal/v1/sources/i2", { ...source, allow: [{ host: "*", ports: [PORT] }] });
+const other = "00000000-0000-4000-8000-000000000002";
+await ask(at("control"), "PUT", "/internal/v1/sources/i3", { ...source, tenantId: other, functionId: other });
 
-/** `@address`, `/path` of the proxy's, or a name; behind `#` is which time it is, behind `+` what asks whoever may reach everything public. */
+/** More connections to a name than are looked up at a time; resolves with what another tenant is told that asks meanwhile. */
+async function besides(name: string): Promise<string> {
+  let left = 20;
+  const many = Array.from({ length: left }, () => tunnel("i1", name).then(() => (left -= 1)));
+  const told = await tunnel("i3", "good.example");
+  const meanwhile = left > 0 ? "meanwhile" : "afterwards";
+  await Promise.all(many);
+  return `${meanwhile} ${told}`;
+}
+/**
+ * `@address`, `/path` of the proxy's, `&name` for who asks besides many that ask for it, `+name` for whoever may reach everything public, or a name;
+ * behind `#` is which time it is.
+ */
 function toldOf(question: string): Promise<string> {
+  if (question.startsWith("&")) return besides(question.slice(1));
   if (question.startsWith("@")) return reach(question.slice(1));
   if (question.startsWith("/")) return ask(at("root/i1/s"), "GET", question);
   return question.startsWith("+") ? tunnel("i2", question.slice(1)) : tunnel("i1", question.replace(/#.*/, ""));

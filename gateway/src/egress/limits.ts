@@ -46,6 +46,8 @@ export const EGRESS_LIMITS = {
   questions: { perSecond: 1_000, burst: 2_000, waitMs: 5_000, owners: 10_000 },
   /** How long a refused client may take to read the reason, milliseconds. */
   refusalMs: 1_000,
+  /** Connections beyond those that a listener takes, which are told so, at a time. */
+  turnedAway: 256,
   /** Head of an answer to a plain request, bytes. */
   answerHeadBytes: 32 * 1024,
   /** Refusals of one sandbox that are logged in a second; the rest is counted. */

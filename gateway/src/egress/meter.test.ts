@@ -27,19 +27,19 @@ const over = (what: RegExp) =>
 describe("a day's cap", () => {
   test("of bytes is of both directions and of all connections of a function; another function has its own", () => {
     const [first, second] = [meter.begin(F), meter.begin(F)];
-    expect([first.add(60, "bytesUp"), second.add(40, "bytesDown")]).toEqual([true, true]);
+    expect([first.add(60, "bytesUp"), second.add(40, "bytesDown")]).toEqual([undefined, undefined]);
     expect(() => meter.begin(F)).toThrow(over(/100 bytes that this function/));
-    expect(second.add(1, "bytesDown")).toBe(false);
-    expect(meter.begin(G).add(40, "bytesUp")).toBe(true);
+    expect(second.add(1, "bytesDown")).toEqual(over(/100 bytes that this function/));
+    expect(meter.begin(G).add(40, "bytesUp")).toBeUndefined();
   });
 
   test("of bytes of a tenant is of all its functions; another tenant has its own", () => {
     const [one, other] = [meter.begin(F), meter.begin(G)];
     one.add(90, "bytesUp");
-    expect(other.add(60, "bytesUp")).toBe(true);
-    expect(other.add(1, "bytesUp")).toBe(false);
+    expect(other.add(60, "bytesUp")).toBeUndefined();
+    expect(other.add(1, "bytesUp")).toEqual(over(/150 bytes that all functions of the tenant/));
     expect(() => meter.begin(H)).toThrow(over(/150 bytes that all functions of the tenant/));
-    expect(meter.begin(source("other", "00000000-0000-7000-8000-00000000000b")).add(90, "bytesUp")).toBe(true);
+    expect(meter.begin(source("other", "00000000-0000-7000-8000-00000000000b")).add(90, "bytesUp")).toBeUndefined();
   });
 
   test("of connections counts those that are begun", () => {
@@ -53,13 +53,13 @@ describe("a day's cap", () => {
     const open = meter.begin(F);
     open.add(100, "bytesUp");
     now = Date.parse("2026-11-29T00:00:00Z");
-    expect(open.add(100, "bytesUp")).toBe(true);
-    expect(open.add(1, "bytesUp")).toBe(false);
+    expect(open.add(100, "bytesUp")).toBeUndefined();
+    expect(open.add(1, "bytesUp")).toEqual(over(/100 bytes/));
   });
 
   test("is not a builder's", () => {
     const build = meter.begin(source(null));
-    expect([build.add(1e9, "bytesDown"), meter.untold(9)]).toEqual([true, []]);
+    expect([build.add(1e9, "bytesDown"), meter.untold(9)]).toEqual([undefined, []]);
   });
 });
 

@@ -21,13 +21,13 @@ const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
 
 /** One connection's part in it. */
 export interface Metered {
-  /** Counts bytes that were moved; false when the day's cap is reached by them. */
-  add(bytes: number, direction: Direction): boolean;
+  /** Counts bytes that were moved; returns why no more may be, when the day's cap is reached by them. */
+  add(bytes: number, direction: Direction): PlatformError | undefined;
   /** The connection has ended. */
   end(ms: number): void;
 }
 /** Builds are not metered here: they are few, and bounded each. */
-const UNMETERED: Metered = { add: () => true, end: () => undefined };
+const UNMETERED: Metered = { add: () => undefined, end: () => undefined };
 
 export class Meter {
   private readonly caps: DayCaps;
@@ -50,9 +50,14 @@ export class Meter {
     if (tenantId === null || functionId === null) return UNMETERED;
     let [own, all] = this.of(tenantId, functionId);
     const { caps } = this;
-    if (own.bytes >= caps.functionBytes) throw usedUp("this function", `${caps.functionBytes} bytes`);
+    /** Whether so many more are too many. */
+    const overBytes = (by: number): PlatformError | undefined => {
+      if (own.bytes + by > caps.functionBytes) return usedUp("this function", `${caps.functionBytes} bytes`);
+      return all.bytes + by > caps.tenantBytes ? usedUp("all functions of the tenant", `${caps.tenantBytes} bytes`) : undefined;
+    };
+    const refusal = overBytes(1);
+    if (refusal !== undefined) throw refusal;
     if (own.connections >= caps.functionConnections) throw usedUp("this function", `${caps.functionConnections} connections`);
-    if (all.bytes >= caps.tenantBytes) throw usedUp("all functions of the tenant", `${caps.tenantBytes} bytes`);
     if (all.connections >= caps.tenantConnections) throw usedUp("all functions of the tenant", `${caps.tenantConnections} connections`);
     own.connections += 1;
     all.connections += 1;
@@ -68,7 +73,7 @@ export class Meter {
         all.bytes += bytes;
         own.use[direction] += bytes;
         own.isTold = false;
-        return own.bytes <= caps.functionBytes && all.bytes <= caps.tenantBytes;
+        return overBytes(0);
       },
       end(ms) {
         turnThePage();

@@ -1,5 +1,6 @@
 // One way through the proxy, of a CONNECT or of a plain request: it is checked, dialled, counted under its source's caps, and logged when it ends.
-import { isIP, type Socket } from "node:net";
+import { isIP, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { judgeTarget } from "@fnctl/control-plane/contract/egress-rules";
 import { PlatformError, type Problem } from "@fnctl/control-plane/contract/errors";
@@ -28,7 +29,8 @@ export interface Client {
   isGone(): boolean;
   /** Answers with a refusal; asked for once, and only before `answered`. */
   refuse(problem: Omit<Problem, "facts">): void;
-  destroy(): void;
+  /** `broken`: what was carried has not come to its own end. */
+  destroy(broken: boolean): void;
 }
 
 /** A question of the tenant's, whichever of its sandboxes asks, is answered now: its turn has come, and its rules are known. */
@@ -40,6 +42,15 @@ export async function turnOf(
   const wait = pace.wait(settings.tenantId ?? instance);
   if (wait > 0) await sleep(wait, undefined, { signal: gone });
   if (settings.kind === "function") await policies.known();
+}
+
+/** The outcome of what has come to its own end. */
+export const CLOSED = "closed";
+
+/** Nobody takes a part for the whole: what was broken off ends with a reset where there is one. A Unix socket has none. */
+export function breakOff(client: Duplex, broken: boolean): void {
+  if (broken && client instanceof Socket && client.remoteFamily !== undefined) client.resetAndDestroy();
+  else client.destroy();
 }
 
 export class Passage {
@@ -93,7 +104,7 @@ export class Passage {
     const { settings, tunnels, bytes } = this.source;
     if (tunnels.size > settings.maxConnections)
       throw new PlatformError("RATE_LIMITED", `More than ${settings.maxConnections} connections at once.`);
-    if (bytes >= settings.maxBytes) throw new PlatformError("QUOTA_EXCEEDED", `The limit of ${settings.maxBytes} bytes is used up.`);
+    if (bytes >= settings.maxBytes) throw bytesUsedUp(settings.maxBytes);
     return read();
   }
 
@@ -110,7 +121,7 @@ export class Passage {
     if (!this.mayCarry(target, dialled)) return void dialled.socket.destroy();
     this.upstream = dialled.socket;
     this.record.address = dialled.address;
-    this.idle = setTimeout(() => this.end("idle"), EGRESS_LIMITS.idleMs);
+    this.idle = setTimeout(() => this.cut(silent(target)), EGRESS_LIMITS.idleMs);
     carry(target, dialled);
   }
 
@@ -134,8 +145,7 @@ export class Passage {
     try {
       this.requireAllowed(this.target);
     } catch (error) {
-      if (this.isAnswered) return this.end(`cut: ${error instanceof Error ? error.message : ""}`);
-      return this.refuse(error);
+      return this.cut(error);
     }
     if (!this.isOpen(this.record.address, this.target)) this.end("cut: the address was closed.");
   }
@@ -145,15 +155,21 @@ export class Passage {
     this.isAnswered = true;
   }
 
-  /** Counts bytes; false when the cap is reached and this has been ended. */
+  /** Whoever has its answer cannot be told any more, but the record says why it was ended. */
+  private cut(error: unknown): void {
+    if (this.isAnswered) return this.end(`cut: ${error instanceof Error ? error.message : ""}`);
+    this.refuse(error);
+  }
+
+  /** Counts bytes; false when a cap is reached and no more may pass. */
   count(bytes: number, direction: "bytesUp" | "bytesDown"): boolean {
     this.record[direction] += bytes;
     this.source.bytes += bytes;
     this.idle?.refresh();
-    const isWithin = this.metered?.add(bytes, direction) ?? true;
-    if (isWithin && this.source.bytes <= this.source.settings.maxBytes) return true;
-    this.end("byte-limit");
-    return false;
+    const { maxBytes } = this.source.settings;
+    const over = this.metered?.add(bytes, direction) ?? (this.source.bytes > maxBytes ? bytesUsedUp(maxBytes) : undefined);
+    if (over !== undefined) this.cut(over);
+    return over === undefined;
   }
 
   /** Refuses by an HTTP answer, and lets go of what was dialled. */
@@ -186,7 +202,7 @@ export class Passage {
     clearTimeout(this.idle);
     clearTimeout(this.longest);
     if (!this.opening) this.uncount();
-    this.client.destroy();
+    this.client.destroy(this.isAnswered && outcome !== CLOSED);
     this.upstream?.destroy();
     this.record.outcome ||= outcome;
     this.record.durationMs = Math.round(performance.now() - this.startedAt);
@@ -195,3 +211,7 @@ export class Passage {
     if (record !== undefined) this.deps.log(record);
   }
 }
+
+const bytesUsedUp = (bytes: number): PlatformError => new PlatformError("QUOTA_EXCEEDED", `The limit of ${bytes} bytes is used up.`);
+const silent = ({ host, port }: Target): PlatformError =>
+  new PlatformError("UNAVAILABLE", `Nothing was said to or by ${host}:${port} for ${EGRESS_LIMITS.idleMs / 60_000} minutes.`);

@@ -5,7 +5,7 @@ import { PROBLEM_TYPE, PlatformError, type Problem } from "@fnctl/control-plane/
 import type { Dialled } from "./dial.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { endToEnd, lists, trailersOf, valuesOf } from "./message-fields.ts";
-import { Passage, type TunnelDeps } from "./passage.ts";
+import { CLOSED, Passage, breakOff, type TunnelDeps } from "./passage.ts";
 import { hostOf, readPlainTarget, type PlainTarget } from "./plain-target.ts";
 import { PROXY_AUTHENTICATE, PROXY_STATUS } from "./refusal.ts";
 import type { Source } from "./source.ts";
@@ -27,9 +27,9 @@ export function runPlainRequest(
   const passage = new Passage(deps, source, {
     isGone: () => response.destroyed || response.headersSent,
     refuse: (problem) => refusePlain(request, response, problem),
-    destroy: () => void request.socket.destroy(),
+    destroy: (broken) => breakOff(request.socket, broken),
   });
-  response.once("close", () => passage.end("closed"));
+  response.once("close", () => passage.end(CLOSED));
   let target: PlainTarget;
   const read = (): PlainTarget => (target = readPlainTarget(request));
   return passage.run(askedOf(request.url ?? ""), read, (_target, dialled) => exchange({ passage, request, response }, target, dialled));

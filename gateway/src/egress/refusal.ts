@@ -1,7 +1,9 @@
 // What is told of a target that rules do not allow: which rule would.
+import type { Socket } from "node:net";
 import { ruleFor, type Judgement } from "@fnctl/control-plane/contract/egress-rules";
 import { isCallName } from "@fnctl/control-plane/contract/function-calls";
 import { PROBLEM_TYPE, PlatformError, toProblem, type Problem } from "@fnctl/control-plane/contract/errors";
+import { EGRESS_LIMITS } from "./limits.ts";
 
 /** The problem as a sandbox is told it; `facts` are the operator's. Nobody shows a token here, so FORBIDDEN has a title of its own. */
 export function egressProblem(error: unknown): { problem: Omit<Problem, "facts">; facts: Problem["facts"] } {
@@ -30,6 +32,25 @@ export function problemAnswer(problem: Omit<Problem, "facts">): string {
   };
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${problem.status} ${problem.title}\r\n${lines.join("")}\r\n${body}`;
+}
+
+/**
+ * Tells connections that are too many so, whatever they are going to ask: it is ended when that has come, because a client whose writing fails may
+ * not read any more. So few linger that they cost nobody anything; what is beyond them is closed without a word.
+ */
+export function createTurnAway(): (socket: Socket, reason: string) => void {
+  let lingering = 0;
+  return (socket, reason) => {
+    if (lingering >= EGRESS_LIMITS.turnedAway) return void socket.destroy();
+    lingering += 1;
+    const late = setTimeout(() => socket.destroy(), EGRESS_LIMITS.refusalMs);
+    socket.once("close", () => {
+      lingering -= 1;
+      clearTimeout(late);
+    });
+    const { problem } = egressProblem(new PlatformError("RATE_LIMITED", reason, { hint: "Close some, or keep fewer open." }));
+    socket.on("error", () => undefined).end(problemAnswer(problem));
+  };
 }
 
 /** `port` undefined: a name alone was asked for. */

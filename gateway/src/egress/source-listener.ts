@@ -7,7 +7,7 @@ import { PROBLEM_TYPE, PlatformError } from "@fnctl/control-plane/contract/error
 import type { RecordType } from "./dns-records.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { isAbsolute } from "./plain-target.ts";
-import { egressProblem } from "./refusal.ts";
+import { createTurnAway, egressProblem } from "./refusal.ts";
 
 /** Who asks, where that is not the listener itself. */
 export interface Caller {
@@ -45,9 +45,10 @@ export function createSourceServer({ onConnect, onPlain, maxConnections, ...ques
   });
   /** Connections that are being closed behind an answer; what was sent behind their request is not served. */
   const ending = new WeakSet<Duplex>();
+  const isEnding = (client: Duplex): boolean => ending.has(client) || !client.writable;
   server.on("connect", (request: IncomingMessage, client: Duplex, head: Buffer) => {
     client.on("error", () => undefined); // Node has taken its own listener off, and whoever serves may not have come to it yet
-    if (ending.has(client)) return void client.destroy();
+    if (isEnding(client)) return void client.destroy();
     const hosts = request.rawHeaders.filter(
       (_value, index) => index % 2 === 0 && request.rawHeaders[index]?.toLowerCase() === "host",
     ).length;
@@ -56,7 +57,7 @@ export function createSourceServer({ onConnect, onPlain, maxConnections, ...ques
     onConnect({ ...callerOf(request), authority: request.url ?? "", host, client, head });
   });
   function requested(request: IncomingMessage, response: ServerResponse): void {
-    if (ending.has(request.socket)) return cut(request.socket);
+    if (isEnding(request.socket)) return cut(request.socket);
     ending.add(request.socket);
     if (onPlain !== undefined && isAbsolute(request.url ?? "")) return onPlain({ request, response });
     request.resume();
@@ -76,10 +77,11 @@ export function createSourceServer({ onConnect, onPlain, maxConnections, ...ques
     if (socket.writable && !ending.has(socket)) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     else socket.destroy();
   });
+  const turnAway = createTurnAway();
   // This limit also counts connections that have not sent a request yet; tunnels are counted separately.
   server.on("connection", (socket) => {
     server.getConnections((_error, count) => {
-      if (count > maxConnections() + 16) socket.destroy();
+      if (count > maxConnections() + 16 && !isEnding(socket)) turnAway(socket, `More than ${maxConnections()} connections at once.`);
     });
   });
   return server;

@@ -4,10 +4,12 @@ import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { EGRESS_LIMITS } from "./limits.ts";
+import { createTurnAway } from "./refusal.ts";
 
 export class Strangers {
   private readonly byAddress = new Map<string, number>();
   private readonly waiting = new WeakMap<Duplex, string>();
+  private readonly turnAway = createTurnAway();
   private all = 0;
 
   constructor(server: Server) {
@@ -16,7 +18,7 @@ export class Strangers {
   private admit(socket: Socket): void {
     const address = socket.remoteAddress ?? "";
     const here = this.byAddress.get(address) ?? 0;
-    if (here >= this.share()) return void socket.destroy();
+    if (here >= this.share()) return this.turnAway(socket, "Too many connections at once that have asked for nothing yet.");
     this.byAddress.set(address, here + 1);
     this.all += 1;
     this.waiting.set(socket, address);

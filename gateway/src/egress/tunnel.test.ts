@@ -69,7 +69,7 @@ describe("caps", () => {
     const tunnel = await dial(`good.example:${server.port}`);
     await until(() => tunnel.closed());
     expect((await dial(`good.example:${server.port}`)).status).toBe(429);
-    await until(() => records().some((record) => record["outcome"] === "byte-limit"));
+    await until(() => records().some((record) => /bytes is used up/.test(String(record["outcome"]))));
   });
   it("counts connections per source", async () => {
     const server = await tcpServer();

@@ -6,7 +6,7 @@ import type { Dialled } from "./dial.ts";
 import { FirstFlightPieces } from "./first-flight-pieces.ts";
 import { judgeFirstFlight } from "./first-flight.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
-import { Passage, type TunnelDeps } from "./passage.ts";
+import { CLOSED, Passage, breakOff, type TunnelDeps } from "./passage.ts";
 import { problemAnswer } from "./refusal.ts";
 import type { Source } from "./source.ts";
 import { readTarget, type Target } from "./target.ts";
@@ -25,10 +25,10 @@ export function runTunnel(deps: TunnelDeps, source: Source, { authority, host, c
   const passage = new Passage(deps, source, {
     isGone: () => client.destroyed,
     refuse: (problem) => refuse(client, problem),
-    destroy: () => void client.destroy(),
+    destroy: (broken) => breakOff(client, broken),
   });
   client.on("error", () => passage.end("client-error"));
-  client.once("close", () => passage.end("closed"));
+  client.once("close", () => passage.end(CLOSED));
   return passage.run(
     authority,
     () => targetOf(authority, host),
@@ -69,7 +69,7 @@ function carry(ends: Ends, { socket, early }: Dialled, head: Buffer): void {
 function upstreamClosed({ passage, client }: Ends): void {
   // Bytes that were read already still flow to the client; the tunnel ends when the client closes.
   if (!client.writableEnded) client.end();
-  if (client.destroyed) passage.end("closed");
+  if (client.destroyed) passage.end(CLOSED);
 }
 
 /** No byte of the client is sent on before its first bytes have named the target host. */

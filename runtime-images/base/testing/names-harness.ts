@@ -15,6 +15,7 @@ const isPod = proxyHost !== "";
 /** The credentials that were shown, in their order. */
 const shown: string[] = [];
 let newest = "c-0";
+let renewals = 0;
 /** False: this is nobody whom the proxy knows. */
 function isKnown(authorization: string | undefined): boolean {
   if (!isPod) return authorization === undefined;
@@ -42,6 +43,9 @@ const data: Record<string, Buffer[]> = {
 };
 const proxy = createHttp((request, response) => {
   if (!isKnown(request.headers["proxy-authorization"])) return void response.writeHead(407).end();
+  // The first time it cannot be had, as when the control plane is away.
+  if (request.url === "/credential" && (renewals += 1) === 1)
+    return void response.writeHead(503).end(`{"detail":"The control plane is away."}`);
   if (request.url === "/credential") return void response.writeHead(200).end(`${(newest = "c-1")}\n`);
   const found = data[request.url!];
   if (found !== undefined) return void response.writeHead(200).end(found.map((one) => `${one.toString("hex")}\n`).join(""));
