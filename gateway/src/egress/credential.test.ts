@@ -41,6 +41,7 @@ beforeEach(async () => {
     mayDial,
     policies: openPolicies({ control: undefined, file: undefined, changed: () => undefined, warn: () => undefined }),
     pace: new Pace(EGRESS_LIMITS.questions),
+    pieces: new Pace(EGRESS_LIMITS.pieces),
     count: new TunnelCount(),
     answerRecords: async () => [],
     meter: new Meter(),

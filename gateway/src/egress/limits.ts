@@ -44,6 +44,15 @@ export const EGRESS_LIMITS = {
   refusalMs: 1_000,
   /** Head of an answer to a plain request, bytes. */
   answerHeadBytes: 32 * 1024,
+  /** Interim answers (1xx) to a plain request. */
+  interimAnswers: 16,
+  /** Bytes of a plain message's body that are kept while nobody takes them yet; what one read brings is kept besides. */
+  bodyHeldBytes: 64 * 1024,
+  /**
+   * Pieces of bodies (chunks of their framing) of one tenant: so many a second, and so many at once, of messages that bring `ofTurn` or more in one turn
+   * of the event loop; a read may hold eleven thousand, and costs the others 20 ms. What is beyond it waits, so long at most. Milliseconds.
+   */
+  pieces: { ofTurn: 64, perSecond: 20_000, burst: 20_000, waitMs: 120_000, owners: 10_000 },
   /** Refusals of one sandbox that are logged in a second; the rest is counted. */
   refusalsPerSecond: 10,
   /** SRV and TXT records of one answer, and their bytes. */

@@ -18,6 +18,8 @@ export interface TunnelDeps {
   mayDial: MayDial;
   policies: Policies;
   pace: Pace;
+  /** Of pieces of plain messages' bodies. */
+  pieces: Pace;
   count: TunnelCount;
   meter: Meter;
   log: (record: ConnectionRecord) => void;
