@@ -8,6 +8,11 @@ export const EGRESS_LIMITS = {
   /** In a cluster: connections that have shown no credential yet: of one address, of all, and how many any address may have. */
   strangers: { perAddress: 320, all: 5_000, least: 16 },
   rememberedSources: 10_000,
+  /** In a cluster: connections of one sandbox beside its tunnels, and all of one tenant's that have shown a credential. */
+  questionsAtOnce: 128,
+  connectionsPerTenant: 4_000,
+  /** New credentials of one sandbox, each of which is a call of the control plane: so many a second, and so many at once. */
+  renewals: { perSecond: 0.2, burst: 5, waitMs: 60_000, owners: 10_000 },
   /** Name resolution and connecting, milliseconds each. */
   resolveMs: 5_000,
   /**
