@@ -65,8 +65,9 @@ export const EGRESS_LIMITS = {
   /** How long one DNS server is waited for, where the operator names some. */
   dnsTryMs: 1_000,
   connectMs: 10_000,
-  /** How many addresses of one name are tried. */
+  /** How many addresses of one name are tried, and how many it may have: each is judged by all rules. */
   addresses: 4,
+  addressesOfName: 128,
   /** From CONNECT's answer to a whole first flight (TLS ClientHello), milliseconds and bytes. */
   firstFlightMs: 10_000,
   firstFlightBytes: 32 * 1024,
