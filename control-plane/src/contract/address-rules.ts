@@ -18,8 +18,21 @@ const V4_TEXT = new RegExp(`^${V4}$`);
 /** IPv4 addresses within IPv6 (RFC 4291 section 2.5.5.2) are written as what they are. */
 const MAPPED = 0xffffn;
 
+/** What was read: a connection is judged by some hundred rules, and reading one text takes microseconds. */
+const read = new Map<string, Range>();
+const MOST_READ = 20_000;
+
 /** Undefined: it is no address, or not in its one text, or its range does not begin at its first address. */
 function readRange(host: string): Range | undefined {
+  const known = read.get(host);
+  if (known !== undefined) return known;
+  const range = parseRange(host);
+  if (range === undefined) return undefined;
+  if (read.size >= MOST_READ) read.clear();
+  read.set(host, range);
+  return range;
+}
+function parseRange(host: string): Range | undefined {
   const [, short, shortPrefix, long, longPrefix] = RULE.exec(host) ?? [];
   const width = short === undefined ? 128 : 32;
   const prefix = Number(shortPrefix ?? longPrefix ?? width);

@@ -139,14 +139,16 @@ export function portsOf(rules: Effective, host: string): number[] {
   return [...new Set(allows.flatMap(({ ports }) => ports))].filter((port) => !denied.has(port));
 }
 /** Whether the tenant itself refuses an address, whatever name leads there. */
-export const isAddressDenied = (rules: Effective, address: string, port: number): boolean =>
-  rules.own.some(
+export function isAddressDenied(rules: Effective, address: string, port: number): boolean {
+  const host = hostOfAddress(address);
+  return rules.own.some(
     (rule) =>
       rule.action === "deny" &&
       isAddressRule(rule.host) &&
       (rule.ports.length === 0 || rule.ports.includes(port)) &&
-      matches(rule, rules.functionId, hostOfAddress(address)),
+      matches(rule, rules.functionId, host),
   );
+}
 /** Whether the tenant itself refuses a name, on some port. */
 export const isDenied = (rules: Effective, host: string): boolean =>
   rules.own.some((rule) => rule.action === "deny" && matches(rule, rules.functionId, host));

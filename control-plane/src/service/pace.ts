@@ -21,11 +21,11 @@ export class Pace {
     this.limits = limits;
   }
 
-  /** Counts one answer; returns how long it waits, milliseconds. */
-  wait(owner: string, now = performance.now()): number {
+  /** Counts one answer, or so many; returns how long it waits, milliseconds. */
+  wait(owner: string, now = performance.now(), answers = 1): number {
     const { perSecond, burst, waitMs, owners } = this.limits;
     const interval = 1_000 / perSecond;
-    const paidAt = Math.min(Math.max(this.paidAt.get(owner) ?? 0, now) + interval, now + burst * interval + waitMs);
+    const paidAt = Math.min(Math.max(this.paidAt.get(owner) ?? 0, now) + answers * interval, now + burst * interval + waitMs);
     this.paidAt.delete(owner);
     this.paidAt.set(owner, paidAt);
     this.forget(owners, now);

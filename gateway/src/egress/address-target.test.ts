@@ -6,6 +6,14 @@ import { until } from "../testing/platform.ts";
 eachTestItsOwn();
 const allow = (port: number, ...hosts: string[]) => rules([], { allow: hosts.map((host) => ({ host, ports: [port] })) });
 
+it("a name with thousands of addresses is refused, and not judged by two hundred rules for each", async () => {
+  names["good.example"] = Array.from({ length: 3_000 }, (_, i) => `2606:4700::${i.toString(16)}`);
+  await control("PUT", "i1", rules([443]));
+  const tunnel = await dial("good.example:443");
+  await until(() => tunnel.closed());
+  expect([tunnel.status, tunnel.got()]).toEqual([403, expect.stringContaining("more than 128 addresses")]);
+});
+
 describe("an address as a target", () => {
   it.each(["127.0.0.1", "127.0.0.0/8"])("is reached by a rule for %s, and no name is asked for", async (rule) => {
     const server = await tcpServer((socket) => socket.end("hi"));

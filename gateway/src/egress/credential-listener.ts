@@ -10,6 +10,7 @@ import type { EgressClaims } from "@fnctl/control-plane/service/egress-credentia
 import { Pace } from "@fnctl/control-plane/service/pace";
 import { bearerOf, type ReadCredential } from "./credential.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
+import { KnownConnections } from "./known-connections.ts";
 import { answerName } from "./names.ts";
 import { egressProblem, problemAnswer } from "./refusal.ts";
 import { RefusalLog } from "./refusal-log.ts";
@@ -36,8 +37,9 @@ export interface CredentialServer {
 export function createCredentialServer(deps: CredentialDeps): CredentialServer {
   /** In the order of last use; a source's bytes are counted for as long as the source is remembered. */
   const sources = new Map<string, Source>();
-  /** Requests of one connection are one sandbox's: what it says on it after the first need not say who it is. */
-  const known = new WeakMap<Duplex, Source>();
+  const known = new KnownConnections();
+  const refusals = new Pace(EGRESS_LIMITS.unknown);
+  const renewals = new Pace(EGRESS_LIMITS.renewals);
 
   function sourceOf(instance: string, settings: EgressSource): Source {
     const source = sources.get(instance) ?? { instance, settings, bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
@@ -60,7 +62,7 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
 
   /** Throws UNAUTHENTICATED. */
   async function identify({ proxyAuthorization, client }: Caller): Promise<Source> {
-    const before = known.get(client);
+    const before = known.of(client);
     if (before !== undefined) return before;
     const claims = await deps.readCredential(proxyAuthorization);
     if (claims === undefined || !comesFrom(claims, client)) {
@@ -68,7 +70,7 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
       throw NO_CREDENTIAL;
     }
     const source = sourceOf(claims.sub, await settingsOf(claims));
-    known.set(client, source);
+    if (!client.destroyed) known.add(client, source);
     strangers.known(client);
     return source;
   }
@@ -81,11 +83,9 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
       if (!caller.client.destroyed) unknown(strangersProblem(error));
     }
   }
-  const refusals = new Pace(EGRESS_LIMITS.unknown);
-  const renewals = new Pace(EGRESS_LIMITS.renewals);
   async function renew(caller: Caller): Promise<string> {
     const { instance } = await identify(caller);
-    if (renewals.wait(instance) > 0) throw new PlatformError("RATE_LIMITED", "New credentials are asked for too often.");
+    if (renewals.wait(instance) > 0) throw new PlatformError("RATE_LIMITED", "A new credential was asked for too often.");
     const credential = bearerOf(caller.proxyAuthorization ?? "");
     if (credential === undefined || deps.renew === undefined) throw NO_CREDENTIAL;
     return deps.renew(credential);
@@ -96,13 +96,19 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
       void serve(
         request,
         (source) => runTunnel(deps, source, request),
-        (problem) => request.client.end(problemAnswer(problem)),
+        (problem) => {
+          request.client.end(problemAnswer(problem));
+          cutSoon(request.client);
+        },
       ),
     onPlain: (asked) =>
       void serve(
         callerOf(asked.request),
         (source) => runPlainRequest(deps, source, asked),
-        (problem) => refusePlain(asked.request, asked.response, problem),
+        (problem) => {
+          refusePlain(asked.request, asked.response, problem);
+          cutSoon(asked.request.socket);
+        },
       ),
     onName: async (name, gone, caller) => answerName(deps, await identify(caller), name, gone),
     onRecords: async (type, name, gone, caller) => deps.answerRecords(await identify(caller), type, name, gone),
@@ -121,6 +127,13 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
       server.closeAllConnections();
     },
   };
+}
+
+/** Whoever is refused has a moment to read the reason, and no more than that. */
+function cutSoon(client: Duplex): void {
+  client.resume();
+  const late = setTimeout(() => client.destroy(), EGRESS_LIMITS.refusalMs);
+  client.once("close", () => clearTimeout(late));
 }
 
 type Told = Omit<Problem, "facts">;

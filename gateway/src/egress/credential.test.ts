@@ -21,12 +21,14 @@ import { rules, tcpServer } from "../testing/egress.ts";
 
 const SECRET = "s".repeat(64);
 const ID = "0123456789abcdef0123";
+let renewed: number;
 let proxy: { server: Server; end(outcome: string): void };
 let records: ConnectionRecord[];
 let target: number;
 
 beforeEach(async () => {
   const own: ConnectionRecord[] = [];
+  renewed = 0;
   records = own; // a tunnel of the previous test may still end and write its record
   target = (await tcpServer((socket) => socket.end("hello from the target"))).port;
   const forBuilds = createAddressPolicy([cidrSchema.parse("127.0.0.1/32")]);
@@ -41,10 +43,12 @@ beforeEach(async () => {
     mayDial,
     policies: openPolicies({ control: undefined, file: undefined, changed: () => undefined, warn: () => undefined }),
     pace: new Pace(EGRESS_LIMITS.questions),
+    pieces: new Pace(EGRESS_LIMITS.pieces),
     count: new TunnelCount(),
     answerRecords: async () => [],
     meter: new Meter(),
     readCredential: createReadCredential(createEgressCredentialReader(SECRET)),
+    renew: async () => `new-${(renewed += 1)}`,
     log: (record) => void own.push(record),
   });
   await new Promise<void>((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
@@ -145,4 +149,48 @@ test.each<[string, () => Promise<string | undefined>]>([
 ])("%s: 407, and no connection is made", async (_what, make) => {
   expect(await ask(await make())).toMatch(/^HTTP\/1\.1 407 [^]*proxy-authenticate: Basic/);
   expect(records).toEqual([]);
+});
+
+/** Opens a connection that says this and stays, for as long as it is let. */
+function stay(says: string): { closed: () => boolean; text: () => string } {
+  const socket = connect({ port: (proxy.server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
+  let text = "";
+  let closed = false;
+  socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+  socket.on("error", () => undefined).on("close", () => (closed = true));
+  // It never ends its side: what is not cut stays open.
+  socket.on("end", () => setTimeout(() => socket.write("x"), 1_500).unref());
+  socket.write(says);
+  return { closed: () => closed, text: () => text };
+}
+const openConnections = (): Promise<number> => new Promise((resolve) => proxy.server.getConnections((_error, count) => resolve(count)));
+
+test.each([
+  ["a tunnel", "CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n"],
+  ["a body that never comes", "POST http://a.example/ HTTP/1.1\r\nhost: a.example\r\ncontent-length: 9\r\n\r\n"],
+  ["an answer to a question", "GET /names/a.example HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n"],
+])("whoever is not known does not stay for %s", async (_what, says) => {
+  const client = stay(says);
+  await expect.poll(client.text).toMatch(/^HTTP\/1\.1 40[17]/);
+  await expect.poll(openConnections, { timeout: EGRESS_LIMITS.refusalMs + 1_500 }).toBe(0);
+});
+
+test("a sandbox has a number of connections, whatever it asks for on them", async () => {
+  const source = rules([target], { maxConnections: 2 });
+  const shown = await credential({ source });
+  const most = source.maxConnections + EGRESS_LIMITS.questionsAtOnce;
+  // A body that does not come keeps a plain request, and its connection, open behind its server's answer.
+  const says = `POST http://good.example:${target}/ HTTP/1.1\r\nhost: good.example:${target}\r\ncontent-length: 9\r\nproxy-authorization: ${shown}\r\n\r\n`;
+  const clients = Array.from({ length: most + 20 }, () => stay(says));
+  await expect.poll(() => clients.filter(({ text }) => text().includes("connections to the proxy at once")).length).toBe(20);
+});
+
+test("a sandbox does not make the control plane sign as fast as it asks", async () => {
+  const shown = (await credential()).replace("Basic ", "");
+  const token = Buffer.from(shown, "base64").toString().split(":")[1];
+  const clients = Array.from({ length: 40 }, () =>
+    stay(`GET /credential HTTP/1.1\r\nhost: a\r\nproxy-authorization: Bearer ${token}\r\n\r\n`),
+  );
+  await expect.poll(() => clients.filter(({ text }) => text() !== "").length).toBe(40);
+  expect(renewed).toBe(EGRESS_LIMITS.renewals.burst);
 });

@@ -82,6 +82,8 @@ async function resolveChecked(
     throw new PlatformError("UNAVAILABLE", `${target.host} has no address.`, {
       hint: "Check the name; it is resolved outside the sandbox.",
     });
+  if (addresses.length > EGRESS_LIMITS.addressesOfName)
+    throw new PlatformError("FORBIDDEN", `${target.host} has more than ${EGRESS_LIMITS.addressesOfName} addresses.`);
   const denied = addresses.find((address) => !deps.policy(address));
   if (denied === undefined) return addresses;
   throw new PlatformError(

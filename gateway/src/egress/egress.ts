@@ -63,9 +63,10 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
     report?.add(record);
   }
   const pace = new Pace(EGRESS_LIMITS.questions);
+  const pieces = new Pace(EGRESS_LIMITS.pieces);
   const meter = new Meter(settings.dayCaps);
   const usage = control && reportUsage({ meter, proxy: control.holder, send: control.post, warn });
-  const deps: TunnelDeps = { dial, mayDial, policies, pace, count: new TunnelCount(), meter, log: keep };
+  const deps: TunnelDeps = { dial, mayDial, policies, pace, pieces, count: new TunnelCount(), meter, log: keep };
   const answerRecords = createAnswerRecords(deps, createLookUp(settings.dns));
   door =
     settings.listen === undefined ? undefined : await openDoor({ ...deps, answerRecords, renew: control?.renew }, settings.listen, secret);

@@ -8,12 +8,15 @@ export const EGRESS_LIMITS = {
   /** In a cluster: connections that have shown no credential yet: of one address, of all, and how many any address may have. */
   strangers: { perAddress: 320, all: 5_000, least: 16 },
   rememberedSources: 10_000,
+  /** In a cluster: connections of one sandbox beside its tunnels, and all of one tenant's that have shown a credential. */
+  questionsAtOnce: 128,
+  connectionsPerTenant: 4_000,
+  /** New credentials of one sandbox, each of which is a call of the control plane: so many a second, and so many at once. */
+  renewals: { perSecond: 0.2, burst: 5, waitMs: 60_000, owners: 10_000 },
   /** Name resolution and connecting, milliseconds each. */
   resolveMs: 5_000,
   /** Refusals of whoever shows no good credential, by address: so many a second, and so many at once; what is beyond waits, so long at most. */
   unknown: { perSecond: 20, burst: 100, waitMs: 5_000, owners: 10_000 },
-  /** New credentials of one sandbox, which needs one in a quarter of an hour; the control plane makes them. What is beyond is refused. */
-  renewals: { perSecond: 0.1, burst: 5, waitMs: 10_000, owners: 20_000 },
   /**
    * Names that are looked up at a time, for one tenant, and that wait; libuv looks up as many as half of its threads (`UV_THREADPOOL_SIZE`, 64), and
    * a lookup that hangs keeps its thread.
@@ -50,6 +53,15 @@ export const EGRESS_LIMITS = {
   turnedAway: 256,
   /** Head of an answer to a plain request, bytes. */
   answerHeadBytes: 32 * 1024,
+  /** Interim answers (1xx) to a plain request. */
+  interimAnswers: 16,
+  /** Bytes of a plain message's body that are kept while nobody takes them yet; what one read brings is kept besides. */
+  bodyHeldBytes: 64 * 1024,
+  /**
+   * Pieces of bodies (chunks of their framing) of one tenant: so many a second, and so many at once, of messages that bring `ofTurn` or more in one turn
+   * of the event loop; a read may hold eleven thousand, and costs the others 20 ms. What is beyond it waits, so long at most. Milliseconds.
+   */
+  pieces: { ofTurn: 64, perSecond: 20_000, burst: 20_000, waitMs: 120_000, owners: 10_000 },
   /** Refusals of one sandbox that are logged in a second; the rest is counted. */
   refusalsPerSecond: 10,
   /** SRV and TXT records of one answer, and their bytes. */
@@ -57,8 +69,9 @@ export const EGRESS_LIMITS = {
   /** How long one DNS server is waited for, where the operator names some. */
   dnsTryMs: 1_000,
   connectMs: 10_000,
-  /** How many addresses of one name are tried. */
+  /** How many addresses of one name are tried, and how many it may have: each is judged by all rules. */
   addresses: 4,
+  addressesOfName: 128,
   /** From CONNECT's answer to a whole first flight (TLS ClientHello), milliseconds and bytes. */
   firstFlightMs: 10_000,
   firstFlightBytes: 32 * 1024,

@@ -18,13 +18,20 @@ const listOf = (raw: readonly string[], name: string): string[] =>
 export const lists = (raw: readonly string[], name: string, word: string): boolean =>
   listOf(raw, name).some((item) => item.split(";")[0]!.trim() === word);
 
-/** The fields to send on, as they were written, and in their order; without those that frame the message. */
-export function endToEnd(raw: readonly string[]): string[] {
+/** Whether a reason phrase can be sent on (RFC 9112 section 4): Node reads others, and throws where they are to be written. */
+export const isReason = (text: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
+
+/**
+ * The fields to send on, as they were written, and in their order; without those that frame the message. `hasTrailers`: it goes on in chunks; Node
+ * throws where a message that does not announces trailers.
+ */
+export function endToEnd(raw: readonly string[], { hasTrailers = false } = {}): string[] {
   const nominated = new Set(listOf(raw, "connection"));
   const sent: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
     if (HOP_BY_HOP.has(name) || FRAMING.has(name) || name.startsWith("proxy-") || nominated.has(name)) continue;
+    if (name === "trailer" && !hasTrailers) continue;
     sent.push(raw[i]!, raw[i + 1]!);
   }
   return sent;

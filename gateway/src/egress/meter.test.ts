@@ -1,4 +1,4 @@
-import type { EgressSource } from "@fnctl/control-plane/contract/internal";
+import { egressUsageSchema, type EgressSource } from "@fnctl/control-plane/contract/internal";
 import { beforeEach, describe, expect, test } from "vitest";
 import { Meter } from "./meter.ts";
 
@@ -23,6 +23,18 @@ beforeEach(() => {
 });
 const over = (what: RegExp) =>
   expect.objectContaining({ code: "QUOTA_EXCEEDED", message: expect.stringMatching(what) as string }) as unknown;
+
+test("no day's sum falls below nothing, which no report could tell", () => {
+  const connection = meter.begin(F);
+  connection.add(90, "bytesUp");
+  now += 24 * 3600 * 1000;
+  expect(connection.add(-40, "bytesUp")).toBeUndefined();
+  expect(meter.untold(9).map(({ bytesUp }) => bytesUp)).toEqual([90]);
+  connection.add(1, "bytesUp");
+  expect(
+    egressUsageSchema.safeParse({ proxy: "p", uses: meter.untold(9).map((use) => ({ ...use, tenantId: T, functionId: T })) }).success,
+  ).toBe(true);
+});
 
 describe("a day's cap", () => {
   test("of bytes is of both directions and of all connections of a function; another function has its own", () => {

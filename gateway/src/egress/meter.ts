@@ -69,6 +69,7 @@ export class Meter {
     return {
       add(bytes, direction) {
         turnThePage();
+        if (bytes <= 0) return undefined; // what is taken back may have been counted yesterday, and no sum is below nothing
         own.bytes += bytes;
         all.bytes += bytes;
         own.use[direction] += bytes;

@@ -19,6 +19,8 @@ export interface TunnelDeps {
   mayDial: MayDial;
   policies: Policies;
   pace: Pace;
+  /** Of pieces of plain messages' bodies. */
+  pieces: Pace;
   count: TunnelCount;
   meter: Meter;
   log: (record: ConnectionRecord) => void;

@@ -1,10 +1,10 @@
 // One plain HTTP request in absolute form: it takes the same way through as a CONNECT to its host and port, and a connection of its own.
 import { request as sendRequest, type ClientRequest, type IncomingMessage, type ServerResponse } from "node:http";
-import { pipeline } from "node:stream";
 import { PROBLEM_TYPE, PlatformError, type Problem } from "@fnctl/control-plane/contract/errors";
+import { Body } from "./body.ts";
 import type { Dialled } from "./dial.ts";
 import { EGRESS_LIMITS } from "./limits.ts";
-import { endToEnd, lists, trailersOf, valuesOf } from "./message-fields.ts";
+import { endToEnd, isReason, lists, trailersOf, valuesOf } from "./message-fields.ts";
 import { CLOSED, Passage, breakOff, type TunnelDeps } from "./passage.ts";
 import { hostOf, readPlainTarget, type PlainTarget } from "./plain-target.ts";
 import { PROXY_AUTHENTICATE, PROXY_STATUS } from "./refusal.ts";
@@ -14,8 +14,11 @@ import type { Source } from "./source.ts";
 const VIA = ["via", "1.1 fnctl"];
 
 interface Exchange {
+  deps: TunnelDeps;
+  source: Source;
   passage: Passage;
   request: IncomingMessage;
+  body: Body;
   response: ServerResponse;
 }
 
@@ -26,14 +29,25 @@ export function runPlainRequest(
 ): Promise<void> {
   const passage = new Passage(deps, source, {
     isGone: () => response.destroyed || response.headersSent,
-    refuse: (problem) => refusePlain(request, response, problem),
+    refuse(problem) {
+      body.stop();
+      refusePlain(request, response, problem);
+    },
     destroy: (broken) => breakOff(request.socket, broken),
   });
   response.once("close", () => passage.end(CLOSED));
+  const body = new Body(request, waitFor({ deps, source }));
   let target: PlainTarget;
   const read = (): PlainTarget => (target = readPlainTarget(request));
-  return passage.run(askedOf(request.url ?? ""), read, (_target, dialled) => exchange({ passage, request, response }, target, dialled));
+  return passage.run(askedOf(request.url ?? ""), read, (_target, dialled) =>
+    exchange({ deps, source, passage, request, body, response }, target, dialled),
+  );
 }
+
+const waitFor =
+  ({ deps, source }: Pick<Exchange, "deps" | "source">) =>
+  (pieces: number): number =>
+    deps.pieces.wait(source.settings.tenantId ?? source.instance, undefined, pieces);
 
 /** For the log: the host and port as they were written, without a path, which may hold what is nobody's to read. */
 function askedOf(url: string): string {
@@ -53,7 +67,6 @@ export function refusePlain(request: IncomingMessage, response: ServerResponse, 
     ...(problem.status === 407 ? PROXY_AUTHENTICATE : {}),
   });
   response.write(body);
-  request.unpipe();
   if (request.readableEnded || !hasBody(request)) return void response.end();
   request.once("end", () => response.end()).resume();
 }
@@ -72,11 +85,13 @@ function exchange(all: Exchange, target: PlainTarget, { socket, early }: Dialled
     maxHeaderSize: EGRESS_LIMITS.answerHeadBytes,
     insecureHTTPParser: false,
   });
-  const countUp = (): boolean => passage.count(socket.bytesWritten - passage.record.bytesUp, "bytesUp");
+  const countUp = (): boolean => passage.count(Math.max(0, socket.bytesWritten - passage.record.bytesUp), "bytesUp");
   socket.on("data", (chunk: Buffer) => passage.count(chunk.length, "bytesDown"));
   const unanswered = (): void => passage.refuse(noAnswer(target));
   for (const event of ["error", "close"]) outgoing.on(event, unanswered);
   outgoing.once("continue", () => all.response.writeContinue());
+  let interim = 0;
+  outgoing.on("information", () => (interim += 1) > EGRESS_LIMITS.interimAnswers && void socket.destroy());
   outgoing.once("response", (answer) => {
     outgoing
       .off("close", unanswered)
@@ -87,54 +102,49 @@ function exchange(all: Exchange, target: PlainTarget, { socket, early }: Dialled
     else unanswered();
   });
   // What is sent is known a little later than what came to be sent.
-  for (const [emitter, event] of [
-    [request, "data"],
-    [outgoing, "finish"],
-    [socket, "close"],
-  ] as const)
-    emitter.on(event, countUp);
+  outgoing.on("finish", countUp);
+  socket.on("close", countUp);
   socket.resume(); // an operator's proxy was read up to its answer
-  sendBody(request, outgoing);
+  sendBody(all, outgoing, countUp);
 }
-/** Nobody asked for another coding than chunks, which alone are taken off here. */
-const isPlain = ({ rawHeaders }: IncomingMessage): boolean =>
-  valuesOf(rawHeaders, "transfer-encoding").every((value) => value.trim().toLowerCase() === "chunked");
+/** Nobody asked for another coding than chunks, which alone are taken off here; a last answer's status is 200 or more. */
+const isPlain = ({ statusCode = 0, rawHeaders }: IncomingMessage): boolean =>
+  statusCode >= 200 && valuesOf(rawHeaders, "transfer-encoding").every((value) => value.trim().toLowerCase() === "chunked");
 const noAnswer = ({ host, port }: PlainTarget): PlatformError =>
   new PlatformError("UNAVAILABLE", `${host}:${port} did not answer in HTTP/1.`);
 
 function requestFields(request: IncomingMessage, target: PlainTarget): string[] {
   const { rawHeaders, method = "" } = request;
   const framing = ["transfer-encoding", "content-length"].flatMap((name) => valuesOf(rawHeaders, name).map((value) => [name, value]));
+  const hasTrailers = valuesOf(rawHeaders, "transfer-encoding").length > 0;
   // Without a body, and without this, Node would send an empty one in chunks.
   const none = framing.length === 0 && !["GET", "HEAD", "DELETE", "OPTIONS"].includes(method) ? ["content-length", "0"] : [];
   const takesTrailers = lists(rawHeaders, "te", "trailers") ? ["te", "trailers", "connection", "te, close"] : ["connection", "close"];
-  return ["host", hostOf(target), ...endToEnd(rawHeaders), ...framing.flat(), ...none, ...VIA, ...takesTrailers];
+  return ["host", hostOf(target), ...endToEnd(rawHeaders, { hasTrailers }), ...framing.flat(), ...none, ...VIA, ...takesTrailers];
 }
 
 /** A body that was cut ends the connection that it was sent on, so that nobody takes the part for the whole. */
-function sendBody(request: IncomingMessage, outgoing: ClientRequest): void {
-  request.once("end", () => outgoing.addTrailers(trailersOf(request.rawTrailers)));
-  request.pipe(outgoing);
+function sendBody({ request, body }: Exchange, outgoing: ClientRequest, countUp: () => void): void {
+  body.sendTo(outgoing, { sent: countUp, end: () => outgoing.addTrailers(trailersOf(request.rawTrailers)) });
   if (hasBody(request)) outgoing.flushHeaders();
 }
 
-function relay({ passage, request, response }: Exchange, answer: IncomingMessage): void {
+function relay(all: Exchange, answer: IncomingMessage): void {
+  const { passage, request, body, response } = all;
   if (response.destroyed || response.headersSent) return void answer.destroy();
   passage.answered();
-  const length = valuesOf(answer.rawHeaders, "content-length").flatMap((value) => ["content-length", value]);
+  const { statusCode = 502, statusMessage = "", rawHeaders } = answer;
+  const length = valuesOf(rawHeaders, "content-length").flatMap((value) => ["content-length", value]);
   response.sendDate = false;
-  response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? "", [
-    ...endToEnd(answer.rawHeaders),
-    ...length,
-    ...VIA,
-    "connection",
-    "close",
-  ]);
+  response.on("error", () => undefined); // it closes, too
+  const fields = [...endToEnd(rawHeaders, { hasTrailers: hasTrailers(request, answer) }), ...length, ...VIA, "connection", "close"];
+  response.writeHead(statusCode, isReason(statusMessage) ? statusMessage : "", fields);
   response.flushHeaders();
-  answer.once("end", () => response.addTrailers(trailersOf(answer.rawTrailers)));
-  pipeline(answer, response, (error) => {
-    if (error) return passage.end("upstream-error");
-    // Whoever has its whole answer need not read the rest of the request.
-    if (!request.readableEnded) request.unpipe();
-  });
+  new Body(answer, waitFor(all)).sendTo(response, { end: () => response.addTrailers(trailersOf(answer.rawTrailers)) });
+  // Whoever has its whole answer need not read the rest of the request.
+  response.once("finish", () => body.stop());
+  answer.once("close", () => answer.complete || passage.end("upstream-error"));
 }
+/** Whether the answer goes on in chunks, which alone have trailers behind them. */
+const hasTrailers = ({ method, httpVersion }: IncomingMessage, { statusCode = 0, rawHeaders }: IncomingMessage): boolean =>
+  httpVersion === "1.1" && method !== "HEAD" && ![204, 304].includes(statusCode) && valuesOf(rawHeaders, "content-length").length === 0;

@@ -73,6 +73,7 @@ export function createSourceServer({ onConnect, onPlain, maxConnections, ...ques
   server.on("request", requested);
   // Whether the body shall come is for whoever the request is for to say (RFC 9110 section 10.1.1).
   server.on("checkContinue", requested);
+  server.on("checkExpectation", requested); // Node would answer 417 and take the next one, as fast as they come
   server.on("clientError", (_error, socket) => {
     if (socket.writable && !ending.has(socket)) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     else socket.destroy();

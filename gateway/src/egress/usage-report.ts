@@ -1,4 +1,5 @@
 // Tells the control plane what functions have moved: sums of their days, of which the newest counts, so that a report may come twice.
+import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { INTERNAL_PATHS } from "@fnctl/control-plane/contract/internal";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { EGRESS_LIMITS } from "./limits.ts";
@@ -17,10 +18,15 @@ export function reportUsage({ meter, proxy, send, warn }: Deps): { stop(): Promi
   let failed = false;
   async function tell(): Promise<void> {
     for (let uses = meter.untold(LIMITS.egressReport); uses.length > 0; uses = meter.untold(LIMITS.egressReport)) {
-      await send(INTERNAL_PATHS.egressUsage, { proxy, uses });
+      await send(INTERNAL_PATHS.egressUsage, { proxy, uses }).catch(unlessRefused);
       meter.told(uses);
       if (uses.length < LIMITS.egressReport) return;
     }
+  }
+  /** What was refused would be refused again, and keep all that comes after it from being told. */
+  function unlessRefused(error: unknown): void {
+    if (!(error instanceof PlatformError) || error.fault !== "user") throw error;
+    warn("what functions moved was refused", { error: error.message });
   }
   async function tryToTell(): Promise<void> {
     await tell().then(
