@@ -10,12 +10,15 @@ import { createAuthority } from "@fnctl/control-plane/service/http/testing/autho
 import type { Answer, Question } from "dns-packet";
 import { addressRecords, startDns } from "../../single/src/example-servers/dns.ts";
 
+/** A public address, which nothing here dials. */
+const PUBLIC = "93.184.216.34";
 /** Names that lead elsewhere, as an attacker's would. */
 const odd = (address: string): Record<string, string[]> => ({
   "metadata.outside.test": ["169.254.169.254"],
   "private.outside.test": ["10.0.0.1"],
   "mixed.outside.test": [address, "169.254.169.254"],
   "loopback.outside.test": ["127.0.0.1"],
+  ...Object.fromEntries(Array.from({ length: 13 }, (_, i) => [`shard${i + 1}.outside.test`, [PUBLIC]])),
 });
 
 /** What S3 answers when it is asked for one's buckets (Amazon S3 API, ListBuckets). */

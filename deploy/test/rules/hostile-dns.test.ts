@@ -19,10 +19,18 @@ const SERVED = [
 ] as const;
 /** What would be reached from where the proxy is. */
 const THERE = Object.values(CLOSED_ADDRESSES);
-const CLOSED = ["mixed", "families", "alias", "mapped", "nat64", "sixtofour", "zero", "zeros", "loopback", "thousand"].map(
+const CLOSED = ["mixed", "families", "alias", "mapped", "nat64", "sixtofour", "zero", "zeros", "loopback", "hundred"].map(
   (name) => `${name}.example`,
 );
-const REST = ["rebinding.example#1", "rebinding.example#2", "dead.example", "silent.example", "nowhere.example", "good.elsewhere"];
+const REST = [
+  "rebinding.example#1",
+  "rebinding.example#2",
+  "dead.example",
+  "thousand.example",
+  "silent.example",
+  "nowhere.example",
+  "good.elsewhere",
+];
 /** Names of one tenant's, besides which another tenant asks for a good one. */
 const BESIDES = ["silent", "thousand", "rebinding"].map((name) => `&${name}.example`);
 const RECORDS = {
@@ -104,7 +112,11 @@ describe("a name that leads to", () => {
     expect(found["rebinding.example#1"]?.asked.filter((asked) => asked.startsWith("A "))).toHaveLength(1);
     expect(found["rebinding.example#2"]).toMatchObject({ told: expect.stringContaining("may not reach") as string, arrived: [], own: [] });
   });
-  test("a thousand dead addresses is given up after a few", (context) => {
+  test("a thousand addresses is not judged at all", (context) => {
+    const told = expect.stringContaining("has more than 128 addresses") as string;
+    expect(here(context)["thousand.example"]).toMatchObject({ told, arrived: [], own: [] });
+  });
+  test("a hundred dead addresses is given up after a few", (context) => {
     const found = here(context);
     expect(found["dead.example"]).toMatchObject({ told: expect.stringMatching(/^HTTP\/1.1 503 /) as string, arrived: [], own: [] });
   });

@@ -43,6 +43,14 @@ export const EGRESS_ROUTES: Record<string, Case[]> = {
     { who: "read", path: "/v1/egress/log?cursor=aGVsbG8", answer: [400, "BAD_REQUEST"] },
     { who: "read", path: "/v1/egress/log?refused=true&function=hello", answer: 200 },
   ],
+  "GET /v1/egress/usage": [
+    { ...NOBODY, path: "/v1/egress/usage" },
+    { who: "invoke", path: "/v1/egress/usage", answer: [403, "FORBIDDEN"] },
+    { who: "operator", path: "/v1/egress/usage", answer: [403, "FORBIDDEN"] },
+    { who: "read", path: "/v1/egress/usage?days=0", answer: [400, "BAD_REQUEST"] },
+    { who: "read", path: "/v1/egress/usage?days=36", answer: [400, "BAD_REQUEST"] },
+    { who: "read", path: "/v1/egress/usage?days=35&function=hello", answer: 200 },
+  ],
   "POST /v1/egress/rules": [
     { ...NOBODY, path: "/v1/egress/rules", body: { action: "allow", rule: "a.example" } },
     { who: "deploy", path: "/v1/egress/rules", body: { action: "allow", rule: "a.example" }, answer: [403, "FORBIDDEN"] },

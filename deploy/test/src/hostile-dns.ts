@@ -24,7 +24,7 @@ const aaaa =
   (...addresses: string[]): Say =>
   () =>
     addresses.map((data) => ({ type: "AAAA", name: "", ttl: 0, data }));
-const many = (last: string): Say => a(...Array.from({ length: 999 }, (_, i) => `93.184.${i >> 8}.${i & 255}`), last);
+const many = (count: number, last: string): Say => a(...Array.from({ length: count - 1 }, (_, i) => `93.184.${i >> 8}.${i & 255}`), last);
 
 export const SRV_COUNT = 100;
 const NAMES: Record<string, Record<string, Say>> = {
@@ -45,8 +45,9 @@ const NAMES: Record<string, Record<string, Say>> = {
   "zero.example": { A: a("0.0.0.0") },
   "zeros.example": { AAAA: aaaa("::") },
   "loopback.example": { A: a("127.0.0.1") },
-  "thousand.example": { A: many(CLOSED.metadata) },
-  "dead.example": { A: many("93.184.9.9") },
+  "hundred.example": { A: many(100, CLOSED.metadata) },
+  "dead.example": { A: many(100, "93.184.9.9") },
+  "thousand.example": { A: many(1_000, "93.184.9.9") },
   "silent.example": { A: () => undefined, AAAA: () => undefined, SRV: () => undefined },
   "_mongodb._tcp.good.example": {
     SRV: () =>

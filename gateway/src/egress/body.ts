@@ -35,6 +35,7 @@ export class Body {
     from._read = () => undefined; // Node's takes the socket up again with each piece, and would read on whatever is said here
     from.on("error", () => undefined); // who owns the message listens to its end
     from.on("data", (piece: Buffer) => this.take(piece));
+    from.socket.resume(); // whoever had it wait until now
     from.once("close", () => clearTimeout(this.waiting));
     from.once("end", () => {
       this.isWhole = true;

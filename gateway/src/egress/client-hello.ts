@@ -9,6 +9,8 @@ export type Hello =
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
+/** No client needs more; thousands of one-byte records are looked at again with each byte that comes. */
+const MOST_RECORDS = 64;
 
 /** `bytes`: all that the client has sent so far. A handshake message may be spread over several records. */
 export function readClientHello(bytes: Buffer): Hello {
@@ -27,14 +29,14 @@ export function readClientHello(bytes: Buffer): Hello {
   }
 }
 
-/** The joined payload of all complete handshake records; undefined if there is a record of another type. */
+/** The joined payload of all complete handshake records; undefined if there is a record of another type, or too many. */
 function joinRecords(bytes: Buffer): Buffer | undefined {
   const parts: Buffer[] = [];
   let offset = 0;
   while (bytes.length - offset >= 5) {
     if (bytes[offset] !== HANDSHAKE || bytes[offset + 1] !== 3) return parts.length > 0 ? Buffer.concat(parts) : undefined;
     const length = bytes.readUInt16BE(offset + 3);
-    if (length === 0 || length > 16_384) return undefined;
+    if (length === 0 || length > 16_384 || parts.length >= MOST_RECORDS) return undefined;
     if (bytes.length < offset + 5 + length) {
       parts.push(bytes.subarray(offset + 5));
       break;

@@ -101,7 +101,8 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
           cutSoon(request.client);
         },
       ),
-    onPlain: (asked) =>
+    onPlain(asked) {
+      asked.request.socket.pause(); // nothing of a body is kept for whom nobody knows yet
       void serve(
         callerOf(asked.request),
         (source) => runPlainRequest(deps, source, asked),
@@ -109,7 +110,8 @@ export function createCredentialServer(deps: CredentialDeps): CredentialServer {
           refusePlain(asked.request, asked.response, problem);
           cutSoon(asked.request.socket);
         },
-      ),
+      );
+    },
     onName: async (name, gone, caller) => answerName(deps, await identify(caller), name, gone),
     onRecords: async (type, name, gone, caller) => deps.answerRecords(await identify(caller), type, name, gone),
     onCredential: renew,

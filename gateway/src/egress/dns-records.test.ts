@@ -13,16 +13,31 @@ const policies = openPolicies({ control: undefined, file: undefined, changed: ()
 const signal = new AbortController().signal;
 const source: Source = { instance: "i1", settings: rules([27_017]), bytes: 0, tunnels: new Set(), refusals: new RefusalLog() };
 
+const INSIDE = "10.1.2.3";
+/** An SRV record's data. */
+const server = (name: string): Buffer =>
+  Buffer.concat([
+    Buffer.alloc(6),
+    ...name.split(".").map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`)),
+    Buffer.of(0),
+  ]);
+
 /** What is asked for outside, and what is answered, with these rules of the tenant's own. */
-function answering(lookUp: LookUp, own: OwnRule[] = []) {
+function answering(lookUp: LookUp, own: OwnRule[] = [], asks = source.settings) {
   const asked: string[] = [];
   const withOwn: Policies = { ...policies, rulesFor: (settings) => ({ ...policies.rulesFor(settings), own }) };
-  const deps = { policies: withOwn, pace: new Pace(EGRESS_LIMITS.questions), log: () => undefined };
+  const deps = {
+    policies: withOwn,
+    pace: new Pace(EGRESS_LIMITS.questions),
+    log: () => undefined,
+    mayDial: (_settings: unknown, address: string) => address !== INSIDE,
+    resolve: async (host: string) => (host.startsWith("10-1-2-3.") ? ["93.184.1.1", INSIDE] : ["93.184.1.1"]),
+  };
   const answer = createAnswerRecords(deps, (type, name) => {
     asked.push(`${type} ${name}`);
     return lookUp(type, name);
   });
-  return { asked, answer: (name: string, type: "srv" | "txt" = "srv") => answer(source, type, name, signal) };
+  return { asked, answer: (name: string, type: "srv" | "txt" = "srv") => answer({ ...source, settings: asks }, type, name, signal) };
 }
 const failing =
   (code: string): LookUp =>
@@ -56,6 +71,16 @@ describe("records", () => {
     await expect(answer("_mongodb._tcp.good.example")).rejects.toThrow(/denied by a rule/);
     expect(asked).toEqual([]);
   });
+  it("are not asked for of what is denied by everybody who may reach everything else, either", async () => {
+    const all = rules([], { allow: [{ host: "*", ports: [443] }] });
+    const { asked, answer } = answering(none, [{ action: "deny", host: "good.example", ports: [], functionId: null }], all);
+    await expect(answer("_mongodb._tcp.good.example")).rejects.toThrow(/denied by a rule/);
+    expect([await answer("_mongodb._tcp.other.example"), asked]).toEqual([[], ["srv _mongodb._tcp.other.example"]]);
+  });
+  it("that name servers inside, whose names may hold their addresses, are not told", async () => {
+    const [outside, inside] = ["a.example", "10-1-2-3.postgres.svc.cluster.local"].map(server);
+    expect(await answering(async () => [inside!, outside!]).answer("_pg._tcp.good.example")).toEqual([outside]);
+  });
   it.each(["ENODATA", "ENOTFOUND"])("that are not there (%s) are none", async (code) => {
     expect(await answering(failing(code)).answer("good.example")).toEqual([]);
   });
@@ -65,7 +90,7 @@ describe("records", () => {
   it("are as many as the limits allow", async () => {
     const { records, bytes } = EGRESS_LIMITS.dnsAnswer;
     const told = async (count: number, size: number) =>
-      (await answering(async () => Array.from({ length: count }, () => Buffer.alloc(size))).answer("good.example")).length;
+      (await answering(async () => Array.from({ length: count }, () => Buffer.alloc(size))).answer("good.example", "txt")).length;
     expect([await told(records, 1), await told(records + 1, 1)]).toEqual([records, records]);
     expect([await told(8, bytes / 8), await told(8, bytes / 8 + 1)]).toEqual([8, 7]);
   });

@@ -5,6 +5,7 @@ import { PlatformError } from "@fnctl/control-plane/contract/errors";
 import { isCallName } from "@fnctl/control-plane/contract/function-calls";
 import { createFairQueue } from "@fnctl/control-plane/service/fair-queue";
 import { EGRESS_LIMITS } from "./limits.ts";
+import type { Resolve } from "./dial.ts";
 import { requireName } from "./names.ts";
 import type { TunnelDeps } from "./passage.ts";
 import type { Source } from "./source.ts";
@@ -35,25 +36,42 @@ function counted(text: string): Buffer {
   return Buffer.concat([Buffer.of(bytes.length), bytes]);
 }
 
+/** The name of the server in the data of an SRV record. */
+function serverOf(data: Buffer): string {
+  const labels: string[] = [];
+  for (let at = 6; (data[at] ?? 0) > 0; at += 1 + data[at]!) labels.push(data.toString("latin1", at + 1, at + 1 + data[at]!));
+  return labels.join(".");
+}
+
 /** `_mongodb._tcp.db.example.com` is about `db.example.com` (RFC 2782), and covered by a rule for it. */
 const subjectOf = (name: string): string => name.replace(/^_[^.]+\.(?:_[^.]+\.)?/, "");
 const NOTHING = new Set(["ENODATA", "ENOTFOUND"]);
 
-export function createAnswerRecords(deps: Pick<TunnelDeps, "policies" | "pace" | "log">, lookUp: LookUp): AnswerRecords {
+/** `resolve`: as tunnels' names are resolved. */
+type Deps = Pick<TunnelDeps, "policies" | "pace" | "log" | "mayDial"> & { resolve: Resolve };
+
+export function createAnswerRecords(deps: Deps, lookUp: LookUp): AnswerRecords {
   const queue = createFairQueue(EGRESS_LIMITS.resolves);
   return async (source, type, name, gone) => {
     const host = name.toLowerCase();
     await requireName(deps, source, [host, subjectOf(host)], gone);
     if (isCallName(host)) return [];
     const owner = source.settings.tenantId ?? source.instance;
-    const found = await queue
-      .run({ owner, urgent: true }, async () => (gone.aborted ? [] : lookUp(type, host)))
-      .catch((error: unknown) => {
-        if (error instanceof PlatformError) throw error;
-        if (NOTHING.has((error as NodeJS.ErrnoException).code ?? "")) return [];
-        throw new PlatformError("UNAVAILABLE", `${host} could not be looked up.`, { cause: error });
-      });
-    return fitting(found);
+    const inTurn = <Item>(look: () => Promise<Item[]>) => queue.run({ owner, urgent: true }, async () => (gone.aborted ? [] : look()));
+    /** What a name leads to inside is not for who guesses names: `10-1-2-3.postgres.svc.cluster.local` says it all. */
+    async function isTold(record: Buffer): Promise<boolean> {
+      const addresses = await inTurn(() => deps.resolve(serverOf(record)).catch(() => []));
+      return addresses.every((address) => deps.mayDial(source.settings, address, { host: serverOf(record), port: record.readUInt16BE(4) }));
+    }
+    const found = await inTurn(() => lookUp(type, host)).catch((error: unknown) => {
+      if (error instanceof PlatformError) throw error;
+      if (NOTHING.has((error as NodeJS.ErrnoException).code ?? "")) return [];
+      throw new PlatformError("UNAVAILABLE", `${host} could not be looked up.`, { cause: error });
+    });
+    const told = fitting(found);
+    if (type === "txt") return told;
+    const isOpen = await Promise.all(told.map(isTold));
+    return told.filter((_record, at) => isOpen[at]);
   };
 }
 

@@ -67,7 +67,7 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
   const meter = new Meter(settings.dayCaps);
   const usage = control && reportUsage({ meter, proxy: control.holder, send: control.post, warn });
   const deps: TunnelDeps = { dial, mayDial, policies, pace, pieces, count: new TunnelCount(), meter, log: keep };
-  const answerRecords = createAnswerRecords(deps, createLookUp(settings.dns));
+  const answerRecords = createAnswerRecords({ ...deps, resolve }, createLookUp(settings.dns));
   door =
     settings.listen === undefined ? undefined : await openDoor({ ...deps, answerRecords, renew: control?.renew }, settings.listen, secret);
   registry = settings.root === undefined ? undefined : await openSourceRegistry({ ...deps, answerRecords, root: settings.root, warn });

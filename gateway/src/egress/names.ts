@@ -18,13 +18,13 @@ export const answerName = (deps: Deps, source: Source, name: string, gone: Abort
 export async function requireName(deps: Deps, source: Source, names: readonly string[], gone: AbortSignal): Promise<number[]> {
   await turnOf(deps, source, gone);
   const rules = deps.policies.rulesFor(source.settings);
-  for (const name of names) {
-    const ports = isHostName(name) ? portsOf(rules, name) : [];
-    if (ports.length > 0) return ports;
-    if (isDenied(rules, name)) break;
-  }
+  const found = names.map((name) => (isHostName(name) ? portsOf(rules, name) : []));
+  // What denies one of them goes before what allows another.
+  const denied = names.some((name, at) => found[at]!.length === 0 && isDenied(rules, name));
+  const ports = denied ? undefined : found.find(({ length }) => length > 0);
+  if (ports !== undefined) return ports;
   const host = names.at(-1)!;
-  const refusal = refusalOf(names.some((name) => isDenied(rules, name)) ? "denied" : "no rule", host, undefined);
+  const refusal = refusalOf(denied ? "denied" : "no rule", host, undefined);
   const record = source.refusals.admit({ ...startRecord(source), target: host.slice(0, 300), outcome: outcomeOf(refusal) });
   if (record !== undefined) deps.log(record);
   throw refusal;

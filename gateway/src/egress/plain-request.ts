@@ -85,6 +85,7 @@ function exchange(all: Exchange, target: PlainTarget, { socket, early }: Dialled
     maxHeaderSize: EGRESS_LIMITS.answerHeadBytes,
     insecureHTTPParser: false,
   });
+  outgoing.maxHeadersCount = 0; // as for requests: none is dropped
   const countUp = (): boolean => passage.count(Math.max(0, socket.bytesWritten - passage.record.bytesUp), "bytesUp");
   socket.on("data", (chunk: Buffer) => passage.count(chunk.length, "bytesDown"));
   const unanswered = (): void => passage.refuse(noAnswer(target));

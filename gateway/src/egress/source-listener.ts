@@ -43,6 +43,7 @@ export function createSourceServer({ onConnect, onPlain, maxConnections, ...ques
     connectionsCheckingInterval: 1_000,
     keepAliveTimeout: 1_000,
   });
+  server.maxHeadersCount = 0; // their bytes are bounded, and Node drops what is beyond a number without a word
   /** Connections that are being closed behind an answer; what was sent behind their request is not served. */
   const ending = new WeakSet<Duplex>();
   const isEnding = (client: Duplex): boolean => ending.has(client) || !client.writable;

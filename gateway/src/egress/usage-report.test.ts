@@ -14,7 +14,7 @@ test.each([
   ["not taken", new PlatformError("UNAVAILABLE", "Away."), 2],
 ])("what was %s is told again only where that may help", async (_what, error, times) => {
   const meter = new Meter();
-  const send = vi.fn(async () => undefined as unknown).mockRejectedValueOnce(error);
+  const send = vi.fn<() => Promise<unknown>>(async () => undefined).mockRejectedValueOnce(error);
   const report = reportUsage({ meter, proxy: "p", send, warn: () => undefined });
   meter.begin({ tenantId: "t", functionId: "f" } as EgressSource).add(1, "bytesUp");
   await vi.advanceTimersByTimeAsync(2 * EGRESS_LIMITS.usageMs + 1);
