@@ -96,7 +96,10 @@ function addressJudge({ allowPrivate, functionPrivate }: EgressSettings, policie
     if (settings.kind === "build") return forBuilds!(address);
     const rules = policies.rulesFor(settings);
     if (isAddressDenied(rules, address, port)) return false;
-    return isPublic!(address) || (forFunctions!(address) && policies.opens(settings, address, port) && isNamed(rules, host, port));
+    return (
+      isPublic!(address) ||
+      (platform.isKnown && forFunctions!(address) && policies.opens(settings, address, port) && isNamed(rules, host, port))
+    );
   };
 }
 

@@ -1,12 +1,27 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { EGRESS_LIMITS } from "./limits.ts";
 import { watchPlatform, type PlatformAddresses } from "./platform-addresses.ts";
-import { vi } from "vitest";
 
 let watched: PlatformAddresses;
 afterEach(() => {
   watched.stop();
   vi.useRealTimers();
+});
+
+test("as long as one was never found, they are not known", async () => {
+  vi.useFakeTimers();
+  let there = false;
+  watched = await watchPlatform(["a", "b"], async (host) => {
+    if (host === "b" && !there) throw new Error("no such name");
+    return ["10.96.0.7"];
+  });
+  expect(watched.isKnown).toBe(false);
+  there = true;
+  await vi.advanceTimersByTimeAsync(EGRESS_LIMITS.ownAddressesMs);
+  expect(watched.isKnown).toBe(true);
+  watched.stop();
+  watched = await watchPlatform([]);
+  expect(watched.isKnown).toBe(true);
 });
 
 test("names are looked up again, and what was found stays while they cannot be", async () => {

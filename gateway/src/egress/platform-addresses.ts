@@ -5,6 +5,8 @@ import { EGRESS_LIMITS } from "./limits.ts";
 
 export interface PlatformAddresses {
   has(address: string): boolean;
+  /** All of them have been found once: until then nobody can say what is not the platform's. */
+  readonly isKnown: boolean;
   stop(): void;
 }
 
@@ -25,6 +27,9 @@ export async function watchPlatform(
   const timer = setInterval(() => void refresh(), EGRESS_LIMITS.ownAddressesMs);
   timer.unref();
   return {
+    get isKnown() {
+      return found.size === new Set(hosts).size;
+    },
     has: (address) => [...found.values()].some((addresses) => addresses.includes(address)),
     stop: () => clearInterval(timer),
   };
