@@ -28,7 +28,7 @@ export async function egressRules(): Promise<Row[]> {
     for (let i = 0; i < SAMPLES; i++) {
       const { closed } = await plane.tunnel(instance, "a.example");
       const asked = performance.now();
-      const denied = plane.rule(owner, "deny", "a.example");
+      const denied = plane.rule(owner, "deny", `a.example:${plane.port}`);
       await closed;
       times.push(performance.now() - asked);
       await denied;
