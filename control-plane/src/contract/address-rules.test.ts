@@ -85,10 +85,12 @@ describe("a range", () => {
     ["10.1.0.0/16", "10.1.0.0/24", false],
     ["10.1.0.0/16", "a.example", false],
     ["a.example", "10.1.2.3", false],
-    ["*", "10.1.2.3", false],
   ])("%s and %s: %s", (rule, host, holds) => {
     expect(rangeHolds(rule, host)).toBe(holds);
     expect(hostMatches(rule, host)).toBe(holds);
+  });
+  it("is not what `*` is, which means addresses too", () => {
+    expect([rangeHolds("*", "10.1.2.3"), hostMatches("*", "10.1.2.3")]).toEqual([false, true]);
   });
 });
 

@@ -156,6 +156,10 @@ const CASES: Record<string, () => Promise<void>> = {
     await likeUnknown((name) => asB("POST", "/v1/egress/rules", body(name)), NAME, "no-treasure");
   },
   "delete /v1/egress/rules/{id}": () => byUuid("DELETE", (id) => `/v1/egress/rules/${id}`, owned.ruleId),
+  "get /v1/egress/usage": async () => {
+    await saysNothingOfA(await asB("GET", "/v1/egress/usage"));
+    await saysNothingOfA(await asB("GET", `/v1/egress/usage?function=${NAME}`));
+  },
   "get /v1/egress/log": async () => {
     await saysNothingOfA(await asB("GET", "/v1/egress/log"));
     await saysNothingOfA(await asB("GET", `/v1/egress/log?function=${NAME}`));
