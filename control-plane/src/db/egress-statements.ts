@@ -1,5 +1,5 @@
 // The system role's statements about what tenants' functions may reach (`system-database.ts`).
-import { and, eq, inArray, isNotNull, sql } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, or, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { EgressConfig, PrivateRange } from "../contract/egress-rules.ts";
@@ -7,7 +7,7 @@ import type { Actor, Change, Unit } from "./change.ts";
 import * as schema from "./schema.ts";
 import type { PageStart } from "./system-database.ts";
 
-const { tenant, egressCeiling, egressRule, version } = schema;
+const { alias, build, tenant, egressCeiling, egressRule, version } = schema;
 /** Below every id that there is. */
 const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
@@ -41,7 +41,7 @@ export const egressStatements = (
   egressRulesOf: (tenantIds: string[]) =>
     db.select().from(egressRule).where(inArray(egressRule.tenantId, tenantIds)).orderBy(egressRule.id),
   egressCeilingsOf: (tenantIds: string[]) => db.select().from(egressCeiling).where(inArray(egressCeiling.tenantId, tenantIds)),
-  /** Versions that may be started and have rules of their own, in the order of tenant and id. */
+  /** Versions that are live, or tried before they are, and have rules of their own, in the order of tenant and id: as many as functions. */
   versionsWithRules: (after: PageStart | undefined, most: number) =>
     db
       .select(RULES)
@@ -59,4 +59,6 @@ export const egressStatements = (
 });
 
 const RULES = { tenantId: version.tenantId, id: version.id, egress: sql<EgressConfig>`${version.config}->'egress'` };
-const HAS_RULES = and(isNotNull(version.imageDigest), sql`${version.config}->'egress' IS NOT NULL`);
+const IS_LIVE = sql`EXISTS (SELECT FROM ${alias} WHERE ${alias.tenantId} = ${version.tenantId} AND ${alias.versionId} = ${version.id})`;
+const IS_TRIED = sql`EXISTS (SELECT FROM ${build} WHERE ${build.tenantId} = ${version.tenantId} AND ${build.versionId} = ${version.id} AND ${build.endedAt} IS NULL)`;
+const HAS_RULES = and(isNotNull(version.imageDigest), sql`${version.config}->'egress' IS NOT NULL`, or(IS_LIVE, IS_TRIED));

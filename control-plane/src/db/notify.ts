@@ -12,7 +12,7 @@ export const noticeSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("tenant"), id: z.uuid() }),
   /** The tenant's own rules for what its functions may reach. */
   z.object({ kind: z.literal("egress"), id: z.uuid() }),
-  /** A version whose image is there now. */
+  /** A version whose image is there now, or that is live now. */
   z.object({ kind: z.literal("version"), id: z.uuid() }),
 ]);
 export type Notice = z.infer<typeof noticeSchema>;

@@ -26,6 +26,7 @@ export async function pointLive({ tx, tell }: Unit, { tenantId, functionId, vers
     .set({ revision: sql`${fn.revision} + 1` })
     .where(and(eq(fn.tenantId, tenantId), eq(fn.id, functionId)));
   tell({ kind: "function", id: functionId });
+  tell({ kind: "version", id: versionId });
 }
 
 /** Locks and returns the function's row until the transaction ends, so that decisions about one function are made one after the other. */

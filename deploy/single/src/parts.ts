@@ -74,6 +74,7 @@ export function createParts({ settings, folders, users, node, runsc, registries,
       FNCTL_EGRESS_FUNCTION_PRIVATE: settings.egress.functionPrivate ?? "",
       UV_THREADPOOL_SIZE: "64",
       FNCTL_EGRESS_DNS: settings.egress.dns ?? "",
+      FNCTL_EGRESS_DAY_CAPS: settings.egress.dayCaps ?? "",
       ...(settings.upstreamProxy === undefined ? {} : { FNCTL_EGRESS_UPSTREAM_PROXY: settings.upstreamProxy }),
     }),
     controlPlane: (connections: Connections) =>

@@ -26,6 +26,7 @@ const schema = z.object({
   FNCTL_MIN_FREE_MIB: z.string().regex(/^\d+$/).optional(),
   FNCTL_EGRESS_FUNCTION_PRIVATE: z.string().optional(),
   FNCTL_EGRESS_DNS: z.string().optional(),
+  FNCTL_EGRESS_DAY_CAPS: z.string().optional(),
   FNCTL_CONFIG: z.string().optional(),
   XDG_CONFIG_HOME: z.string().optional(),
   DATABASE_URL: z.string().startsWith("postgres").optional(),
@@ -67,8 +68,8 @@ export function readSettings(environment: Record<string, string | undefined>) {
       FNCTL_TENANT_CAPS: env.FNCTL_TENANT_CAPS,
       FNCTL_MIN_FREE_MIB: env.FNCTL_MIN_FREE_MIB,
     }),
-    /** Likewise to the egress proxy: private addresses that functions may reach, and DNS servers for the names that they ask for. */
-    egress: { functionPrivate: env.FNCTL_EGRESS_FUNCTION_PRIVATE, dns: env.FNCTL_EGRESS_DNS },
+    /** Likewise to the egress proxy: private addresses that functions may reach, DNS servers for the names that they ask for, caps of a day. */
+    egress: { functionPrivate: env.FNCTL_EGRESS_FUNCTION_PRIVATE, dns: env.FNCTL_EGRESS_DNS, dayCaps: env.FNCTL_EGRESS_DAY_CAPS },
     cliConfig: config,
     contextName: stateDir === "/var/lib/fnctl" ? "local" : `local-${mark}`,
     databaseUrl: env.DATABASE_URL,

@@ -57,6 +57,7 @@ describe("refuses values that mean something else than was meant", () => {
     ["a cap that there is not", { "tenants.caps.instance": "50" }, /caps/],
     ["a cap of nothing", { "tenants.caps.instances": "0" }, /instances/],
     ["no builders", { "build.slots": "0" }, /slots/],
+    ["a cap of a day that there is not", { "egress.dayCaps.bytes": "1" }, /bytes/],
     ["half an overhead", { "runtimeClasses.kata.overhead.memory": "200Mi" }, /overhead/],
   ])("%s", async (_what, set, message) => {
     await expect(chart([], { ...OWN_SECRETS, ...set })).rejects.toThrow(message);

@@ -3,6 +3,7 @@
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { by } from "../src/build-platform.ts";
 import { EGRESS_LIMITS } from "../../../gateway/src/egress/limits.ts";
 import { openEgressPlane, type EgressPlane } from "../src/egress-plane.ts";
 
@@ -77,6 +78,18 @@ describe("a pod", () => {
   test("whose version nobody tells is told so, and asked again it is another question", async () => {
     const credential = await pod("01900000-0000-7000-8000-0000000000aa");
     expect(await tunnel(credential, "a.example")).toMatch(/^HTTP\/1\.1 503 [^]*not known yet/);
+  });
+
+  test("of a version that is not live any more is not told to a proxy that begins; live again, it is", async () => {
+    const [old, live] = [await version([here()]), await version([here()])];
+    await plane.stopProxy();
+    await plane.stopPlane();
+    await plane.startPlane();
+    await plane.startProxy();
+    expect(await tunnel(await pod(live.id), "a.example")).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await tunnel(await pod(old.id), "a.example")).toMatch(/^HTTP\/1\.1 503 /);
+    await plane.api.platform.functions.setLive(by(owner.id), "hello", old.number);
+    expect(await tunnel(await pod(old.id), "a.example")).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test("does not get the rules of another tenant's version", async () => {

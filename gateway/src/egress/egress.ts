@@ -50,7 +50,7 @@ export async function startEgress(settings: EgressSettings, secret: string, reso
     },
     warn,
   });
-  const platform = await watchPlatform(settings.platformHosts);
+  const platform = await watchPlatform({ hosts: settings.platformHosts, warn });
   const mayDial = addressJudge(settings, policies, platform);
   const dial = createDial({
     mayDial,

@@ -10,16 +10,20 @@ export interface PlatformAddresses {
   stop(): void;
 }
 
+interface Deps {
+  hosts: readonly string[];
+  warn(message: string, facts: Record<string, unknown>): void;
+  look?: (host: string) => Promise<string[]>;
+}
+
 /** `hosts`: names or addresses, looked up again from time to time; what was found stays as long as a name cannot be looked up. */
-export async function watchPlatform(
-  hosts: readonly string[],
-  look: (host: string) => Promise<string[]> = byName,
-): Promise<PlatformAddresses> {
+export async function watchPlatform({ hosts, warn, look = byName }: Deps): Promise<PlatformAddresses> {
   const found = new Map<string, readonly string[]>();
   async function refresh(): Promise<void> {
     const find = async (host: string): Promise<void> => {
       const addresses = isIP(host) === 0 ? await look(host).catch(() => []) : [host];
       if (addresses.length > 0) found.set(host, addresses);
+      else if (!found.has(host)) warn("a part of the platform is not found: until it is, nothing private is open to functions", { host });
     };
     await Promise.all(hosts.map(find));
   }

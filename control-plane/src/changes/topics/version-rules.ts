@@ -1,5 +1,6 @@
-// What versions may reach by their own rules: for egress proxies that do not get it with each sandbox. A version without rules is no item, and one that was
-// removed is dropped with the next look at all of them: nothing of it runs any more.
+// What versions may reach by their own rules: for egress proxies that do not get it with each sandbox. Of versions that are live or tried alone, or a
+// tenant's old ones would fill every proxy's memory. A version without rules is no item; one that is not live any more is dropped with the next look
+// at all of them, some minutes later, when its instances are gone; proxies know those by then.
 import { allowedBy, type EgressConfig } from "../../contract/egress-rules.ts";
 import type { VersionRules } from "../../contract/internal.ts";
 import type { SystemDatabase } from "../../db/system-database.ts";

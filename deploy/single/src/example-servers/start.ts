@@ -27,7 +27,7 @@ export function withExampleServers(settings: Settings): Settings {
   if (settings.egress.dns !== undefined || settings.upstreamProxy !== undefined)
     throw new Error("--example-servers has a DNS server of its own: it works without FNCTL_EGRESS_DNS and HTTPS_PROXY only.");
   const functionPrivate = [settings.egress.functionPrivate, `${ADDRESS}/32`].filter(Boolean).join(",");
-  return { ...settings, egress: { functionPrivate, dns: `${ADDRESS}:${PORTS.dns}` } };
+  return { ...settings, egress: { ...settings.egress, functionPrivate, dns: `${ADDRESS}:${PORTS.dns}` } };
 }
 
 /** Returns the PEM of the authority that signed the API's certificate, which is also written to `example-servers/ca.pem` of the state folder. */
