@@ -51,6 +51,15 @@ test("egress allow and deny say so when the proxy has not got the rule yet", asy
     );
 });
 
+test.each([
+  ["a.example:80", "a.example"],
+  ["[2001:DB8::1]:80", "'[2001:db8::1]'"],
+  ["10.1.0.0/16:80", "10.1.0.0/16"],
+])("a rule for %s that a refusal goes before is told the command that lifts that", async (rule, lifted) => {
+  api.state.egressDenied = true;
+  expect((await run(["egress", "allow", rule.toLowerCase()])).stderr).toContain(`next:    fnctl egress rm ${lifted}\n`);
+});
+
 test("deploy --json: one event a line, the result last", async () => {
   const { stdout, stderr } = await run(["deploy", "--json"]);
   const events = lines(stdout);

@@ -1,4 +1,5 @@
 // Sets a rule of the tenant's own, and says what came of it: whether it holds already, and what goes before it.
+import { splitTarget } from "@fnctl/control-plane/contract/egress-rules";
 import { egressRuleSchema, madeEgressRuleSchema } from "@fnctl/control-plane/contract/resources";
 import { z } from "zod";
 import { CliError } from "../errors/cli-error.ts";
@@ -12,10 +13,9 @@ type NewRule = Pick<Rule, "action" | "rule" | "function">;
 type Made = z.infer<typeof madeEgressRuleSchema>;
 
 export const scopeOf = ({ function: name }: Pick<Rule, "function">): string => name ?? "all functions";
-/** The command that removes a rule. */
+/** The command that removes a rule, as a shell takes it. */
 const removal = ({ rule, function: name }: Pick<Rule, "rule" | "function">): string =>
-  `fnctl egress rm ${rule.includes("*") ? `'${rule}'` : rule}${name === null ? "" : ` --function ${name}`}`;
-const hostOf = (rule: string): string => rule.toLowerCase().split(":")[0]!;
+  `fnctl egress rm ${/[*[]/.test(rule) ? `'${rule}'` : rule}${name === null ? "" : ` --function ${name}`}`;
 
 export async function setRule(session: Session, body: NewRule): Promise<Made> {
   const api = await session.api();
@@ -38,7 +38,7 @@ function sayDenies(session: Session, made: Made, rules: readonly Rule[]): void {
 }
 
 const NEXT: Record<string, (body: NewRule) => string> = {
-  CONFLICT: ({ rule, function: name }) => removal({ rule: hostOf(rule), function: name }),
+  CONFLICT: ({ rule, function: name }) => removal({ rule: splitTarget(rule.toLowerCase()).host, function: name }),
   QUOTA_EXCEEDED: () => "fnctl egress ls",
 };
 const withNext = (error: unknown, body: NewRule): unknown => {

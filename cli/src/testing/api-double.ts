@@ -24,6 +24,8 @@ export async function createApiDouble() {
     logs: [] as LogRecord[],
     skewMs: 0,
     egressApplied: true,
+    /** The tenant refuses it on every port. */
+    egressDenied: false,
   };
 
   const origin = () => `http://localhost:${(server.address() as AddressInfo).port}`;
@@ -113,6 +115,7 @@ export async function createApiDouble() {
     if (at === "GET /v1/egress/rules") return json(200, { items: [] });
     if (at === "POST /v1/egress/rules") {
       const wanted = JSON.parse((await buffer(request)).toString()) as object;
+      if (state.egressDenied) throw new PlatformError("CONFLICT", "It is denied on every port, which goes before this.");
       return json(201, { ...wanted, id: randomUUID(), createdAt: NOW, applied: state.egressApplied });
     }
     if (at === "GET /v1/functions") return json(200, { items: versions.length === 0 ? [] : [fn()], nextCursor: null });

@@ -4,14 +4,11 @@ import { rmSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createEgressRecords } from "@fnctl/control-plane/egress/records";
 import { LIMITS } from "@fnctl/control-plane/contract/limits";
 import { createOwnRules } from "@fnctl/control-plane/egress/own-rules";
-import { newId } from "@fnctl/control-plane/service/uuid7";
-import { INTERNAL_PATHS } from "@fnctl/control-plane/contract/internal";
 import { by } from "../src/build-platform.ts";
 import { openFullServer } from "../src/full-server.ts";
-import { SECRET, openEgressPlane, type EgressPlane, type Owner } from "../src/egress-plane.ts";
+import { openEgressPlane, type EgressPlane, type Owner } from "../src/egress-plane.ts";
 
 let plane: EgressPlane;
 /** A tenant for each test. */
@@ -227,61 +224,6 @@ test("a plain request is under the same rules, and is cut by a change of them", 
     server.close().closeAllConnections();
   }
 });
-
-test("what was reached and what was refused is the tenant's to see, and nobody else's", async () => {
-  const instance = await plane.sandbox(owner, "a.example");
-  expect(await status(instance, "a.example")).toBe(200);
-  plane.hangUp();
-  await plane.names(instance, "name.example");
-  expect(await status(instance, "b.example")).toBe(403);
-  const log = async (query = "", token = owner.token) =>
-    (await (await plane.call(token, "GET", `/v1/egress/log${query}`)).json()) as { items: { target: string }[]; nextCursor: string | null };
-  await expect.poll(async () => (await log()).items.length, { timeout: 5_000 }).toBe(3);
-  expect((await log()).items.find(({ target }) => target === `a.example:${plane.port}`)).toMatchObject({
-    function: "hello",
-    version: 1,
-    instance,
-    address: "127.0.0.1",
-    bytesDown: 5,
-    outcome: "closed",
-  });
-  const refused = (await log("?refused=true")).items.map(({ target }) => target);
-  expect(refused.toSorted()).toEqual([`b.example:${plane.port}`, "name.example"]);
-  expect((await log("?function=other")).items).toEqual([]);
-  const first = await log("?limit=2");
-  expect([first.items.length, (await log(`?limit=2&cursor=${first.nextCursor}`)).items.length]).toEqual([2, 1]);
-  expect((await log("", (await plane.owner()).token)).items).toEqual([]);
-});
-
-test("a record that cannot be kept keeps no other tenant's from being kept", async () => {
-  const errors: unknown[] = [];
-  const records = createEgressRecords(plane.api.platform.db, (error) => void errors.push(error));
-  const other = await plane.owner();
-  const record = (of: Owner, instance: string) => ({
-    id: newId(),
-    tenantId: of.id,
-    functionId: of.functionId,
-    version: 1,
-    instance,
-    at: new Date().toISOString(),
-    target: "a.example:443",
-    address: "",
-    bytesUp: 0,
-    bytesDown: 0,
-    durationMs: 2 ** 40,
-    outcome: "closed",
-    notLogged: 0,
-  });
-  await records.keep([record(owner, "x".repeat(101)), record(other, "i1")]);
-  expect(errors).toHaveLength(1);
-  const query = { refused: false, limit: 10 };
-  expect([(await records.list(owner.id, query)).length, (await records.list(other.id, query)).length]).toEqual([0, 1]);
-  // Only the newest are kept.
-  const few = createEgressRecords(plane.api.platform.db, (error) => void errors.push(error), 2);
-  for (const instance of ["i2", "i3"]) await few.keep([record(other, instance)]);
-  expect((await few.list(other.id, query)).map((row) => row.record.instance)).toEqual(["i3", "i2"]);
-});
-
 test("rules of a tenant's own, and ranges of a ceiling, are as many as the limits allow", async () => {
   const ranges = (count: number) => Array.from({ length: count }, (_, i) => ({ addresses: `10.0.0.${i}`, ports: [1] }));
   await plane.ceiling(owner, ...ranges(LIMITS.egressPrivate));
@@ -294,24 +236,4 @@ test("rules of a tenant's own, and ranges of a ceiling, are as many as the limit
   await plane.call(owner.token, "POST", "/v1/egress/rules", post(last));
   await expect(plane.call(owner.token, "POST", "/v1/egress/rules", post(last + 1))).rejects.toThrow(/429 .*QUOTA_EXCEEDED/);
   await rule("deny", `n${last}.example`); // takes the place of one
-});
-
-test("the proxy's listener tells nothing that is not the proxy's", async () => {
-  const { ask, at } = plane;
-  expect((await ask(at("feed"), "POST", INTERNAL_PATHS.leases, {})).status).toBe(404);
-  expect((await ask(at("feed"), "GET", "/internal/v1/status")).status).toBe(404);
-  const lines = await new Promise<string>((resolve) => {
-    const headers = { authorization: `Bearer ${SECRET}` };
-    http.get({ socketPath: at("feed"), path: `${INTERNAL_PATHS.changes}?holder=test`, headers, agent: false }, (answer) => {
-      let text = "";
-      answer.on("data", (chunk: Buffer) => {
-        text += chunk.toString();
-        if (!text.includes("snapshot-end")) return;
-        answer.destroy();
-        resolve(text);
-      });
-    });
-  });
-  expect(lines).toContain('"egress-policy"');
-  expect(lines).not.toContain('"token"');
 });
